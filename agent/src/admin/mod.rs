@@ -1,0 +1,1 @@
+//! The agent's own health, and the page that serves it.

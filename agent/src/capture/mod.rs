@@ -1,0 +1,6 @@
+//! Kernel -> [`Event`]: what a capture backend or a recording says happened on a connection.
+
+mod event;
+
+pub use agent_common::gap::GapReason;
+pub use event::{CloseHow, ConnectionId, Direction, Event, EventKind, Open, Role, Timestamp};

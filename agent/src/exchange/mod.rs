@@ -1,0 +1,50 @@
+//! Message parts -> [`Exchange`]: a request paired with its response.
+
+use std::sync::Arc;
+
+use crate::{
+    capture::{Open, Role, Timestamp},
+    protocol::{Head, Headers, Incomplete, Protocol},
+    workload::Workload,
+};
+
+/// What all exchanges of a connection share.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Addresses, process, sequence numbers.
+    pub open: Open,
+    /// Which end the process is, from the socket or else from the traffic.
+    pub role: Role,
+    /// Whom the process belongs to.
+    pub workload: Arc<Workload>,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+/// One half of an exchange.
+#[derive(Clone, Debug)]
+pub struct Half {
+    /// Start line and fields.
+    pub head: Head,
+    /// Bytes of content without transfer coding, before content decoding; `None` if it cannot be known.
+    pub body_size: Option<u64>,
+    /// Trailer fields.
+    pub trailers: Headers,
+    /// When its last byte moved (so far, if it never ended).
+    pub last_byte: Timestamp,
+}
+
+/// A request and what came of it, as one end of the connection saw it.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The connection it went over.
+    pub connection: Arc<Connection>,
+    /// The request.
+    pub request: Half,
+    /// The final response; `None` if none came.
+    pub response: Option<Half>,
+    /// Why it was not seen whole.
+    pub incomplete: Option<Incomplete>,
+    /// When nothing more of it could come: end of the response, or end of the connection.
+    pub end: Timestamp,
+}

@@ -1,0 +1,1 @@
+//! Prometheus, OTLP, stdout and file sinks.

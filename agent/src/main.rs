@@ -1,0 +1,3 @@
+//! The `telltale` binary: see [`telltale::cli`].
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One worker: events in, telemetry out, with no lock shared with another worker.

@@ -1,0 +1,1 @@
+//! TelemetryPolicy -> plan: what is asked for.

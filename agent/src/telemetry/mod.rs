@@ -1,0 +1,1 @@
+//! `Exchange` x plan -> metrics, spans and access-log records.

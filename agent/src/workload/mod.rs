@@ -1,0 +1,12 @@
+//! Process, cgroup, address -> [`Workload`].
+
+/// Whom a process belongs to: the source of resource attributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Workload {
+    /// `service.name`: of a local process its command.
+    pub service_name: String,
+    /// `k8s.namespace.name`; absent for a local process.
+    pub namespace: Option<String>,
+    /// Every other resource attribute, by its OpenTelemetry key, sorted by key.
+    pub attributes: Vec<(&'static str, String)>,
+}

@@ -1,0 +1,3 @@
+//! `cargo xtask <verb>`.
+
+fn main() {}
