@@ -99,6 +99,9 @@ pub struct Head {
     pub first_byte: Timestamp,
     /// When the last byte of the header section moved.
     pub complete: Timestamp,
+    /// Number of the request within its connection, from 0. A response carries the number of the request that it answers: the
+    /// parser, which must know the method to frame a response, is the one place that decides this.
+    pub request: u64,
 }
 
 /// How a message ended.
@@ -115,9 +118,14 @@ pub struct End {
 }
 
 /// Takes the parts of messages as they are parsed. For each message: one `head`, any number of `body` and `body_gap`, one `end`;
-/// messages of one direction follow each other, the two directions interleave freely.
+/// messages of one direction follow each other, the two directions interleave freely. The head of a response always comes after
+/// the head of the request with its number; its end may come before the request's end (RFC 9112 section 9.6).
 ///
-/// A message whose head could not be seen whole (gap, late join) is not reported; the counter of the stage says so.
+/// Of each request comes one final response or one `unanswered`, at the latest when the connection closes. Interim responses
+/// (RFC 9110 section 15.2) are not reported, except 101, which is final for HTTP.
+///
+/// A message whose head could not be seen whole (gap, late join) is not reported; the counter of the stage says so. Nor is a
+/// response of which it cannot be known which request it answers.
 pub trait MessageSink {
     /// A message begins. Its direction says who sent it; whether it is a request follows from `head.start`.
     fn head(&mut self, direction: Direction, head: Head);
@@ -127,6 +135,9 @@ pub trait MessageSink {
     fn body_gap(&mut self, direction: Direction, length: u64, reason: GapReason);
     /// The message that began last in this direction is over.
     fn end(&mut self, direction: Direction, end: End);
+    /// The response to this request will not be reported: it was lost, cannot be told from others, or never came. `time` is when
+    /// this was known.
+    fn unanswered(&mut self, request: u64, time: Timestamp, why: Incomplete);
     /// The connection is now known to speak this. Called at most twice (HTTP/1, then upgraded).
     fn protocol(&mut self, protocol: Protocol);
 }
