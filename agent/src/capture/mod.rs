@@ -1,6 +1,7 @@
 //! Kernel -> [`Event`]: what a capture backend or a recording says happened on a connection.
 
 mod event;
+pub mod recording;
 
 pub use agent_common::gap::GapReason;
 pub use event::{CloseHow, ConnectionId, Direction, Event, EventKind, Open, Role, Timestamp};

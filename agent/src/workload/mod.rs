@@ -1,5 +1,10 @@
 //! Process, cgroup, address -> [`Workload`].
 
+mod process;
+mod registry;
+
+pub use registry::{Counters, Registry, Source};
+
 /// Whom a process belongs to: the source of resource attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Workload {

@@ -1,0 +1,162 @@
+//! Flags and arguments of every verb.
+
+use std::{convert::Infallible, ffi::OsString, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo telltale run -- python my_agent.py            every HTTP request of one program
+  sudo telltale run --port 8080 --logs -             whoever uses this port
+  sudo telltale run --all --record traffic.jsonl     everything, kept for a replay
+  telltale replay traffic.jsonl --spans spans.jsonl  the same outputs again, without kernel and root
+  telltale replay traffic.jsonl --scrub public.jsonl secrets overwritten";
+
+/// Captures plaintext HTTP of selected processes and turns it into metrics, spans and access logs.
+#[derive(Debug, Parser)]
+#[command(name = "telltale", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// Say more on stderr (-vv: still more); `RUST_LOG` decides in detail
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only warnings and errors on stderr, and no summary
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Turn recordings into outputs, without kernel and root
+    Replay(ReplayArgs),
+}
+
+/// Where an output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// `-`
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for Out {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(if text == "-" { Self::Stdout } else { Self::File(PathBuf::from(text)) })
+    }
+}
+
+impl fmt::Display for Out {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// The outputs that `run` and `replay` share.
+#[derive(Clone, Debug, Default, Args)]
+pub struct OutputArgs {
+    /// Write spans as OTLP JSON lines to this file (- for stdout)
+    #[arg(long, value_name = "OUT")]
+    pub spans: Option<Out>,
+    /// Write the access log to this file (- for stdout)
+    #[arg(long, value_name = "OUT")]
+    pub logs: Option<Out>,
+    /// Write the metrics at the end, as Prometheus text, to this file (- for stdout)
+    #[arg(long, value_name = "OUT")]
+    pub metrics: Option<Out>,
+}
+
+impl OutputArgs {
+    /// Every output that was asked for, with its flag.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &Out)> {
+        [("--spans", &self.spans), ("--logs", &self.logs), ("--metrics", &self.metrics)]
+            .into_iter()
+            .filter_map(|(flag, out)| out.as_ref().map(|out| (flag, out)))
+    }
+}
+
+/// `telltale run`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+What to capture is one or more of --pid, --cgroup, --port, or --all, or a COMMAND after `--`.
+COMMAND runs as the user who called sudo and owns stdin, stdout and the terminal; Telltale writes to stderr
+unless --logs says otherwise. Exit code: COMMAND's own; 125 Telltale failed, 126 COMMAND cannot be executed, 127 not found.
+
+Examples:
+  sudo telltale run -- curl -s http://127.0.0.1:8080/
+  sudo telltale run --logs access.jsonl --port 8080 --port 9090
+  sudo telltale run --all --metrics-addr 127.0.0.1:0")]
+pub struct RunArgs {
+    /// Capture this process and what it starts from now on (may be repeated)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pid: Vec<u32>,
+    /// Capture the processes below this cgroup directory (may be repeated)
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Vec<PathBuf>,
+    /// Capture connections with this local or remote TCP port (may be repeated)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
+    /// Capture every process of this machine
+    #[arg(long, conflicts_with_all = ["pid", "cgroup", "port"])]
+    pub all: bool,
+    /// Outputs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Keep the traffic as it was in this file, for `telltale replay`
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Serve metrics and health here; port 0 picks one and prints it
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
+    pub metrics_addr: SocketAddr,
+    /// Use this capture backend instead of the best that works
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+    /// Run COMMAND as root, not as the user who called sudo
+    #[arg(long, requires = "command")]
+    pub root: bool,
+    /// Show the log lines of the kernel programs (slow)
+    #[arg(long)]
+    pub debug_ebpf: bool,
+    /// Run this, and capture it with all its descendants
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+impl RunArgs {
+    /// Whether the flags say what to capture. Without it `run` would see nothing, so it is a wrong usage.
+    pub fn has_scope(&self) -> bool {
+        self.all || !self.pid.is_empty() || !self.cgroup.is_empty() || !self.port.is_empty() || !self.command.is_empty()
+    }
+}
+
+/// `telltale replay`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Without --spans, --logs, --metrics and --scrub the access log goes to stdout. The same recordings give the same output.
+
+Examples:
+  telltale replay traffic.jsonl
+  telltale replay a.jsonl b.jsonl --spans spans.jsonl --logs - --metrics metrics.txt
+  telltale replay traffic.jsonl --scrub public.jsonl")]
+pub struct ReplayArgs {
+    /// Recordings, replayed one after the other
+    #[arg(value_name = "RECORDING", required = true)]
+    pub recordings: Vec<PathBuf>,
+    /// Outputs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Write the recording to this file (- for stdout) with its secrets overwritten at equal length
+    #[arg(long, value_name = "OUT")]
+    pub scrub: Option<Out>,
+    /// Skip broken lines, count them and go on, instead of stopping at the first
+    #[arg(long)]
+    pub keep_going: bool,
+}

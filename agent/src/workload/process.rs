@@ -1,0 +1,159 @@
+//! What a process is called.
+
+/// Programs whose name says nothing about what runs: the script or module that they were given does.
+/// Compared with the file name of the executable without a version suffix (`python3.12` is `python`).
+const INTERPRETERS: &[&str] =
+    &["bash", "bun", "dash", "deno", "java", "node", "nodejs", "perl", "php", "pypy", "python", "ruby", "sh", "zsh"];
+
+/// Options after which an interpreter takes a value that is not the script.
+const OPTIONS_WITH_VALUE: &[&str] =
+    &["-W", "-X", "-r", "--require", "--import", "--loader", "-cp", "-classpath", "--class-path"];
+
+/// Options after which the program text follows on the command line: there is no script.
+const INLINE_CODE: &[&str] = &["-c", "-e", "-p", "--eval", "--print", "-"];
+
+/// The service name that a command line tells: the script or module of an interpreter, else the executable's file name.
+///
+/// `python -u my_agent.py` is `my_agent`, `python -m http.server` is `http.server`, `java -jar shop.jar` is `shop`,
+/// `/usr/bin/curl -s URL` is `curl`; `python -c ...` is `python`. `None` if there is no first argument.
+pub(super) fn service_name(arguments: &[&str]) -> Option<String> {
+    let (program, rest) = arguments.split_first()?;
+    // A process may overwrite its arguments with a title of its own: `nginx: worker process`.
+    let title = program.split_whitespace().next()?;
+    let name = file_name(title).trim_end_matches(':').trim_start_matches('-');
+    if name.is_empty() {
+        return None;
+    }
+    let family = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let script = INTERPRETERS.contains(&family).then(|| script(rest)).flatten();
+    Some(script.unwrap_or_else(|| name.to_owned()))
+}
+
+/// The script or module in the arguments of an interpreter.
+fn script(arguments: &[&str]) -> Option<String> {
+    let mut arguments = arguments.iter();
+    while let Some(&argument) = arguments.next() {
+        if INLINE_CODE.contains(&argument) {
+            return None;
+        } else if argument == "-m" {
+            return arguments.next().map(|module| (*module).to_owned());
+        } else if argument == "-jar" {
+            return arguments.next().and_then(|path| stem(path));
+        } else if OPTIONS_WITH_VALUE.contains(&argument) {
+            arguments.next();
+        } else if !argument.starts_with('-') {
+            return stem(argument);
+        }
+    }
+    None
+}
+
+/// What a script's file name may end with. Other dots belong to the name: `org.example.Main`.
+const SCRIPT_EXTENSIONS: &[&str] = &["cjs", "jar", "js", "mjs", "php", "pl", "py", "pyc", "rb", "sh", "ts", "war"];
+
+/// A file name without its directory and extension; `None` if nothing is left.
+fn stem(path: &str) -> Option<String> {
+    let name = file_name(path);
+    let stem = match name.rsplit_once('.') {
+        Some((stem, extension)) if SCRIPT_EXTENSIONS.contains(&extension) => stem,
+        _ => name,
+    };
+    (!stem.is_empty()).then(|| stem.to_owned())
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// What `/proc` says of a living process.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// From the command line ([`service_name`]).
+    pub(super) service_name: Option<String>,
+    /// `process.executable.name`: file name of the executable.
+    pub(super) executable: Option<String>,
+}
+
+/// Reads what `/proc` says of process `pid`. Whatever cannot be read is absent: the process may be gone.
+///
+/// `comm` is the name that the kernel gave with the event; where `/proc/PID/comm` differs, the process has since executed
+/// another program or its id belongs to another one, so nothing is taken from there.
+#[cfg(target_os = "linux")]
+pub(super) fn facts(pid: u32, comm: &str) -> Facts {
+    use std::{fs, io::Read as _};
+
+    /// Of a command line only the beginning matters.
+    const COMMAND_LINE: u64 = 4096;
+
+    let directory = format!("/proc/{pid}");
+    let leader = fs::read_to_string(format!("{directory}/comm")).unwrap_or_default();
+    // A thread may have a name of its own: then the executable's name has to tell.
+    let executable = fs::read_link(format!("{directory}/exe"))
+        .ok()
+        .and_then(|path| path.file_name().map(|name| name.to_string_lossy().trim_end_matches(" (deleted)").to_owned()));
+    let threads = fs::read_dir(format!("{directory}/task"));
+    let known = leader.trim_end() == comm
+        || comm.is_empty()
+        || threads.is_ok_and(|threads| {
+            threads
+                .flatten()
+                .take(1024)
+                .any(|thread| fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.trim_end() == comm))
+        });
+    if !known {
+        return Facts::default();
+    }
+    let mut line = Vec::new();
+    let read =
+        fs::File::open(format!("{directory}/cmdline")).and_then(|file| file.take(COMMAND_LINE).read_to_end(&mut line));
+    let service_name = read.ok().and_then(|_| {
+        let text = String::from_utf8_lossy(&line);
+        let arguments: Vec<&str> = text.split('\0').filter(|argument| !argument.is_empty()).collect();
+        service_name(&arguments)
+    });
+    Facts { service_name, executable }
+}
+
+/// Other systems have no `/proc`.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn facts(_: u32, _: &str) -> Facts {
+    Facts::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_called_what_its_user_calls_it() {
+        let table: &[(&[&str], Option<&str>)] = &[
+            (&["python", "my_agent.py"], Some("my_agent")),
+            (&["/usr/bin/python3.12", "-u", "-W", "ignore", "/app/serve.py", "--port", "1"], Some("serve")),
+            (&["python3", "-m", "http.server", "80"], Some("http.server")),
+            (&["python3", "-c", "print()"], Some("python3")),
+            (&["python3"], Some("python3")),
+            (&["node", "--require", "x.js", "server.mjs"], Some("server")),
+            (&["java", "-cp", "a:b", "-jar", "/opt/shop.jar"], Some("shop")),
+            (&["java", "-Xmx1g", "org.example.Main"], Some("org.example.Main")),
+            (&["/usr/bin/curl", "-s", "http://h/x.y"], Some("curl")),
+            (&["nginx: worker process"], Some("nginx")),
+            (&["-bash"], Some("bash")),
+            (&["./my.server"], Some("my.server")),
+            (&[], None),
+            (&[""], None),
+            (&["/"], None),
+        ];
+        for (arguments, expected) in table {
+            assert_eq!(service_name(arguments).as_deref(), *expected, "{arguments:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_is_taken_from_a_process_with_another_name() {
+        let own = facts(std::process::id(), "");
+        assert!(own.executable.is_some());
+        let other = facts(std::process::id(), "no such name");
+        assert!(other.executable.is_none() && other.service_name.is_none());
+    }
+}

@@ -1,0 +1,192 @@
+//! Remembers whom a process belongs to.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use foldhash::HashMap;
+
+use super::{Workload, process};
+use crate::capture::Open;
+
+/// Where facts about a process come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Only the events: a replay reads nothing of the machine it runs on.
+    Events,
+    /// Also `/proc` of this machine, and its name.
+    Host {
+        /// `host.name`.
+        name: Option<String>,
+    },
+}
+
+impl Source {
+    /// This machine.
+    pub fn host() -> Self {
+        #[cfg(unix)]
+        let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        #[cfg(not(unix))]
+        let name = None;
+        Self::Host { name }
+    }
+}
+
+/// What the bound of the registry cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Processes that were forgotten to make room; met again, they are looked up again.
+    pub evicted: u64,
+}
+
+/// What makes two connections be of one process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    pid: u32,
+    comm: String,
+    pod: Option<String>,
+    container: Option<String>,
+}
+
+/// Processes by id and name, at most `limit` of them; the oldest goes first.
+#[derive(Debug)]
+pub struct Registry {
+    source: Source,
+    limit: usize,
+    known: HashMap<Key, Arc<Workload>>,
+    order: VecDeque<Key>,
+    counters: Counters,
+}
+
+impl Registry {
+    /// An empty registry that remembers at most `limit` processes.
+    pub fn new(source: Source, limit: usize) -> Self {
+        Self {
+            source,
+            limit: limit.max(1),
+            known: HashMap::default(),
+            order: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Whom the process at the local end belongs to. The same process gives the same `Arc`.
+    pub fn workload(&mut self, open: &Open) -> Arc<Workload> {
+        let key =
+            Key { pid: open.pid, comm: open.comm.clone(), pod: open.pod.clone(), container: open.container.clone() };
+        if let Some(workload) = self.known.get(&key) {
+            return Arc::clone(workload);
+        }
+        let workload = Arc::new(self.describe(&key));
+        if self.order.len() == self.limit
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+            self.counters.evicted += 1;
+        }
+        self.order.push_back(key.clone());
+        self.known.insert(key, Arc::clone(&workload));
+        workload
+    }
+
+    /// What the bound cost so far.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn describe(&self, key: &Key) -> Workload {
+        let mut attributes = Vec::new();
+        let facts = match &self.source {
+            Source::Host { name } => {
+                attributes.extend(name.clone().map(|name| ("host.name", name)));
+                if key.pid == 0 { process::Facts::default() } else { process::facts(key.pid, &key.comm) }
+            }
+            Source::Events => process::Facts::default(),
+        };
+        let executable = facts.executable.or_else(|| (!key.comm.is_empty()).then(|| key.comm.clone()));
+        attributes.extend(executable.map(|name| ("process.executable.name", name)));
+        if key.pid != 0 {
+            attributes.push(("process.pid", key.pid.to_string()));
+        }
+        attributes.extend(key.container.clone().map(|name| ("k8s.container.name", name)));
+        let mut service_name = facts.service_name;
+        let mut namespace = None;
+        if let Some((pod_namespace, pod)) = key.pod.as_deref().and_then(|pod| pod.split_once('/')) {
+            namespace = Some(pod_namespace.to_owned());
+            attributes.push(("k8s.pod.name", pod.to_owned()));
+            service_name = Some(pod.to_owned());
+        }
+        attributes.sort_unstable_by_key(|(key, _)| *key);
+        let service_name = service_name.unwrap_or_else(|| match key.comm.as_str() {
+            // The specification's word where the name is not known (resource semantic conventions, service.name).
+            "" => "unknown_service".to_owned(),
+            comm => comm.to_owned(),
+        });
+        Workload { service_name, namespace, attributes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(pid: u32, comm: &str) -> Open {
+        Open {
+            role: None,
+            local: ([127, 0, 0, 1], 1).into(),
+            peer: ([127, 0, 0, 1], 2).into(),
+            pid,
+            comm: comm.to_owned(),
+            cgroup: None,
+            isn_out: None,
+            isn_in: None,
+            tls: false,
+            pod: None,
+            container: None,
+        }
+    }
+
+    #[test]
+    fn a_replay_knows_only_what_the_recording_says() {
+        let mut registry = Registry::new(Source::Events, 8);
+        let workload = registry.workload(&open(std::process::id(), "python3"));
+        assert_eq!(workload.service_name, "python3");
+        assert_eq!(
+            workload.attributes,
+            [("process.executable.name", "python3".to_owned()), ("process.pid", std::process::id().to_string())]
+        );
+        let unknown = registry.workload(&open(0, ""));
+        assert_eq!(*unknown, Workload { service_name: "unknown_service".to_owned(), ..Workload::default() });
+    }
+
+    #[test]
+    fn a_pod_is_its_namespace_and_name() {
+        let mut registry = Registry::new(Source::Events, 8);
+        let pod = Open { pod: Some("shop/cart-1".to_owned()), container: Some("app".to_owned()), ..open(0, "") };
+        let workload = registry.workload(&pod);
+        assert_eq!((workload.service_name.as_str(), workload.namespace.as_deref()), ("cart-1", Some("shop")));
+        assert_eq!(
+            workload.attributes,
+            [("k8s.container.name", "app".to_owned()), ("k8s.pod.name", "cart-1".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_gone_has_the_name_the_kernel_gave() {
+        let mut registry = Registry::new(Source::Host { name: Some("node".to_owned()) }, 8);
+        // Above the largest process id there can be (PID_MAX_LIMIT is 2^22).
+        let workload = registry.workload(&open(1 << 30, "curl"));
+        assert_eq!(workload.service_name, "curl");
+        assert!(workload.attributes.contains(&("host.name", "node".to_owned())));
+    }
+
+    #[test]
+    fn the_bound_forgets_the_oldest_and_counts_it() {
+        let mut registry = Registry::new(Source::Events, 2);
+        let first = registry.workload(&open(1, "a"));
+        assert!(Arc::ptr_eq(&first, &registry.workload(&open(1, "a"))));
+        registry.workload(&open(2, "b"));
+        registry.workload(&open(3, "c"));
+        assert_eq!(registry.counters(), Counters { evicted: 1 });
+        assert_eq!(registry.known.len(), 2);
+        assert!(!Arc::ptr_eq(&first, &registry.workload(&open(1, "a"))));
+    }
+}
