@@ -1,6 +1,10 @@
 //! Message parts -> [`Exchange`]: a request paired with its response.
 
+mod assembler;
+
 use std::sync::Arc;
+
+pub use assembler::{Assembler, Counters, MAX_PENDING};
 
 use crate::{
     capture::{Open, Role, Timestamp},
@@ -13,7 +17,7 @@ use crate::{
 pub struct Connection {
     /// Addresses, process, sequence numbers.
     pub open: Open,
-    /// Which end the process is, from the socket or else from the traffic.
+    /// Which end the process is: who sent a request is the client (RFC 9110 section 3.3); before the first one, what the socket says.
     pub role: Role,
     /// Whom the process belongs to.
     pub workload: Arc<Workload>,
@@ -45,6 +49,6 @@ pub struct Exchange {
     pub response: Option<Half>,
     /// Why it was not seen whole.
     pub incomplete: Option<Incomplete>,
-    /// When nothing more of it could come: end of the response, or end of the connection.
+    /// When nothing more of it could come: end of the response (or of the request, if that is later), or end of the connection.
     pub end: Timestamp,
 }

@@ -11,6 +11,7 @@ pub const DEFAULT_POLICY: &str = include_str!("default.yaml");
 
 /// A compiled policy: which signals it asks for, and so what must be captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, one for each signal")]
 pub struct Plan {
     /// Record metrics.
     pub metrics: bool,

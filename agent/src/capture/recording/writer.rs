@@ -213,13 +213,12 @@ impl RecorderHandle {
             return;
         }
         let before = self.batch.lines.len();
-        match line::format(event, &mut self.base64, &mut self.batch.lines) {
-            Ok(()) => self.batch.events += 1,
+        if line::format(event, &mut self.base64, &mut self.batch.lines).is_ok() {
+            self.batch.events += 1;
+        } else {
             // Writing to a vector does not fail; were it to, half a line must not stay.
-            Err(_) => {
-                self.batch.lines.truncate(before);
-                self.shared.lost.fetch_add(1, Ordering::Relaxed);
-            }
+            self.batch.lines.truncate(before);
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
         if self.batch.lines.len() >= BATCH {
             self.flush();

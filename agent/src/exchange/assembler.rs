@@ -1,0 +1,419 @@
+//! Puts the parts of messages together, one connection at a time.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{Connection, Exchange, Half};
+use crate::{
+    capture::{Direction, GapReason, Open, Role, Timestamp},
+    protocol::{End, Head, Incomplete, MessageSink, Protocol, StartLine},
+    workload::Workload,
+};
+
+/// The most requests of one connection that may wait for their response (pipelining, RFC 9112 section 9.3.2).
+pub const MAX_PENDING: usize = 256;
+
+/// What did not become an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests beyond [`MAX_PENDING`].
+    pub overflow: u64,
+    /// Responses whose request is not waiting: it was beyond the bound.
+    pub orphans: u64,
+}
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.overflow += other.overflow;
+        self.orphans += other.orphans;
+    }
+}
+
+/// A request that is not over.
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    request: Half,
+    request_ended: bool,
+    response: Option<Half>,
+    /// Nothing more of the response will come.
+    answered: bool,
+    incomplete: Option<Incomplete>,
+    /// The latest moment that belongs to it.
+    end: Timestamp,
+}
+
+impl Pending {
+    fn is_over(&self) -> bool {
+        self.request_ended && self.answered
+    }
+}
+
+/// The message that a direction is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Current {
+    None,
+    Request(u64),
+    Response(u64),
+}
+
+/// Assembles the exchanges of one connection. Finished ones collect in `done`, in the order in which they ended, until taken.
+///
+/// It is the [`MessageSink`] of the connection's parser. The parser decides which response answers which request; each request
+/// becomes exactly one exchange, or is counted in [`Counters::overflow`].
+#[derive(Debug)]
+pub struct Assembler {
+    connection: Arc<Connection>,
+    role_from_traffic: bool,
+    pending: VecDeque<Pending>,
+    current: [Current; 2],
+    done: Vec<Exchange>,
+    counters: Counters,
+}
+
+impl Assembler {
+    /// For a connection that was just seen.
+    pub fn new(open: Open, workload: Arc<Workload>) -> Self {
+        // Nothing is reported before the first request, which decides.
+        let role = open.role.unwrap_or(Role::Client);
+        Self {
+            connection: Arc::new(Connection { open, role, workload, protocol: Protocol::Unknown }),
+            role_from_traffic: false,
+            pending: VecDeque::new(),
+            current: [Current::None; 2],
+            done: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What the exchanges share.
+    pub const fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Whether there are exchanges to take.
+    pub const fn has_done(&self) -> bool {
+        !self.done.is_empty()
+    }
+
+    /// Takes the exchanges that are over.
+    pub fn take_done(&mut self) -> impl Iterator<Item = Exchange> {
+        self.done.drain(..)
+    }
+
+    /// Requests that wait for their response.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Counts since the last call.
+    pub fn take_counters(&mut self) -> Counters {
+        std::mem::take(&mut self.counters)
+    }
+
+    /// The connection is over and its parser has said its last: whatever it left open ends here, incomplete.
+    pub fn close(&mut self, time: Timestamp) {
+        for mut pending in std::mem::take(&mut self.pending) {
+            pending.end = pending.end.max(time);
+            pending.incomplete.get_or_insert(Incomplete::Truncated);
+            self.finish(pending);
+        }
+        self.current = [Current::None; 2];
+    }
+
+    /// Gives back memory that an idle connection does not need.
+    pub fn shrink(&mut self) {
+        if self.pending.is_empty() {
+            self.pending.shrink_to_fit();
+        }
+        if self.done.is_empty() {
+            self.done.shrink_to_fit();
+        }
+    }
+
+    fn find(&mut self, number: u64) -> Option<&mut Pending> {
+        // Numbers ascend; nearly always it is the first.
+        self.pending.iter_mut().find(|pending| pending.number == number)
+    }
+
+    /// Ends the exchange of this number if both halves are over.
+    fn settle(&mut self, number: u64) {
+        let over = self.pending.iter().position(|pending| pending.number == number && pending.is_over());
+        if let Some(pending) = over.and_then(|index| self.pending.remove(index)) {
+            self.finish(pending);
+        }
+    }
+
+    fn finish(&mut self, pending: Pending) {
+        self.done.push(Exchange {
+            connection: Arc::clone(&self.connection),
+            request: pending.request,
+            response: pending.response,
+            incomplete: pending.incomplete,
+            end: pending.end,
+        });
+    }
+}
+
+fn half(head: Head) -> Half {
+    let last_byte = head.complete;
+    Half { head, body_size: None, trailers: crate::protocol::Headers::default(), last_byte }
+}
+
+impl MessageSink for Assembler {
+    fn head(&mut self, direction: Direction, head: Head) {
+        let number = head.request;
+        let index = direction.index();
+        if matches!(head.start, StartLine::Response { .. }) {
+            let end = head.complete;
+            let Some(pending) = self.find(number).filter(|pending| pending.response.is_none() && !pending.answered)
+            else {
+                self.counters.orphans += 1;
+                self.current[index] = Current::None;
+                return;
+            };
+            pending.end = pending.end.max(end);
+            pending.response = Some(half(head));
+            self.current[index] = Current::Response(number);
+            return;
+        }
+        if !self.role_from_traffic {
+            self.role_from_traffic = true;
+            let role = match direction {
+                Direction::Out => Role::Client,
+                Direction::In => Role::Server,
+            };
+            if self.connection.role != role {
+                Arc::make_mut(&mut self.connection).role = role;
+            }
+        }
+        if self.pending.len() == MAX_PENDING {
+            self.counters.overflow += 1;
+            self.current[index] = Current::None;
+            return;
+        }
+        self.current[index] = Current::Request(number);
+        self.pending.push_back(Pending {
+            number,
+            end: head.complete,
+            request: half(head),
+            request_ended: false,
+            response: None,
+            answered: false,
+            incomplete: None,
+        });
+    }
+
+    fn body(&mut self, _: Direction, _: Timestamp, _: &[u8]) {}
+
+    fn body_gap(&mut self, direction: Direction, _: u64, reason: GapReason) {
+        if let Current::Request(number) | Current::Response(number) = self.current[direction.index()]
+            && let Some(pending) = self.find(number)
+        {
+            pending.incomplete.get_or_insert(Incomplete::Gap(reason));
+        }
+    }
+
+    fn end(&mut self, direction: Direction, end: End) {
+        let current = std::mem::replace(&mut self.current[direction.index()], Current::None);
+        let (Current::Request(number) | Current::Response(number)) = current else { return };
+        let Some(pending) = self.find(number) else { return };
+        let half = if let Current::Request(_) = current {
+            pending.request_ended = true;
+            Some(&mut pending.request)
+        } else {
+            pending.answered = true;
+            pending.response.as_mut()
+        };
+        if let Some(half) = half {
+            half.body_size = end.body_size;
+            half.trailers = end.trailers;
+            half.last_byte = half.last_byte.max(end.time);
+        }
+        pending.end = pending.end.max(end.time);
+        pending.incomplete = pending.incomplete.or(end.incomplete);
+        self.settle(number);
+    }
+
+    fn unanswered(&mut self, request: u64, time: Timestamp, why: Incomplete) {
+        let Some(pending) = self.find(request) else { return };
+        pending.answered = true;
+        pending.incomplete.get_or_insert(why);
+        pending.end = pending.end.max(time);
+        self.settle(request);
+    }
+
+    fn protocol(&mut self, protocol: Protocol) {
+        Arc::make_mut(&mut self.connection).protocol = protocol;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::{Headers, HttpVersion};
+
+    fn open(role: Option<Role>) -> Open {
+        Open {
+            role,
+            local: ([127, 0, 0, 1], 1).into(),
+            peer: ([127, 0, 0, 1], 2).into(),
+            pid: 1,
+            comm: "c".to_owned(),
+            cgroup: None,
+            isn_out: None,
+            isn_in: None,
+            tls: false,
+            pod: None,
+            container: None,
+        }
+    }
+
+    fn assembler() -> Assembler {
+        Assembler::new(open(None), Arc::new(Workload::default()))
+    }
+
+    fn head(number: u64, start: StartLine, time: u64) -> Head {
+        Head {
+            start,
+            version: HttpVersion::Http11,
+            headers: Headers::default(),
+            position: number,
+            first_byte: Timestamp(time),
+            complete: Timestamp(time),
+            request: number,
+        }
+    }
+
+    fn request(number: u64, time: u64) -> Head {
+        head(number, StartLine::Request { method: "GET".into(), target: "/".into() }, time)
+    }
+
+    fn response(number: u64, time: u64) -> Head {
+        head(number, StartLine::Response { status: 200 }, time)
+    }
+
+    fn end(time: u64) -> End {
+        End { time: Timestamp(time), body_size: Some(0), ..End::default() }
+    }
+
+    #[test]
+    fn a_request_and_its_response_are_one_exchange() {
+        let mut assembler = assembler();
+        assembler.head(Direction::In, request(0, 1));
+        assembler.end(Direction::In, end(2));
+        assert!(!assembler.has_done());
+        assembler.head(Direction::Out, response(0, 3));
+        assembler.end(Direction::Out, end(4));
+        let done: Vec<_> = assembler.take_done().collect();
+        assert_eq!(done.len(), 1);
+        assert_eq!(done[0].connection.role, Role::Server);
+        assert_eq!(done[0].end, Timestamp(4));
+        assert_eq!(done[0].incomplete, None);
+        assert_eq!(assembler.pending(), 0);
+    }
+
+    #[test]
+    fn an_early_response_waits_for_the_end_of_its_request() {
+        let mut assembler = assembler();
+        assembler.head(Direction::Out, request(0, 1));
+        assembler.head(Direction::In, response(0, 2));
+        assembler.end(Direction::In, end(3));
+        assert!(!assembler.has_done());
+        assembler.end(Direction::Out, end(9));
+        let done: Vec<_> = assembler.take_done().collect();
+        assert_eq!(done[0].end, Timestamp(9));
+        assert_eq!(done[0].response.as_ref().unwrap().last_byte, Timestamp(3));
+    }
+
+    #[test]
+    fn pipelined_responses_go_to_the_request_that_the_parser_says() {
+        let mut assembler = assembler();
+        for number in 0..3 {
+            assembler.head(Direction::Out, request(number, number));
+            assembler.end(Direction::Out, end(number));
+        }
+        assembler.unanswered(0, Timestamp(5), Incomplete::Gap(GapReason::RingFull));
+        assembler.head(Direction::In, response(2, 6));
+        assembler.end(Direction::In, end(7));
+        let done: Vec<_> = assembler.take_done().map(|e| (e.request.head.request, e.response.is_some())).collect();
+        assert_eq!(done, [(0, false), (2, true)]);
+        assembler.unanswered(1, Timestamp(8), Incomplete::Closed);
+        let last = assembler.take_done().next().unwrap();
+        assert_eq!((last.request.head.request, last.incomplete), (1, Some(Incomplete::Closed)));
+    }
+
+    #[test]
+    fn the_first_reason_is_kept_and_a_close_ends_everything() {
+        let mut assembler = assembler();
+        assembler.head(Direction::Out, request(0, 1));
+        assembler.body_gap(Direction::Out, 5, GapReason::Fault);
+        assembler.head(Direction::In, response(0, 2));
+        assembler.close(Timestamp(3));
+        let done: Vec<_> = assembler.take_done().collect();
+        assert_eq!(done[0].incomplete, Some(Incomplete::Gap(GapReason::Fault)));
+        assert_eq!(done[0].end, Timestamp(3));
+        assembler.close(Timestamp(4));
+        assert!(!assembler.has_done());
+    }
+
+    #[test]
+    fn what_is_beyond_the_bound_is_counted_and_never_mixed_up() {
+        let mut assembler = assembler();
+        let total = MAX_PENDING as u64 + 3;
+        for number in 0..total {
+            assembler.head(Direction::Out, request(number, number));
+            assembler.end(Direction::Out, end(number));
+        }
+        for number in 0..total {
+            assembler.head(Direction::In, response(number, total));
+            assembler.end(Direction::In, end(total));
+        }
+        let numbers: Vec<u64> = assembler.take_done().map(|exchange| exchange.request.head.request).collect();
+        assert_eq!(numbers, (0..MAX_PENDING as u64).collect::<Vec<_>>());
+        assert_eq!(assembler.take_counters(), Counters { overflow: 3, orphans: 3 });
+    }
+
+    proptest! {
+        /// Whatever order a parser could call in: each request that had a head becomes one exchange, with its own response.
+        #[test]
+        fn each_request_is_one_exchange(calls in proptest::collection::vec((0_u8..6, any::<bool>()), 0..200)) {
+            let mut assembler = assembler();
+            let (mut requests, mut responses, mut time) = (0, 0, 0);
+            for (call, out) in calls {
+                time += 1;
+                let direction = if out { Direction::Out } else { Direction::In };
+                match call {
+                    0 => {
+                        assembler.head(Direction::Out, request(requests, time));
+                        requests += 1;
+                    }
+                    1 if responses < requests => {
+                        assembler.head(Direction::In, response(responses, time));
+                        responses += 1;
+                    }
+                    2 => assembler.end(direction, end(time)),
+                    3 if responses < requests => {
+                        assembler.unanswered(responses, Timestamp(time), Incomplete::Closed);
+                        responses += 1;
+                    }
+                    4 => assembler.body_gap(direction, 1, GapReason::Unseen),
+                    _ => {}
+                }
+            }
+            assembler.close(Timestamp(time));
+            let mut seen: Vec<u64> = assembler
+                .take_done()
+                .inspect(|exchange| {
+                    if let Some(response) = &exchange.response {
+                        assert_eq!(response.head.request, exchange.request.head.request);
+                    }
+                })
+                .map(|exchange| exchange.request.head.request)
+                .collect();
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..requests).collect::<Vec<_>>());
+        }
+    }
+}
