@@ -1,0 +1,118 @@
+//! What is needed from the machine, for what: a table. Adding a need is adding a row.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use crate::toolchain;
+
+/// What somebody wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Purpose {
+    /// Compile the agent with its kernel programs.
+    Build,
+    /// Watch the demo.
+    Demo,
+    /// Run the kernel matrix.
+    Vm,
+    /// Run every test.
+    Test,
+    /// Measure.
+    Bench,
+}
+
+/// One thing the machine must have.
+pub(crate) struct Need {
+    /// What it is called in messages.
+    pub(crate) name: &'static str,
+    /// What it is for.
+    pub(crate) why: &'static str,
+    /// Debian's packages of it.
+    pub(crate) packages: &'static [&'static str],
+    /// Which purposes need it.
+    purposes: &'static [Purpose],
+    found: Found,
+}
+
+/// How to see that it is there.
+enum Found {
+    /// A program of this name is on the search path or where Debian puts programs for root.
+    Program(&'static str),
+    /// A compiler for the BPF target is there.
+    BpfCompiler,
+    /// `bpf-linker` is there, or the LLVM that it is built with.
+    LinkerOrLlvm,
+    /// Python can make virtual environments.
+    PythonVenv,
+}
+
+/// The name of the need that rustup can meet as well.
+pub(crate) const BPF_COMPILER: &str = "a Rust compiler for the BPF target";
+/// The name of the need that `bpf-linker`'s own LLVM can meet as well.
+pub(crate) const LLVM: &str = "LLVM 22";
+/// Where Debian puts the LLVM that `bpf-linker` is built with.
+pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
+
+use Purpose::{Bench, Build, Demo, Test, Vm};
+const ALWAYS: &[Purpose] = &[Build, Demo, Vm, Test, Bench];
+
+pub(crate) const NEEDS: &[Need] = &[
+    need("a C compiler", "links host programs", &["gcc", "libc6-dev"], ALWAYS, Found::Program("cc")),
+    need(
+        BPF_COMPILER,
+        "compiles the kernel programs",
+        &["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"],
+        ALWAYS,
+        Found::BpfCompiler,
+    ),
+    need(LLVM, "bpf-linker is built with it", &["llvm-22-dev", "g++"], ALWAYS, Found::LinkerOrLlvm),
+    need("Python 3", "runs the demo's programs", &["python3"], &[Demo, Test], Found::Program("python3")),
+    need("Python's venv", "holds the peers from PyPI", &["python3-venv"], &[Test], Found::PythonVenv),
+    need("QEMU", "boots other kernels", &["qemu-system-x86"], &[Vm, Test], Found::Program("qemu-system-x86_64")),
+    need("busybox", "is the userspace of those kernels", &["busybox-static"], &[Vm, Test], Found::Program("busybox")),
+    need("strip", "makes their file system small", &["binutils"], &[Vm, Test], Found::Program("strip")),
+    need("curl", "is a real client", &["curl"], &[Test], Found::Program("curl")),
+    need("sudo", "runs what run starts as its caller", &["sudo"], &[Test], Found::Program("sudo")),
+    need("Node.js", "is a real client and server", &["nodejs"], &[Test], Found::Program("node")),
+    need("Go", "is a real client and server", &["golang-go"], &[Test], Found::Program("go")),
+    need("nginx", "is a real server", &["nginx-light"], &[Test, Bench], Found::Program("nginx")),
+    need("Prometheus", "scrapes the agent", &["prometheus"], &[Test], Found::Program("promtool")),
+    need("ss", "shows sockets", &["iproute2"], &[Test], Found::Program("ss")),
+    need("wrk", "makes load", &["wrk"], &[Bench], Found::Program("wrk")),
+    need("taskset", "binds programs to cores", &["util-linux"], &[Bench], Found::Program("taskset")),
+];
+
+const fn need(
+    name: &'static str,
+    why: &'static str,
+    packages: &'static [&'static str],
+    purposes: &'static [Purpose],
+    found: Found,
+) -> Need {
+    Need { name, why, packages, purposes, found }
+}
+
+impl Need {
+    /// This purpose needs it.
+    pub(crate) fn serves(&self, purpose: Purpose) -> bool {
+        self.purposes.contains(&purpose)
+    }
+
+    /// The machine has it.
+    pub(crate) fn is_met(&self) -> bool {
+        match self.found {
+            Found::Program(name) => {
+                toolchain::on_path(name).is_some()
+                    || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).is_file())
+            }
+            Found::BpfCompiler => toolchain::compiler("bpfel-unknown-none").is_ok(),
+            Found::LinkerOrLlvm => {
+                toolchain::linker().is_ok() || Path::new(LLVM_PREFIX).join("bin/llvm-config").is_file()
+            }
+            Found::PythonVenv => std::process::Command::new("python3")
+                .args(["-c", "import venv, ensurepip"])
+                .output()
+                .is_ok_and(|output| output.status.success()),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `cargo xtask test`: everything that must hold, as a table of steps.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{deny, exec, repository, setup, vm, workspace};
+
+/// `cargo xtask test [STEP]...`
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Only these steps, by name; all if not given
+    #[arg(value_name = "STEP")]
+    steps: Vec<String>,
+    /// Name the steps
+    #[arg(long)]
+    list: bool,
+}
+
+/// One thing that is checked.
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    check: fn() -> Result<()>,
+}
+
+/// In the order that tells of a mistake soonest.
+const STEPS: &[Step] = &[
+    Step {
+        name: "repository",
+        what: "no machine's paths, no broken links, no download addresses",
+        check: repository::check,
+    },
+    Step { name: "format", what: "rustfmt", check: || cargo(&["fmt", "--all", "--check"], &[]) },
+    Step { name: "licences", what: "deny.toml", check: deny::check },
+    Step {
+        name: "lint",
+        what: "clippy on host code",
+        check: || cargo(&["clippy", "--all-targets", "--", "--deny", "warnings"], &[]),
+    },
+    Step { name: "lint-ebpf", what: "clippy on the kernel programs", check: lint_ebpf },
+    Step {
+        name: "portable",
+        what: "the library and the binary without eBPF",
+        check: || cargo(&["clippy", "--package", "telltale", "--no-default-features", "--", "--deny", "warnings"], &[]),
+    },
+    Step {
+        name: "docs",
+        what: "rustdoc without warnings",
+        check: || cargo(&["doc", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "--deny warnings")]),
+    },
+    Step { name: "tests", what: "all tests on this machine's kernel", check: tests },
+    Step { name: "fuzz", what: "fuzz targets compile", check: fuzz },
+    Step { name: "kernels", what: "the kernel tests on stock kernels in QEMU", check: vm::default_tests },
+];
+
+/// The verb.
+pub(crate) fn main(arguments: &Arguments) -> Result<()> {
+    if arguments.list {
+        for step in STEPS {
+            println!("{:<12} {}", step.name, step.what);
+        }
+        return Ok(());
+    }
+    if let Some(unknown) = arguments.steps.iter().find(|name| STEPS.iter().all(|step| step.name != *name)) {
+        bail!("no step {unknown}; `cargo xtask test --list` names them");
+    }
+    let start = Instant::now();
+    setup::ensure(&[setup::Purpose::Test])?;
+    println!("== setup: done, {}", seconds(start));
+
+    let chosen = |step: &&Step| arguments.steps.is_empty() || arguments.steps.iter().any(|name| name == step.name);
+    let mut results = Vec::new();
+    for step in STEPS.iter().filter(chosen) {
+        println!("== {}: {}", step.name, step.what);
+        let begin = Instant::now();
+        let result = (step.check)();
+        match &result {
+            Ok(()) => println!("== {}: ok, {}", step.name, seconds(begin)),
+            Err(error) => println!("== {}: FAILED, {}: {error:#}", step.name, seconds(begin)),
+        }
+        results.push((step.name, result.is_ok(), seconds(begin)));
+    }
+
+    println!("\n== all steps, {}", seconds(start));
+    for (name, passed, time) in &results {
+        println!("{:<6} {name:<12} {time}", if *passed { "ok" } else { "FAILED" });
+    }
+    let failed = results.iter().filter(|(_, passed, _)| !passed).count();
+    println!("{} passed, {failed} failed", results.len() - failed);
+    if failed > 0 {
+        bail!("a step failed; `cargo xtask test STEP` runs it alone");
+    }
+    Ok(())
+}
+
+fn seconds(since: Instant) -> String {
+    format!("{:.0} s", since.elapsed().as_secs_f64())
+}
+
+fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    exec::run(workspace::cargo().args(arguments).envs(variables.iter().copied()))
+}
+
+/// Other flags than the host's, so another folder. The programs are checked as if for the host, which needs no BPF sysroot: there is no clippy beside a packaged compiler.
+fn lint_ebpf() -> Result<()> {
+    cargo(
+        &["clippy", "--package", "agent-ebpf", "--target-dir", "target/lint-ebpf", "--", "--deny", "warnings"],
+        &[("CARGO_PROFILE_DEV_PANIC", "abort"), ("RUSTC_BOOTSTRAP", "1")],
+    )
+}
+
+/// Tests find real peers by these variables; without them (a plain `cargo test`) they look on the search path.
+fn tests() -> Result<()> {
+    let python = setup::python::program("python")?;
+    let rotel = setup::python::program("rotel-agent")?;
+    exec::run(
+        workspace::cargo()
+            .args(["test", "--no-fail-fast"])
+            .env("TELLTALE_TEST_PYTHON", python)
+            .env("TELLTALE_TEST_ROTEL", rotel),
+    )
+}
+
+/// The compiler's check needs no nightly; `cargo fuzz run` does.
+fn fuzz() -> Result<()> {
+    if !workspace::root().join("fuzz/Cargo.toml").is_file() {
+        bail!("there is no folder fuzz");
+    }
+    cargo(&["check", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz"], &[])
+}
