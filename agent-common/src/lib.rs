@@ -4,4 +4,9 @@
 //! the size of each is asserted at compile time.
 #![no_std]
 
+pub mod counter;
 pub mod gap;
+pub mod layout;
+pub mod limits;
+pub mod record;
+pub mod scope;

@@ -1,14 +1,31 @@
-//! The kernel programs of Telltale.
+//! Kernel programs: one core ([`call`], [`socket`], [`scope`], [`emit`]) and one thin file per hook family.
+//!
+//! The programs copy bytes and count; they understand nothing of what they copy.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
-/// The kernel lets only programs under a GPL-compatible licence call the helpers that read user memory.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = "license")]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+mod atomic;
+mod call;
+mod close;
+mod emit;
+mod hooks_process;
+mod hooks_socket;
+mod hooks_syscall;
+mod kernel;
+mod maps;
+mod scope;
+mod socket;
+mod source;
+mod task;
+mod transfer;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    // The verifier accepts no program that can reach this.
     loop {}
 }
+
+/// The kernel offers some helpers to GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

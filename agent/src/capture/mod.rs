@@ -1,6 +1,8 @@
 //! Kernel -> [`Event`]: what a capture backend or a recording says happened on a connection.
 
 mod event;
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+pub mod kernel;
 pub mod recording;
 
 pub use agent_common::gap::GapReason;

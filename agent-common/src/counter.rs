@@ -1,0 +1,56 @@
+//! What the kernel side counts, per CPU.
+
+use crate::gap::GapReason;
+
+/// Index into the per-CPU counter array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Counter {
+    /// Records written to a ring.
+    Records = 0,
+    /// Payload bytes written to a ring.
+    CopiedBytes = 1,
+    /// Records that a full ring refused.
+    RingFull = 2,
+    /// Stream bytes that a full ring refused.
+    RingFullBytes = 3,
+    /// Sockets for which no storage could be allocated.
+    SocketState = 4,
+    /// Threads for which no storage could be allocated.
+    ThreadState = 5,
+    /// Processes that could not be added to the scope.
+    ProcessTable = 6,
+    /// Sockets in scope that kernel TLS encrypts.
+    KernelTls = 7,
+    /// Multipath TCP sockets on the node.
+    Mptcp = 8,
+    /// Sockets in scope that a socket map redirects.
+    Sockmap = 9,
+}
+
+/// Number of plain counters.
+pub const PLAIN: u32 = 10;
+
+/// Index of the counter of calls that ended as a gap of this reason.
+pub const fn gap(reason: GapReason) -> u32 {
+    PLAIN + reason as u32
+}
+
+/// Length of the counter array.
+pub const LENGTH: u32 = PLAIN + GapReason::ALL.len() as u32;
+
+impl Counter {
+    /// Every plain counter with the name of its metric attribute, in the order of their numbers.
+    pub const NAMES: [(Self, &'static str); PLAIN as usize] = [
+        (Self::Records, "records"),
+        (Self::CopiedBytes, "copied_bytes"),
+        (Self::RingFull, "ring_full_records"),
+        (Self::RingFullBytes, "ring_full_bytes"),
+        (Self::SocketState, "socket_state_failed"),
+        (Self::ThreadState, "thread_state_failed"),
+        (Self::ProcessTable, "process_table_full"),
+        (Self::KernelTls, "not_covered_ktls"),
+        (Self::Mptcp, "not_covered_mptcp"),
+        (Self::Sockmap, "not_covered_sockmap"),
+    ];
+}

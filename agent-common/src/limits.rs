@@ -1,0 +1,26 @@
+//! The bounds of the kernel side. Each has a counter or a gap reason for what it costs.
+
+/// Payload bytes in one record. A call that moves more makes several records.
+pub const CHUNK: u32 = 16 * 1024;
+/// Copy steps of one program run: a step is one record or one buffer of a vectored call. What is left over is a gap
+/// [`CallLimit`](crate::gap::GapReason::CallLimit): at most 512 KiB of one call are copied.
+pub const STEPS: u32 = 32;
+/// The same where the kernel has no `bpf_loop` (before 5.17): the verifier walks each step.
+pub const STEPS_WITHOUT_LOOP: u32 = 4;
+/// Scratch slots of a CPU: how many programs that preempt each other can copy at once
+/// ([`ScratchBusy`](crate::gap::GapReason::ScratchBusy)).
+pub const SCRATCH_SLOTS: u32 = 4;
+/// Ring buffers declared in the object; one per worker, unused ones are a page.
+pub const RINGS: u32 = 4;
+/// Levels of cgroup that are walked to find one in scope.
+pub const CGROUP_LEVELS: u32 = 16;
+/// Calls shorter than this are copied without looking up whether userspace wants them skipped.
+pub const SKIP_LOOKUP: u32 = 2048;
+/// Entries of the map of skip positions.
+pub const SKIPS: u32 = 8192;
+/// Processes in scope at once.
+pub const PROCESSES: u32 = 16384;
+/// Cgroups in scope at once.
+pub const CGROUPS: u32 = 4096;
+/// Ports in scope at once.
+pub const PORTS: u32 = 256;

@@ -1,0 +1,31 @@
+//! What is captured: one control block and three sets, filled by userspace.
+
+/// The control block, one entry in an array map. A change of scope bumps `generation`, and every socket is looked up anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Scope {
+    /// Counts up with every change; 0 is never used.
+    pub generation: u32,
+    /// Which kinds of scope are in force ([`ALL`], [`PROCESS`], [`CGROUP`], [`PORT`]); any one suffices.
+    pub kinds: u32,
+}
+
+/// Every socket but the agent's own.
+pub const ALL: u32 = 1;
+/// Sockets used by a process of the set.
+pub const PROCESS: u32 = 2;
+/// Sockets used by a task in a cgroup of the set, or below one.
+pub const CGROUP: u32 = 4;
+/// Sockets whose own or other port is in the set.
+pub const PORT: u32 = 8;
+
+/// Positions before which the payload of a connection need not be copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Skip {
+    /// By direction: [`OUT`](crate::record::OUT), [`IN`](crate::record::IN).
+    pub until: [u64; 2],
+}
+
+const _: () = assert!(size_of::<Scope>() == 8);
+const _: () = assert!(size_of::<Skip>() == 16);

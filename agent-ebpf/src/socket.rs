@@ -1,0 +1,258 @@
+//! What is remembered of a socket, and where in its streams it is.
+//!
+//! Runs on several CPUs may update one state at once (two threads in one socket). Positions only ever grow, and bytes are
+//! given out only where positions prove whose they are, so a lost update costs at most a gap, never a wrong byte.
+
+use agent_common::{
+    counter::Counter,
+    layout::ABSENT,
+    record::{IN, OUT, ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN},
+};
+use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
+
+use crate::{
+    kernel::{layout, member, read},
+    maps::{count, socket_state},
+    scope,
+};
+
+/// `AF_INET`.
+pub(crate) const INET: u16 = 2;
+/// `AF_INET6`.
+pub(crate) const INET6: u16 = 10;
+/// `IPPROTO_TCP`.
+const TCP: u16 = 6;
+
+/// TCP states (`include/net/tcp_states.h`).
+pub(crate) mod state {
+    pub(crate) const FIN_WAIT1: u8 = 4;
+    pub(crate) const FIN_WAIT2: u8 = 5;
+    pub(crate) const TIME_WAIT: u8 = 6;
+    pub(crate) const CLOSE: u8 = 7;
+    pub(crate) const LAST_ACK: u8 = 9;
+    pub(crate) const LISTEN: u8 = 10;
+    pub(crate) const CLOSING: u8 = 11;
+}
+
+/// `SOCK_DONE` of `enum sock_flags`: the FIN of the other end was received.
+const SOCK_DONE: u64 = 1 << 1;
+/// `SK_USER_DATA_PSOCK`: the socket is in a socket map.
+const IN_SOCKMAP: u64 = 4;
+
+/// Not looked up yet.
+const UNDECIDED: u8 = 0;
+const REFUSED: u8 = 1;
+const ADMITTED: u8 = 2;
+
+/// State of a socket.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Socket {
+    /// Sequence number of position 0 (the SYN's plus one), by direction.
+    pub(crate) base: [u32; 2],
+    /// Position after the last byte that was accounted for, by direction.
+    pub(crate) reached: [u64; 2],
+    /// Socket cookie.
+    pub(crate) cookie: u64,
+    /// Generation of the scope that `verdict` is of.
+    generation: u32,
+    /// Process that `verdict` is of, where the scope is of processes.
+    process: u32,
+    verdict: u8,
+    /// 1 once `base` and `reached` are set.
+    pub(crate) placed: u8,
+    /// 1 once the open record is in the ring.
+    pub(crate) opened: u8,
+    pub(crate) role: u8,
+    /// 1 if `base[OUT]` is proven.
+    pub(crate) isn_known: u8,
+    /// By direction: 1 once a byte was accounted for, so that `reached` is proven.
+    pub(crate) proven: [u8; 2],
+    reserved: u8,
+}
+
+/// A TCP socket in scope, with its state.
+pub(crate) struct Admitted {
+    /// Typed `struct sock`.
+    pub(crate) sk: *const u8,
+    /// Typed `struct tcp_sock`.
+    pub(crate) tcp: *const u8,
+    pub(crate) state: &'static mut Socket,
+}
+
+/// The socket, if it is TCP and in scope of the current task. Nothing of it is read otherwise.
+#[inline(always)]
+pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
+    let process = scope::process();
+    if scope::is_agent(process) {
+        return None;
+    }
+    let scope = scope::current();
+    if scope.generation == 0 {
+        return None;
+    }
+    let existing = socket_state(sk, false);
+    let state = match existing {
+        Some(state) => state,
+        None => {
+            // SAFETY: `sk` is typed.
+            let (family, protocol) =
+                unsafe { (member::<u16>(sk, layout!(sk_family)), member::<u16>(sk, layout!(sk_protocol))) };
+            if protocol != TCP || (family != INET && family != INET6) {
+                return None;
+            }
+            if let Some(state) = socket_state(sk, true) {
+                state
+            } else {
+                count(Counter::SocketState as u32, 1);
+                return None;
+            }
+        }
+    };
+    let by_process = scope.kinds & agent_common::scope::PROCESS != 0;
+    if state.verdict == UNDECIDED || state.generation != scope.generation || (by_process && state.process != process) {
+        state.verdict = if scope::admits(scope, sk, process) && covered(sk) { ADMITTED } else { REFUSED };
+        state.process = process;
+        state.generation = scope.generation;
+    }
+    if state.verdict != ADMITTED {
+        return None;
+    }
+    // SAFETY: `sk` is typed.
+    let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()) } as *const u8;
+    if tcp.is_null() {
+        return None;
+    }
+    Some(Admitted { sk, tcp, state })
+}
+
+/// Whether the bytes of the application are the bytes of the connection: not under kernel TLS, not in a socket map.
+#[inline(always)]
+fn covered(sk: *const u8) -> bool {
+    let ops = read::<u64>(sk as u64 + u64::from(layout!(icsk_ulp_ops))).unwrap_or(0);
+    if ops != 0 {
+        let first = read::<u8>(ops + u64::from(layout!(ulp_name))).unwrap_or(0);
+        count(if first == b'm' { Counter::Mptcp } else { Counter::KernelTls } as u32, 1);
+        return false;
+    }
+    let user_data = read::<u64>(sk as u64 + u64::from(layout!(sk_user_data))).unwrap_or(0);
+    if user_data & IN_SOCKMAP != 0 {
+        count(Counter::Sockmap as u32, 1);
+        return false;
+    }
+    true
+}
+
+/// A position near `reached` from a sequence number: the numbers wrap, the position does not.
+#[inline(always)]
+pub(crate) fn position(reached: u64, base: u32, sequence: u32) -> u64 {
+    let relative = sequence.wrapping_sub(base);
+    let step = relative.wrapping_sub(reached as u32) as i32;
+    reached.wrapping_add(step as i64 as u64)
+}
+
+impl Admitted {
+    /// TCP state.
+    #[inline(always)]
+    pub(crate) fn tcp_state(&self) -> u8 {
+        // SAFETY: `sk` is typed.
+        unsafe { member::<u8>(self.sk, layout!(sk_state)) }
+    }
+
+    /// Sequence number after the last byte that the application sent.
+    #[inline(always)]
+    pub(crate) fn write_sequence(&self) -> u32 {
+        // SAFETY: `tcp` is typed.
+        unsafe { member::<u32>(self.tcp, layout!(write_seq)) }
+    }
+
+    /// Sequence number after the last byte that the application received, the FIN not counted.
+    #[inline(always)]
+    pub(crate) fn read_sequence(&self) -> u32 {
+        // SAFETY: `tcp` and `sk` are typed.
+        let (copied, next, flags) = unsafe {
+            (
+                member::<u32>(self.tcp, layout!(copied_seq)),
+                member::<u32>(self.tcp, layout!(rcv_nxt)),
+                member::<u64>(self.sk, layout!(sk_flags)),
+            )
+        };
+        // A receive that comes to the FIN steps over it, and nothing follows a FIN.
+        copied.wrapping_sub(u32::from(flags & SOCK_DONE != 0 && copied == next))
+    }
+
+    /// Finds position 0 of both directions, at the first call seen on the socket.
+    ///
+    /// `bytes_acked` counts the SYN of a socket that connected and not that of one that was accepted, so
+    /// `snd_una - bytes_acked` is the initial sequence number or the one after it; `snd_nxt` less the data sent for the
+    /// first time is always the one after it. Their difference tells which, and with it the role.
+    #[inline(always)]
+    pub(crate) fn place(&mut self) {
+        if self.state.placed != 0 {
+            return;
+        }
+        let mut out_base = 0_u32;
+        let mut in_base = 0_u32;
+        let mut role = ROLE_UNKNOWN;
+        // Off the socket lock the counters move under us: take readings until two tell a possible story.
+        for _ in 0..8 {
+            // SAFETY: `tcp` is typed.
+            let (una, acked, next, sent, resent, write, received_next, received) = unsafe {
+                (
+                    member::<u32>(self.tcp, layout!(snd_una)),
+                    member::<u64>(self.tcp, layout!(bytes_acked)),
+                    member::<u32>(self.tcp, layout!(snd_nxt)),
+                    member::<u64>(self.tcp, layout!(bytes_sent)),
+                    member::<u64>(self.tcp, layout!(bytes_retrans)),
+                    member::<u32>(self.tcp, layout!(write_seq)),
+                    member::<u32>(self.tcp, layout!(rcv_nxt)),
+                    member::<u64>(self.tcp, layout!(bytes_received)),
+                )
+            };
+            let fin = u32::from(fin_sent(self.tcp_state()) && next == write);
+            let acked_base = una.wrapping_sub(acked as u32);
+            let sent_base = next.wrapping_sub(sent.wrapping_sub(resent) as u32).wrapping_sub(fin);
+            in_base = received_next.wrapping_sub(received as u32);
+            out_base = acked_base;
+            let syn = sent_base.wrapping_sub(acked_base);
+            // SAFETY: `tcp` is typed.
+            let settled = unsafe {
+                member::<u32>(self.tcp, layout!(snd_una)) == una
+                    && member::<u64>(self.tcp, layout!(bytes_acked)) == acked
+                    && member::<u64>(self.tcp, layout!(bytes_received)) == received
+                    && member::<u32>(self.tcp, layout!(rcv_nxt)) == received_next
+            };
+            if settled && syn <= 1 {
+                out_base = sent_base;
+                role = if syn == 1 { ROLE_CLIENT } else { ROLE_SERVER };
+                break;
+            }
+        }
+        // SAFETY: `sk` is typed.
+        self.state.cookie = unsafe { aya_ebpf::helpers::generated::bpf_get_socket_cookie(self.sk.cast_mut().cast()) };
+        self.state.role = role;
+        self.state.isn_known = u8::from(role != ROLE_UNKNOWN);
+        self.state.base = [out_base, in_base];
+        // SAFETY: `tcp` is typed.
+        let (acked, una, received, received_next) = unsafe {
+            (
+                member::<u64>(self.tcp, layout!(bytes_acked)),
+                member::<u32>(self.tcp, layout!(snd_una)),
+                member::<u64>(self.tcp, layout!(bytes_received)),
+                member::<u32>(self.tcp, layout!(rcv_nxt)),
+            )
+        };
+        self.state.reached[OUT as usize] = position(acked, out_base, una);
+        self.state.reached[IN as usize] = position(received, in_base, received_next);
+        self.state.placed = 1;
+    }
+}
+
+/// Whether a FIN may have been sent in this state.
+#[inline(always)]
+pub(crate) fn fin_sent(state: u8) -> bool {
+    matches!(state, state::FIN_WAIT1 | state::FIN_WAIT2 | state::TIME_WAIT | state::LAST_ACK | state::CLOSING)
+}
+
+const _: () = assert!(ABSENT == u32::MAX);
+const _: () = assert!(size_of::<Socket>() == 48);

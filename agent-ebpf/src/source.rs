@@ -1,0 +1,132 @@
+//! Where the payload of a call is: found at its start from the kernel's iterator, or at its end from its registers.
+
+use agent_common::{gap::GapReason, layout::ABSENT};
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs};
+
+use crate::kernel::{layout, member, read};
+
+/// Not in user memory, or not to be found: a gap.
+pub(crate) const NOWHERE: u8 = 0;
+/// One buffer in user memory.
+pub(crate) const BUFFER: u8 = 1;
+/// An array of `struct iovec` in kernel memory.
+pub(crate) const KERNEL_VECTOR: u8 = 2;
+/// An array of `struct iovec` in user memory.
+pub(crate) const USER_VECTOR: u8 = 3;
+
+/// `MSG_SPLICE_PAGES`: the payload is pages of a file or pipe.
+const SPLICE_PAGES: u32 = 0x0800_0000;
+
+/// The payload of one call.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Source {
+    /// Address of the buffer or of the array.
+    pub(crate) base: u64,
+    /// Bytes of the first buffer that are not of this call.
+    pub(crate) offset: u64,
+    /// Buffers.
+    pub(crate) count: u32,
+    /// [`BUFFER`] and the like.
+    pub(crate) form: u8,
+    /// Of [`NOWHERE`]: the [`GapReason`] number.
+    pub(crate) reason: u8,
+    pub(crate) reserved: [u8; 2],
+}
+
+impl Source {
+    #[inline(always)]
+    pub(crate) const fn nowhere(reason: GapReason) -> Self {
+        Self { base: 0, offset: 0, count: 0, form: NOWHERE, reason: reason as u8, reserved: [0; 2] }
+    }
+
+    #[inline(always)]
+    const fn buffer(base: u64) -> Self {
+        Self { base, offset: 0, count: 1, form: BUFFER, reason: 0, reserved: [0; 2] }
+    }
+
+    #[inline(always)]
+    const fn vector(form: u8, base: u64, count: u64) -> Self {
+        Self { base, offset: 0, count: count as u32, form, reason: 0, reserved: [0; 2] }
+    }
+
+    /// From the typed `struct msghdr` of a call that begins.
+    #[inline(always)]
+    pub(crate) fn of_message(message: *const u8) -> Self {
+        let iterator = layout!(msg_iter);
+        // SAFETY: `message` is typed.
+        let (kind, offset, base, segments) = unsafe {
+            (
+                u32::from(member::<u8>(message, iterator + layout!(iter_type))),
+                member::<u64>(message, iterator + layout!(iter_offset)),
+                member::<u64>(message, iterator + layout!(iter_base)),
+                member::<u64>(message, iterator + layout!(iter_segments)),
+            )
+        };
+        let mut source = if kind == layout!(iter_ubuf) {
+            Self::buffer(base)
+        } else if kind == layout!(iter_iovec) {
+            Self::vector(KERNEL_VECTOR, base, segments)
+        } else {
+            // SAFETY: `message` is typed.
+            let flags = unsafe { member::<u32>(message, layout!(msg_flags)) };
+            let spliced = flags & SPLICE_PAGES != 0;
+            Self::nowhere(if spliced { GapReason::Sendfile } else { GapReason::ZeroCopy })
+        };
+        source.offset = offset;
+        source
+    }
+
+    /// From the registers that the current system call was entered with.
+    #[inline(always)]
+    pub(crate) fn of_registers() -> Self {
+        // SAFETY: no arguments, and a typed task.
+        let (task, registers) = unsafe {
+            let task = bpf_get_current_task_btf();
+            (task as u64, bpf_task_pt_regs(task.cast()) as u64)
+        };
+        let calls_compat = layout!(calls.compat_word);
+        if calls_compat != ABSENT {
+            let word = read::<u32>(task + u64::from(calls_compat)).unwrap_or(0);
+            if word & layout!(calls.compat_bit) != 0 {
+                return Self::nowhere(GapReason::UnknownCall);
+            }
+        }
+        let Some(number) = read::<u64>(registers + u64::from(layout!(calls.register_number))) else {
+            return Self::nowhere(GapReason::UnknownCall);
+        };
+        let number = number as u32;
+        let second = read::<u64>(registers + u64::from(layout!(calls.register_second))).unwrap_or(0);
+        if number == layout!(calls.read)
+            || number == layout!(calls.recvfrom)
+            || number == layout!(calls.write)
+            || number == layout!(calls.sendto)
+        {
+            return Self::buffer(second);
+        }
+        if number == layout!(calls.readv) || number == layout!(calls.writev) {
+            let third = read::<u64>(registers + u64::from(layout!(calls.register_third))).unwrap_or(0);
+            return Self::vector(USER_VECTOR, second, third);
+        }
+        if number == layout!(calls.recvmsg) || number == layout!(calls.sendmsg) {
+            // `struct user_msghdr`: the array's address is its third word, its length the fourth.
+            let mut array = [0_u64; 2];
+            // SAFETY: the destination is a local of that size; the helper checks the source.
+            let failed =
+                unsafe { bpf_probe_read_user((&raw mut array).cast(), 16, (second + 16) as *const core::ffi::c_void) };
+            if failed != 0 {
+                return Self::nowhere(GapReason::Fault);
+            }
+            return Self::vector(USER_VECTOR, array[0], array[1]);
+        }
+        if number == layout!(calls.sendfile) || number == layout!(calls.splice) {
+            return Self::nowhere(GapReason::Sendfile);
+        }
+        if number == layout!(calls.io_uring_enter) {
+            return Self::nowhere(GapReason::IoUring);
+        }
+        Self::nowhere(GapReason::UnknownCall)
+    }
+}
+
+const _: () = assert!(size_of::<Source>() == 24);

@@ -1,0 +1,84 @@
+//! What the kernel side counted: its own counters, and the kernel's of each program.
+
+use std::{os::fd::AsRawFd as _, time::Duration};
+
+use agent_common::{
+    counter::{self, Counter},
+    gap::GapReason,
+};
+use aya::{
+    Ebpf,
+    maps::{Map, MapData, MapError, PerCpuArray},
+    programs::ProgramInfo,
+};
+
+use super::loader::share;
+
+/// Reads the counters; may be used from any thread.
+pub struct KernelCounters {
+    map: PerCpuArray<MapData, u64>,
+    programs: Vec<(String, ProgramInfo, aya::programs::ProgramFd)>,
+}
+
+/// What one program cost and missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramCost {
+    /// Its name.
+    pub program: String,
+    /// Time spent in it; zero unless `kernel.bpf_stats_enabled` is on.
+    pub time: Duration,
+    /// Runs, likewise.
+    pub runs: u64,
+    /// Runs that the kernel left out because the program was already running on that CPU.
+    pub recursion_misses: u64,
+}
+
+impl KernelCounters {
+    pub(super) fn open(ebpf: &Ebpf) -> Result<Self, MapError> {
+        let map = PerCpuArray::try_from(Map::PerCpuArray(share(ebpf, "COUNTERS")?))?;
+        let programs = ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                let fd = info.fd().ok()?;
+                Some((name.to_owned(), info, fd))
+            })
+            .collect();
+        Ok(Self { map, programs })
+    }
+
+    /// The plain counters, by name, summed over CPUs.
+    pub fn plain(&self) -> Result<Vec<(&'static str, u64)>, MapError> {
+        Counter::NAMES.iter().map(|(counter, name)| Ok((*name, self.sum(*counter as u32)?))).collect()
+    }
+
+    /// Calls that ended as a gap, by reason.
+    pub fn gaps(&self) -> Result<Vec<(GapReason, u64)>, MapError> {
+        GapReason::ALL.iter().map(|reason| Ok((*reason, self.sum(counter::gap(*reason))?))).collect()
+    }
+
+    /// The kernel's own account of each program.
+    pub fn programs(&self) -> Vec<ProgramCost> {
+        self.programs
+            .iter()
+            .map(|(name, _, fd)| {
+                // `/proc/self/fdinfo` says what the system call does not: the misses.
+                use std::os::fd::AsFd as _;
+                let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+                let text = std::fs::read_to_string(path).unwrap_or_default();
+                let field =
+                    |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap_or(0);
+                ProgramCost {
+                    program: name.clone(),
+                    time: Duration::from_nanos(field("run_time_ns:")),
+                    runs: field("run_cnt:"),
+                    recursion_misses: field("recursion_misses:"),
+                }
+            })
+            .collect()
+    }
+
+    fn sum(&self, index: u32) -> Result<u64, MapError> {
+        Ok(self.map.get(&index, 0)?.iter().sum())
+    }
+}

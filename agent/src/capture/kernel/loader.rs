@@ -1,0 +1,319 @@
+//! Loads the kernel programs with the best backend that this kernel allows, by trying.
+
+use agent_common::layout::{ABSENT, Layout};
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::{MapData, MapError},
+    programs::{BtfTracePoint, FEntry, FExit, ProgramError},
+    util::KernelVersion,
+};
+use nix::errno::Errno;
+
+use super::{
+    Backend, Ring, Scope, ScopeError,
+    backend::{Attachment, COMMON, Hook, Need, PROCESS},
+    btf::{Btf, BtfError},
+    clock::Clock,
+    layout,
+    scope::{self, Hierarchy},
+};
+
+/// The programs, built by `build.rs`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/telltale-ebpf"));
+
+/// What to capture and with what.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Only this backend; `None` takes the first that works.
+    pub backend: Option<Backend>,
+    /// What to capture.
+    pub scope: Scope,
+    /// Rings, and so workers: 1 to [`agent_common::limits::RINGS`].
+    pub workers: u32,
+    /// Bytes of each ring, a power of two and at least a page.
+    pub ring_bytes: u32,
+    /// Does without the helpers of 5.17 even where the kernel has them, as on 5.12 to 5.16.
+    pub without_new_helpers: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { backend: None, scope: Scope::default(), workers: 1, ring_bytes: 4 << 20, without_new_helpers: false }
+    }
+}
+
+/// Why a backend was not taken.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Which.
+    pub backend: Backend,
+    /// What was tried: `attach fentry tcp_recvmsg`.
+    pub step: String,
+    /// What the system said.
+    pub reason: String,
+    /// Its error number, where there was one.
+    pub errno: Option<Errno>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}: {}", self.backend.name(), self.step, self.reason)
+    }
+}
+
+/// Why capture cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Not privileged.
+    #[error("capturing needs root, or the capabilities BPF, PERFMON and SYS_RESOURCE; run it with sudo")]
+    Privilege,
+    /// The agent's process ids are not the kernel's.
+    #[error(
+        "this process is in a PID namespace of its own, so it cannot tell its own sockets from others'; \
+         run it in the host's (a pod: hostPID: true)"
+    )]
+    PidNamespace,
+    /// The kernel is not laid out as the programs need.
+    #[error(transparent)]
+    Layout(#[from] BtfError),
+    /// What to capture makes no sense.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// The object cannot be loaded.
+    #[error("cannot load the kernel programs: {0}")]
+    Load(#[from] EbpfError),
+    /// A map is not as expected.
+    #[error("cannot open a map of the kernel programs: {0}")]
+    Map(#[from] MapError),
+    /// The clocks cannot be read.
+    #[error("cannot read the clocks: {0}")]
+    Clock(Errno),
+    /// Every backend was refused.
+    #[error(
+        "no capture backend works on this kernel:{}\nrun `telltale check` for what to do",
+        lines(.0)
+    )]
+    NoBackend(Vec<Refusal>),
+}
+
+fn lines(refusals: &[Refusal]) -> String {
+    refusals.iter().fold(String::new(), |text, refusal| text + "\n  " + &refusal.to_string())
+}
+
+/// A running capture. Dropping it detaches every program.
+#[derive(Debug)]
+pub struct Capture {
+    ebpf: Ebpf,
+    backend: Backend,
+    refusals: Vec<Refusal>,
+    clock: Clock,
+    workers: u32,
+}
+
+impl Capture {
+    /// Loads the programs, writes the scope and attaches.
+    pub fn start(settings: &Settings) -> Result<Self, CaptureError> {
+        let clock = Clock::start().map_err(CaptureError::Clock)?;
+        if !pid_namespace_is_initial() {
+            return Err(CaptureError::PidNamespace);
+        }
+        let kernel = Btf::of_kernel()?;
+        let layout = complete(layout::resolve(&kernel)?, settings, &kernel)?;
+        let candidates = settings.backend.map_or_else(|| Backend::ALL.to_vec(), |backend| vec![backend]);
+        let mut refusals = Vec::new();
+        for backend in candidates {
+            match attach(backend, settings, &layout, &kernel) {
+                Ok(ebpf) => return Ok(Self { ebpf, backend, refusals, clock, workers: settings.workers }),
+                Err(Attempt::Refused(refusal)) => refusals.push(refusal),
+                Err(Attempt::Failed(error)) => return Err(error),
+            }
+        }
+        Err(CaptureError::NoBackend(refusals))
+    }
+
+    /// The backend that was taken.
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// The backends before it, and why they were not taken.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    /// One ring for each worker.
+    pub fn rings(&mut self) -> Result<Vec<Ring>, CaptureError> {
+        (0..self.workers).map(|index| Ok(Ring::open(&mut self.ebpf, index, self.clock)?)).collect()
+    }
+
+    /// Captures a process, and the children that it starts from now on.
+    pub fn add_process(&mut self, process: u32) -> Result<(), ScopeError> {
+        scope::insert_process(&mut self.ebpf, process)
+    }
+
+    /// Stops capturing a process; its children stay in scope.
+    pub fn remove_process(&mut self, process: u32) -> Result<(), ScopeError> {
+        scope::remove_process(&mut self.ebpf, process)
+    }
+
+    /// What the kernel side counted, readable from any thread.
+    pub fn counters(&self) -> Result<super::KernelCounters, CaptureError> {
+        Ok(super::KernelCounters::open(&self.ebpf)?)
+    }
+}
+
+/// A second handle to a map, for another thread.
+pub(super) fn share(ebpf: &Ebpf, name: &str) -> Result<MapData, MapError> {
+    let map = ebpf.map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })?;
+    let (aya::maps::Map::Array(data) | aya::maps::Map::HashMap(data) | aya::maps::Map::PerCpuArray(data)) = map else {
+        return Err(MapError::InvalidName { name: name.to_owned() });
+    };
+    MapData::from_id(data.info()?.id())
+}
+
+fn pid_namespace_is_initial() -> bool {
+    // PROC_PID_INIT_INO of the kernel.
+    const INITIAL: &str = "pid:[4026531836]";
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == INITIAL)
+}
+
+fn complete(mut layout: Layout, settings: &Settings, kernel: &Btf) -> Result<Layout, CaptureError> {
+    layout.own_pid = std::process::id();
+    layout.rings = settings.workers;
+    // `bpf_get_func_ret` and `bpf_loop` came with 5.17.
+    let has_helpers = KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(5, 17, 0));
+    layout.use_func_ret = u32::from(has_helpers && !settings.without_new_helpers);
+    layout.use_loop = layout.use_func_ret;
+    layout.cgroup_subsystem = match settings.scope.hierarchy()? {
+        Hierarchy::Unified => ABSENT,
+        Hierarchy::Controller(name) => {
+            // The controller `blkio` is `io` inside the kernel.
+            let name = if name == "blkio" { "io" } else { &name };
+            let name = format!("{name}_cgrp_id");
+            kernel.enumerator(&name).ok_or(BtfError::NoType { kind: "enum value", name })?
+        }
+    };
+    Ok(layout)
+}
+
+enum Attempt {
+    Refused(Refusal),
+    Failed(CaptureError),
+}
+
+impl<E: Into<CaptureError>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn attach(backend: Backend, settings: &Settings, layout: &Layout, kernel: &Btf) -> Result<Ebpf, Attempt> {
+    let types = aya::Btf::from_sys_fs().map_err(EbpfError::BtfError)?;
+    let mut ebpf = load(settings, layout, &types)
+        .map_err(|error| if is_permission(&error) { CaptureError::Privilege } else { CaptureError::Load(error) })?;
+    scope::write(&mut ebpf, &settings.scope, 1)?;
+    let follows = !settings.scope.processes.is_empty();
+    let hooks = COMMON.iter().chain(if follows { PROCESS } else { &[] }).chain(backend.hooks());
+    for hook in hooks {
+        let step = format!("attach {} {}", hook.attachment.name(), hook.target);
+        if !hook.is_present(kernel) {
+            if hook.need == Need::IfPresent {
+                continue;
+            }
+            let reason = format!("this kernel has no {} `{}`", hook.attachment.what(), hook.target);
+            return Err(Attempt::Refused(Refusal { backend, step, reason, errno: None }));
+        }
+        if let Err(error) = attach_hook(&mut ebpf, hook, &types) {
+            let errno = errno_of(&error);
+            return Err(Attempt::Refused(Refusal { backend, step, reason: describe(&error, errno), errno }));
+        }
+    }
+    Ok(ebpf)
+}
+
+fn load(settings: &Settings, layout: &Layout, types: &aya::Btf) -> Result<Ebpf, EbpfError> {
+    // SAFETY: `Layout` is `repr(C)` and made of `u32` alone, so it is an array of them.
+    let words = unsafe {
+        std::slice::from_raw_parts(std::ptr::from_ref(layout).cast::<u32>(), size_of::<Layout>() / size_of::<u32>())
+    };
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(types)).override_global("LAYOUT", words, true).allow_unsupported_maps();
+    for (index, name) in super::ring::NAMES.into_iter().enumerate() {
+        if (index as u32) < settings.workers {
+            loader.map_max_entries(name, settings.ring_bytes);
+        }
+    }
+    loader.load(OBJECT)
+}
+
+fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, types: &aya::Btf) -> Result<(), ProgramError> {
+    // The object and the table are of one build; a name that is not there is reported as a program not loaded.
+    let program = ebpf.program_mut(hook.program).ok_or(ProgramError::NotLoaded)?;
+    match hook.attachment {
+        Attachment::Fentry => {
+            let program: &mut FEntry = program.try_into()?;
+            program.load(hook.target, types)?;
+            program.attach()?;
+        }
+        Attachment::Fexit => {
+            let program: &mut FExit = program.try_into()?;
+            program.load(hook.target, types)?;
+            program.attach()?;
+        }
+        Attachment::TracePoint => {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(hook.target, types)?;
+            program.attach()?;
+        }
+    }
+    Ok(())
+}
+
+impl Attachment {
+    /// As the kernel's documentation calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fentry => "fentry",
+            Self::Fexit => "fexit",
+            Self::TracePoint => "tp_btf",
+        }
+    }
+
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Fentry | Self::Fexit => "function",
+            Self::TracePoint => "tracepoint",
+        }
+    }
+}
+
+/// The error number at the end of an error's chain of causes.
+fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(code) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
+            return Some(Errno::from_raw(code));
+        }
+        current = error.source();
+    }
+    None
+}
+
+fn is_permission(error: &EbpfError) -> bool {
+    errno_of(error) == Some(Errno::EPERM)
+}
+
+/// One line: the error number's meaning, or the last line of what the verifier says.
+fn describe(error: &ProgramError, errno: Option<Errno>) -> String {
+    if let ProgramError::LoadError { verifier_log, .. } = error {
+        let log = verifier_log.to_string();
+        let statistics = ["processed ", "stack depth ", "verification time "];
+        let told =
+            log.lines().rev().find(|line| !line.is_empty() && !statistics.iter().any(|start| line.starts_with(start)));
+        if let Some(line) = told {
+            tracing::debug!("verifier log:\n{log}");
+            return format!("refused by the verifier: {line}");
+        }
+    }
+    errno.map_or_else(|| error.to_string(), |errno| format!("{} ({errno:?})", errno.desc()))
+}

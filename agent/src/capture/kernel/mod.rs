@@ -1,0 +1,18 @@
+//! The running kernel as a source of events: backend choice, offsets, rings.
+
+pub mod backend;
+pub mod btf;
+pub mod capability;
+mod clock;
+mod counters;
+mod layout;
+mod loader;
+mod record;
+mod ring;
+mod scope;
+
+pub use backend::Backend;
+pub use counters::{KernelCounters, ProgramCost};
+pub use loader::{Capture, CaptureError, Settings};
+pub use ring::{Ring, Skips, Worker};
+pub use scope::{Scope, ScopeError};

@@ -1,0 +1,138 @@
+//! A worker's ring: records out of it, sleeping and being woken.
+
+use std::{
+    os::fd::AsFd as _,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use agent_common::scope::Skip;
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, HashMap, MapData, MapError, RingBuf},
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{clock::Clock, loader::share, record};
+use crate::capture::{ConnectionId, Direction, Event};
+
+/// Names of the rings in the object, by worker.
+pub(super) const NAMES: [&str; agent_common::limits::RINGS as usize] = ["RING0", "RING1", "RING2", "RING3"];
+
+/// Between two looks at the ring while records come: the kernel need not wake anyone.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The longest sleep: a stop and the expiry of what waits are noticed after it.
+const SLEEP_MS: u16 = 100;
+/// Records after which the owner of the ring is asked whether to stop.
+const BATCH: usize = 4096;
+
+/// What is done with the events of one ring.
+pub trait Worker {
+    /// Takes an event. Bytes in it are borrowed from the ring.
+    fn event(&mut self, event: Event<'_>, skips: &mut Skips);
+    /// Called after every batch, and at least ten times a second.
+    fn tick(&mut self, skips: &mut Skips);
+    /// A record was malformed.
+    fn malformed(&mut self);
+}
+
+/// One ring, for one worker.
+pub struct Ring {
+    records: RingBuf<MapData>,
+    wake: Array<MapData, u32>,
+    index: u32,
+    clock: Clock,
+    skips: Skips,
+}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct SkipValue(Skip);
+
+// SAFETY: two integers without padding; any bytes are a value.
+unsafe impl Pod for SkipValue {}
+
+/// Tells the kernel what need not be copied.
+pub struct Skips {
+    map: HashMap<MapData, u64, SkipValue>,
+    refused: u64,
+}
+
+impl Skips {
+    /// Bytes before `until` need not be copied, by direction: `[out, in]`. A full table costs only that they are copied.
+    pub fn set(&mut self, connection: ConnectionId, until: [u64; 2]) {
+        if self.map.insert(connection.0, SkipValue(Skip { until }), 0).is_err() {
+            self.refused += 1;
+        }
+    }
+
+    /// Forgets a connection.
+    pub fn remove(&mut self, connection: ConnectionId) {
+        // Not being there is fine: most connections never had an entry.
+        let _ = self.map.remove(&connection.0);
+    }
+
+    /// How many entries a full table refused.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Index of a direction in [`Self::set`].
+    pub const fn index(direction: Direction) -> usize {
+        direction.index()
+    }
+}
+
+impl Ring {
+    pub(super) fn open(ebpf: &mut Ebpf, index: u32, clock: Clock) -> Result<Self, MapError> {
+        let name = NAMES[index as usize];
+        let map = ebpf.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })?;
+        Ok(Self {
+            records: RingBuf::try_from(map)?,
+            wake: Array::try_from(aya::maps::Map::Array(share(ebpf, "WAKE")?))?,
+            index,
+            clock,
+            skips: Skips { map: HashMap::try_from(aya::maps::Map::HashMap(share(ebpf, "SKIP")?))?, refused: 0 },
+        })
+    }
+
+    /// Gives every event to the worker until `stop` is set and the ring is empty.
+    pub fn run(mut self, worker: &mut impl Worker, stop: &AtomicBool) {
+        loop {
+            let stopping = stop.load(Ordering::Acquire);
+            let taken = self.drain(worker);
+            worker.tick(&mut self.skips);
+            match taken {
+                0 if stopping => return,
+                0 => self.sleep(),
+                BATCH.. => {}
+                _ => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    fn drain(&mut self, worker: &mut impl Worker) -> usize {
+        let mut taken = 0;
+        while taken < BATCH {
+            let Some(item) = self.records.next() else { break };
+            taken += 1;
+            match record::decode(&item, self.clock) {
+                Ok(event) => worker.event(event, &mut self.skips),
+                Err(_) => worker.malformed(),
+            }
+        }
+        taken
+    }
+
+    /// Sleeps until the kernel wakes the worker, or [`SLEEP_MS`].
+    fn sleep(&mut self) {
+        // From here on the next record wakes; one that came just before is seen by `poll` itself.
+        if self.wake.set(self.index, 1, 0).is_err() {
+            std::thread::sleep(PAUSE);
+            return;
+        }
+        let mut fds = [PollFd::new(self.records.as_fd(), PollFlags::POLLIN)];
+        // An interruption is as good as a wake-up.
+        let _ = poll(&mut fds, PollTimeout::from(SLEEP_MS));
+    }
+}

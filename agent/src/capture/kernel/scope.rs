@@ -1,0 +1,172 @@
+//! What to capture, written into the kernel's sets.
+
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use agent_common::scope;
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, HashMap, MapError},
+};
+
+/// What is in scope. Kinds add up: a socket is captured if any one holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Every process of the machine but the agent.
+    pub all: bool,
+    /// Processes, with the children they start from now on.
+    pub processes: Vec<u32>,
+    /// Folders of cgroups, with all below them.
+    pub cgroups: Vec<PathBuf>,
+    /// Ports, of either end.
+    pub ports: Vec<u16>,
+}
+
+/// Why a scope cannot be set.
+#[derive(Debug, thiserror::Error)]
+pub enum ScopeError {
+    /// The folder of a cgroup cannot be read.
+    #[error("cannot read cgroup {path}: {source}")]
+    Cgroup {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder is not one of a cgroup file system.
+    #[error("{path} is not a cgroup: give a folder below a mounted cgroup file system")]
+    NotACgroup {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Cgroups of different hierarchies were given.
+    #[error("cgroups of one scope must be of one hierarchy; {path} is of another")]
+    MixedHierarchies {
+        /// The odd one.
+        path: PathBuf,
+    },
+    /// No such process.
+    #[error("no process {0}")]
+    NoProcess(u32),
+    /// The kernel refused.
+    #[error("cannot write the scope into the kernel: {0}")]
+    Map(#[from] MapError),
+}
+
+/// Which hierarchy the cgroups of a scope are of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hierarchy {
+    /// cgroup v2.
+    Unified,
+    /// The v1 hierarchy of a controller.
+    Controller(String),
+}
+
+impl Scope {
+    /// The bits of [`agent_common::scope`].
+    pub fn kinds(&self) -> u32 {
+        let bit = |on: bool, kind: u32| if on { kind } else { 0 };
+        bit(self.all, scope::ALL)
+            | bit(!self.processes.is_empty(), scope::PROCESS)
+            | bit(!self.cgroups.is_empty(), scope::CGROUP)
+            | bit(!self.ports.is_empty(), scope::PORT)
+    }
+
+    /// The hierarchy of the cgroups; v2 if there are none.
+    pub fn hierarchy(&self) -> Result<Hierarchy, ScopeError> {
+        let mut found: Option<Hierarchy> = None;
+        for path in &self.cgroups {
+            let own = hierarchy_of(path)?;
+            match &found {
+                Some(first) if *first != own => return Err(ScopeError::MixedHierarchies { path: path.clone() }),
+                _ => found = Some(own),
+            }
+        }
+        Ok(found.unwrap_or(Hierarchy::Unified))
+    }
+}
+
+/// The hierarchy that a cgroup folder is of.
+fn hierarchy_of(path: &Path) -> Result<Hierarchy, ScopeError> {
+    use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+    let cgroup_error = |source: std::io::Error| ScopeError::Cgroup { path: path.into(), source };
+    let kind = statfs(path).map_err(|errno| cgroup_error(errno.into()))?.filesystem_type();
+    if kind == CGROUP2_SUPER_MAGIC {
+        return Ok(Hierarchy::Unified);
+    }
+    if kind != CGROUP_SUPER_MAGIC {
+        return Err(ScopeError::NotACgroup { path: path.into() });
+    }
+    let real = path.canonicalize().map_err(cgroup_error)?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(cgroup_error)?;
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let (own, rest) = line.split_once(" - ")?;
+            let mount_point = own.split(' ').nth(4)?;
+            let mut of_file_system = rest.split(' ');
+            let is_v1 = of_file_system.next()? == "cgroup";
+            let options = of_file_system.nth(1)?;
+            (is_v1 && real.starts_with(mount_point)).then(|| (mount_point.len(), options.to_owned()))
+        })
+        .max_by_key(|(length, _)| *length)
+        .and_then(|(_, options)| {
+            let known = ["memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset", "blkio", "net_cls"];
+            options.split(',').find(|option| known.contains(option)).map(|name| Hierarchy::Controller(name.to_owned()))
+        })
+        .ok_or_else(|| ScopeError::NotACgroup { path: path.into() })
+}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Control(scope::Scope);
+
+// SAFETY: two integers without padding; any bytes are a value.
+unsafe impl Pod for Control {}
+
+/// Writes a scope. `generation` must differ from the last one written; it makes every socket be looked up anew.
+pub(super) fn write(ebpf: &mut Ebpf, scope: &Scope, generation: u32) -> Result<(), ScopeError> {
+    for process in &scope.processes {
+        insert_process(ebpf, *process)?;
+    }
+    {
+        let mut cgroups: HashMap<_, u64, u8> = HashMap::try_from(existing(ebpf, "SCOPE_CGROUPS")?)?;
+        for path in &scope.cgroups {
+            let metadata =
+                std::fs::metadata(path).map_err(|source| ScopeError::Cgroup { path: path.clone(), source })?;
+            // The inode of a cgroup's folder is the id that the kernel side reads.
+            cgroups.insert(metadata.ino(), 1, 0)?;
+        }
+    }
+    {
+        let mut ports: HashMap<_, u16, u8> = HashMap::try_from(existing(ebpf, "SCOPE_PORTS")?)?;
+        for port in &scope.ports {
+            ports.insert(port, 1, 0)?;
+        }
+    }
+    let mut control: Array<_, Control> = Array::try_from(existing(ebpf, "SCOPE")?)?;
+    control.set(0, Control(scope::Scope { generation, kinds: scope.kinds() }), 0)?;
+    Ok(())
+}
+
+/// Puts a process into scope; its children follow from now on.
+pub(super) fn insert_process(ebpf: &mut Ebpf, process: u32) -> Result<(), ScopeError> {
+    let mut processes: HashMap<_, u32, u8> = HashMap::try_from(existing(ebpf, "SCOPE_PROCESSES")?)?;
+    processes.insert(process, 1, 0)?;
+    Ok(())
+}
+
+/// Takes a process out of scope; children that it started stay.
+pub(super) fn remove_process(ebpf: &mut Ebpf, process: u32) -> Result<(), ScopeError> {
+    let mut processes: HashMap<_, u32, u8> = HashMap::try_from(existing(ebpf, "SCOPE_PROCESSES")?)?;
+    match processes.remove(&process) {
+        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn existing<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::maps::Map, MapError> {
+    ebpf.map_mut(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
+}
