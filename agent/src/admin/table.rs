@@ -1,0 +1,90 @@
+//! Every metric about the agent itself; adding one is adding a row.
+
+/// How values behave over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+}
+
+/// One metric. The Prometheus name is `name` with the unit and, of a counter, `_total` appended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SelfMetric {
+    /// Name without unit and `_total`.
+    pub name: &'static str,
+    /// Unit word of Prometheus (`seconds`, `bytes`), if it has one.
+    pub unit: Option<&'static str>,
+    /// How it behaves.
+    pub kind: Kind,
+    /// One sentence.
+    pub help: &'static str,
+    /// Label keys, in the order in which values are given.
+    pub labels: &'static [&'static str],
+}
+
+/// Declares the metrics and the list of them.
+macro_rules! metrics {
+    ($($constant:ident = $kind:ident $name:literal $(($unit:literal))? [$($label:literal),*] $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub static $constant: SelfMetric = SelfMetric {
+                name: $name,
+                unit: metrics!(@unit $($unit)?),
+                kind: Kind::$kind,
+                help: $help,
+                labels: &[$($label),*],
+            };
+        )+
+
+        /// All of them, in the order of exposition.
+        pub static ALL: &[&SelfMetric] = &[$(&$constant),+];
+    };
+    (@unit) => { None };
+    (@unit $unit:literal) => { Some($unit) };
+}
+
+metrics! {
+    EVENTS = Counter "telltale_events" ["kind"] "Events read from the capture backend or the recording.";
+    EVENT_BYTES = Counter "telltale_event" ("bytes") ["direction"] "Payload bytes copied, by direction seen from the process.";
+    GAPS = Counter "telltale_gaps" ["reason"] "Stretches of bytes that were moved and not seen.";
+    GAP_BYTES = Counter "telltale_gap" ("bytes") ["reason"] "Bytes that were moved and not seen.";
+    CONNECTIONS_OPENED = Counter "telltale_connections_opened" [] "Connections first seen.";
+    CONNECTIONS_CLOSED = Counter "telltale_connections_closed" [] "Connections whose end was seen.";
+    CONNECTIONS_EVICTED = Counter "telltale_connections_evicted" ["reason"] "Connections forgotten before their end, because of a limit.";
+    CONNECTIONS_TRACKED = Gauge "telltale_connections_tracked" [] "Connections now in the tables.";
+    PARSE_FAILURES = Counter "telltale_parse_failures" ["protocol", "reason"] "Messages that could not be parsed.";
+    RESYNCHRONISATIONS = Counter "telltale_resynchronisations" ["protocol"] "Times that a parser found the next message after it had lost its place.";
+    ORPHAN_RESPONSES = Counter "telltale_orphan_responses" [] "Responses whose request was not seen.";
+    EXCHANGES = Counter "telltale_exchanges" [] "Exchanges recorded.";
+    EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";
+    EXCHANGES_OWN = Counter "telltale_exchanges_own" [] "Exchanges of Telltale exporters, which are never turned into telemetry.";
+    SERIES = Gauge "telltale_metric_series" [] "Series of observed traffic, overflow series not counted.";
+    SERIES_OVERFLOWED = Counter "telltale_metric_series_overflowed" [] "Exchanges recorded in an overflow series because of the cardinality limit.";
+    QUEUE_LENGTH = Gauge "telltale_queue_length" ["queue"] "Entries now in a queue.";
+    QUEUE_CAPACITY = Gauge "telltale_queue_capacity" ["queue"] "Entries that a queue can hold.";
+    QUEUE_DROPPED = Counter "telltale_queue_dropped" ["queue", "reason"] "Entries that a queue or its sink lost.";
+    EXPORTED = Counter "telltale_exported" ["sink"] "Spans or lines handed over to a sink.";
+    EXPORT_FAILURES = Counter "telltale_export_failures" ["sink", "reason"] "Attempts to export that failed, retried ones included.";
+    EXPORT_REJECTED = Counter "telltale_export_rejected" ["sink"] "Spans that a receiver rejected (partial success).";
+    KERNEL_DROPS = Counter "telltale_kernel_drops" ["reason"] "Records that the kernel programs could not hand over.";
+    KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
+    POLICY_FAULTS = Counter "telltale_policy_faults" ["kind"] "Expressions of policies that failed at run time.";
+    CPU = Counter "telltale_process_cpu" ("seconds") ["mode"] "CPU time of the agent.";
+    MEMORY = Gauge "telltale_process_resident_memory" ("bytes") [] "Resident memory of the agent.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_carry_the_prefix() {
+        let mut names: Vec<_> = ALL.iter().map(|metric| metric.name).collect();
+        assert!(names.iter().all(|name| name.starts_with("telltale_")));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

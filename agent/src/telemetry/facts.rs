@@ -1,0 +1,351 @@
+//! What an exchange says, read once and shared by metrics, spans and logs.
+
+use std::{borrow::Cow, net::SocketAddr};
+
+use super::{
+    host,
+    trace_context::{Parent, join_tracestate, parse_traceparent},
+};
+use crate::{
+    capture::Role,
+    exchange::Exchange,
+    protocol::{Headers, HttpVersion, Incomplete, StartLine},
+};
+
+/// `error.type` (semconv http-spans: the status code of an error status, else a low-cardinality reason).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorType {
+    /// An error status: 4xx and 5xx for a client, 5xx for a server.
+    Status(u16),
+    /// The connection closed before the answer.
+    ConnectionClosed,
+    /// The connection was reset before the answer.
+    ConnectionReset,
+}
+
+impl ErrorType {
+    /// The attribute's value.
+    pub fn name(self) -> Cow<'static, str> {
+        match self {
+            Self::Status(status) => status.to_string().into(),
+            Self::ConnectionClosed => "connection_closed".into(),
+            Self::ConnectionReset => "connection_reset".into(),
+        }
+    }
+}
+
+/// The request target, split (RFC 9112 section 3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The scheme of an absolute-form target.
+    pub scheme: Option<&'a str>,
+    /// The authority of an absolute-form or authority-form target.
+    pub authority: Option<&'a str>,
+    /// The path; `*` for asterisk-form, `None` for authority-form.
+    pub path: Option<&'a str>,
+    /// The query, without the question mark.
+    pub query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// Splits a target of this method.
+    pub fn parse(method: &str, target: &'a str) -> Self {
+        if method == "CONNECT" {
+            return Self { authority: Some(target), ..Self::default() };
+        }
+        let (scheme, authority, rest) = match target.split_once("://") {
+            // Only an absolute-form target starts with a letter; `/a?b=http://c` is origin-form.
+            Some((scheme, rest)) if target.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+                let end = rest.find(['/', '?']).unwrap_or(rest.len());
+                (Some(scheme), Some(&rest[..end]), &rest[end..])
+            }
+            _ => (None, None, target),
+        };
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+        let path = if path.is_empty() { "/" } else { path };
+        Self { scheme, authority, path: Some(path), query }
+    }
+}
+
+/// Header fields that the three signals need, found in one pass.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a str>,
+    forwarded: Option<&'a str>,
+    forwarded_for: Option<&'a str>,
+    forwarded_host: Option<&'a str>,
+    forwarded_proto: Option<&'a str>,
+    request_id: Option<&'a str>,
+    user_agent: Option<&'a [u8]>,
+    traceparent: Option<&'a [u8]>,
+    traceparents: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn read(headers: &'a Headers) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers.iter() {
+            let Some(value) = value else { continue };
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+            // The length decides first, so that most fields cost one comparison.
+            match name.len() {
+                4 if is("host") => text(&mut fields.host, value),
+                9 if is("forwarded") => text(&mut fields.forwarded, value),
+                10 if is("user-agent") => {
+                    fields.user_agent.get_or_insert(value);
+                }
+                11 if is("traceparent") => {
+                    fields.traceparent = Some(value);
+                    fields.traceparents += 1;
+                }
+                12 if is("x-request-id") => text(&mut fields.request_id, value),
+                15 if is("x-forwarded-for") => text(&mut fields.forwarded_for, value),
+                16 if is("x-forwarded-host") => text(&mut fields.forwarded_host, value),
+                17 if is("x-forwarded-proto") => text(&mut fields.forwarded_proto, value),
+                _ => {}
+            }
+        }
+        fields
+    }
+}
+
+/// Keeps the first value that is text.
+fn text<'a>(slot: &mut Option<&'a str>, value: &'a [u8]) {
+    if slot.is_none() {
+        *slot = std::str::from_utf8(value).ok().filter(|value| !value.is_empty());
+    }
+}
+
+/// An exchange, read.
+pub struct Facts<'a> {
+    /// The exchange itself.
+    pub exchange: &'a Exchange,
+    /// Which end reports.
+    pub role: Role,
+    /// The method as sent.
+    pub method: &'a str,
+    /// The request target as sent, redacted by the parser.
+    pub target: &'a str,
+    /// HTTP version of the request.
+    pub version: HttpVersion,
+    /// Status code of the response.
+    pub status: Option<u16>,
+    /// Why it failed, if it did.
+    pub error: Option<ErrorType>,
+    /// Whether the first byte of the request and the last of the response were both seen.
+    pub both_ends: bool,
+    fields: Fields<'a>,
+}
+
+impl<'a> Facts<'a> {
+    /// Reads an exchange. `None` if what it has for a request is not one.
+    pub fn of(exchange: &'a Exchange) -> Option<Self> {
+        let StartLine::Request { method, target } = &exchange.request.head.start else { return None };
+        let role = exchange.connection.role;
+        let status = exchange.response.as_ref().and_then(|response| match response.head.start {
+            StartLine::Response { status } => Some(status),
+            StartLine::Request { .. } => None,
+        });
+        Some(Self {
+            exchange,
+            role,
+            method,
+            target,
+            version: exchange.request.head.version,
+            status,
+            error: error_type(exchange, role, status),
+            both_ends: both_ends_seen(exchange),
+            fields: Fields::read(&exchange.request.head.headers),
+        })
+    }
+
+    /// Nanoseconds from the first byte of the request to the last of the response; `None` unless both were seen.
+    pub fn duration(&self) -> Option<u64> {
+        let response = self.exchange.response.as_ref()?;
+        self.both_ends.then(|| response.last_byte.since(self.exchange.request.head.first_byte).as_nanos() as u64)
+    }
+
+    /// The target's parts.
+    pub fn parsed_target(&self) -> Target<'a> {
+        Target::parse(self.method, self.target)
+    }
+
+    /// What the sender addressed: the target's authority, else `Host` (RFC 9112 section 3.2.2).
+    pub fn authority(&self) -> Option<&'a str> {
+        let in_target = if self.target.starts_with('/') { None } else { self.parsed_target().authority };
+        // User info of an absolute-form target is no part of whom it addresses.
+        in_target.map(|authority| authority.rsplit_once('@').map_or(authority, |(_, host)| host)).or(self.fields.host)
+    }
+
+    /// `url.scheme`. A server believes a proxy's `Forwarded` or `X-Forwarded-Proto`.
+    pub fn scheme(&self) -> &'static str {
+        if self.role == Role::Server {
+            let said = (self.fields.forwarded.and_then(|value| host::forwarded(value, "proto")))
+                .or_else(|| self.fields.forwarded_proto.and_then(host::first));
+            match said {
+                Some(scheme) if scheme.eq_ignore_ascii_case("https") => return "https",
+                Some(scheme) if scheme.eq_ignore_ascii_case("http") => return "http",
+                _ => {}
+            }
+        }
+        if self.exchange.connection.open.tls { "https" } else { "http" }
+    }
+
+    /// `server.address` and `server.port`.
+    ///
+    /// For a client: the authority, its port or else the peer's; without an authority the peer. For a server: the host that a proxy forwarded, else
+    /// the authority, its port or else the scheme's; absent without any.
+    pub fn server(&self) -> Option<(Cow<'a, str>, u16)> {
+        if self.role == Role::Client {
+            let peer = self.peer();
+            return Some(match self.authority().and_then(host::split) {
+                Some((host, port)) => (Cow::Borrowed(host), port.unwrap_or(peer.port())),
+                None => (Cow::Owned(peer.ip().to_string()), peer.port()),
+            });
+        }
+        let forwarded = (self.fields.forwarded.and_then(|value| host::forwarded(value, "host")))
+            .or_else(|| self.fields.forwarded_host.and_then(host::first));
+        let (host, port) = forwarded.and_then(host::split).or_else(|| self.authority().and_then(host::split))?;
+        Some((Cow::Borrowed(host), port.unwrap_or(if self.scheme() == "https" { 443 } else { 80 })))
+    }
+
+    /// `client.address` of a server: who a proxy says it was, else the peer.
+    pub fn client_address(&self) -> Cow<'a, str> {
+        (self.fields.forwarded.and_then(|value| host::forwarded(value, "for")))
+            .or_else(|| self.fields.forwarded_for.and_then(host::first))
+            .and_then(host::split)
+            .map_or_else(|| Cow::Owned(self.peer().ip().to_string()), |(host, _)| Cow::Borrowed(host))
+    }
+
+    /// The other end of the connection.
+    pub fn peer(&self) -> SocketAddr {
+        self.exchange.connection.open.peer
+    }
+
+    /// `User-Agent`.
+    pub fn user_agent(&self) -> Option<&'a [u8]> {
+        self.fields.user_agent
+    }
+
+    /// `X-Request-Id`.
+    pub fn request_id(&self) -> Option<&'a str> {
+        self.fields.request_id
+    }
+
+    /// The trace context that the request carries. A second `traceparent` makes both invalid (W3C Trace Context section 3.2: it is sent once).
+    pub fn parent(&self) -> Option<Parent> {
+        let value = self.fields.traceparent.filter(|_| self.fields.traceparents == 1)?;
+        let (trace_id, span_id, sampled) = parse_traceparent(value)?;
+        let states = self
+            .exchange
+            .request
+            .head
+            .headers
+            .iter()
+            .filter_map(|(name, value)| name.eq_ignore_ascii_case(b"tracestate").then_some(value).flatten());
+        Some(Parent { trace_id, span_id, sampled, state: join_tracestate(states) })
+    }
+
+    /// Whether a valid, sampled context came with the request: cheaper than [`Self::parent`], for exemplars.
+    pub fn sampled_parent(&self) -> Option<(u128, u64)> {
+        let value = self.fields.traceparent.filter(|_| self.fields.traceparents == 1)?;
+        parse_traceparent(value).and_then(|(trace, span, sampled)| sampled.then_some((trace.0, span.0)))
+    }
+}
+
+fn error_type(exchange: &Exchange, role: Role, status: Option<u16>) -> Option<ErrorType> {
+    match (status, exchange.incomplete) {
+        (Some(status), _) => {
+            let first = if role == Role::Client { 400 } else { 500 };
+            (status >= first).then_some(ErrorType::Status(status))
+        }
+        (None, Some(Incomplete::Closed)) => Some(ErrorType::ConnectionClosed),
+        (None, Some(Incomplete::Reset)) => Some(ErrorType::ConnectionReset),
+        // An answer that was not seen is not an answer that failed.
+        (None, _) => None,
+    }
+}
+
+/// POLICY.md section 4, "Incomplete". After a gap inside a response its end is known only if its framing was (then so is its size).
+fn both_ends_seen(exchange: &Exchange) -> bool {
+    exchange.response.as_ref().is_some_and(|response| match exchange.incomplete {
+        None => true,
+        Some(Incomplete::Gap(_)) => response.body_size.is_some(),
+        Some(Incomplete::LateJoin | Incomplete::Truncated | Incomplete::Closed | Incomplete::Reset) => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{capture::GapReason, telemetry::test_support::Sample};
+
+    #[test]
+    fn targets() {
+        let parse = |method, target| {
+            let parsed = Target::parse(method, target);
+            (parsed.scheme, parsed.authority, parsed.path, parsed.query)
+        };
+        assert_eq!(parse("GET", "/a?b=c?d"), (None, None, Some("/a"), Some("b=c?d")));
+        assert_eq!(parse("GET", "/a?u=http://x"), (None, None, Some("/a"), Some("u=http://x")));
+        assert_eq!(parse("GET", "http://h:1/p?q"), (Some("http"), Some("h:1"), Some("/p"), Some("q")));
+        assert_eq!(parse("GET", "http://h?q"), (Some("http"), Some("h"), Some("/"), Some("q")));
+        assert_eq!(parse("OPTIONS", "*"), (None, None, Some("*"), None));
+        assert_eq!(parse("CONNECT", "h:443"), (None, Some("h:443"), None, None));
+    }
+
+    #[test]
+    fn errors_depend_on_the_end() {
+        let error = |role, status| Sample::new(role).status(status).facts(|facts| facts.error);
+        assert_eq!(error(Role::Client, 404), Some(ErrorType::Status(404)));
+        assert_eq!(error(Role::Server, 404), None);
+        assert_eq!(error(Role::Server, 503), Some(ErrorType::Status(503)));
+        assert_eq!(error(Role::Client, 302), None);
+        let unanswered = |why| Sample::new(Role::Client).unanswered(why).facts(|facts| facts.error);
+        assert_eq!(unanswered(Incomplete::Closed), Some(ErrorType::ConnectionClosed));
+        assert_eq!(unanswered(Incomplete::Reset), Some(ErrorType::ConnectionReset));
+        assert_eq!(unanswered(Incomplete::Gap(GapReason::RingFull)), None);
+    }
+
+    #[test]
+    fn durations_need_both_ends() {
+        let duration = |why| Sample::new(Role::Client).incomplete(why).facts(Facts::duration);
+        assert_eq!(Sample::new(Role::Client).facts(Facts::duration), Some(12_345_678));
+        assert_eq!(duration(Incomplete::Gap(GapReason::RingFull)), Some(12_345_678));
+        assert_eq!(duration(Incomplete::LateJoin), None);
+        assert_eq!(duration(Incomplete::Truncated), None);
+        let unknown_size =
+            Sample::new(Role::Client).incomplete(Incomplete::Gap(GapReason::RingFull)).response_size(None);
+        assert_eq!(unknown_size.facts(Facts::duration), None);
+    }
+
+    #[test]
+    fn whom_a_request_addresses() {
+        let server =
+            |sample: Sample| sample.facts(|facts| facts.server().map(|(host, port)| (host.into_owned(), port)));
+        let is = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(server(Sample::new(Role::Client)), is("shop.example", 8080));
+        assert_eq!(server(Sample::new(Role::Client).header("host", "shop.example")), is("shop.example", 80));
+        assert_eq!(server(Sample::new(Role::Client).header("host", "")), is("10.0.0.2", 80));
+        assert_eq!(server(Sample::new(Role::Client).target("GET", "http://other:81/x")), is("other", 81));
+        assert_eq!(
+            server(Sample::new(Role::Server).header("x-forwarded-host", "front.example")),
+            is("front.example", 80)
+        );
+        let https = Sample::new(Role::Server).header("forwarded", "for=1.1.1.1;host=f.example;proto=https");
+        assert_eq!(https.facts(Facts::scheme), "https");
+        assert_eq!(https.facts(|facts| facts.client_address().into_owned()), "1.1.1.1");
+        assert_eq!(server(https), is("f.example", 443));
+        assert_eq!(server(Sample::new(Role::Server).header("host", "")), None);
+        assert_eq!(Sample::new(Role::Server).facts(|facts| facts.client_address().into_owned()), "10.0.0.1");
+    }
+
+    #[test]
+    fn two_traceparents_are_none() {
+        let value = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let one = Sample::new(Role::Server).header("traceparent", value);
+        assert!(one.facts(|facts| facts.parent().is_some() && facts.sampled_parent().is_some()));
+        let two = Sample::new(Role::Server).header("traceparent", value).another_header("traceparent", value);
+        assert!(two.facts(|facts| facts.parent().is_none() && facts.sampled_parent().is_none()));
+    }
+}

@@ -1,0 +1,312 @@
+//! One worker's way from exchanges to the three plan.
+
+use std::sync::Arc;
+
+use super::{
+    Facts, Sampler, access_log,
+    metrics::{Exemplar, KeyRef, Measurements, Shard},
+    span::{self, SpanRecord},
+    trace_context::{self, Identity},
+};
+use crate::{
+    admin::Health,
+    capture::Role,
+    exchange::Exchange,
+    export::{LineSink, is_telltale_user_agent},
+    policy::Plan,
+    telemetry::KnownMethods,
+};
+
+/// Takes spans. Never blocks on a network; what it cannot take it counts.
+pub trait SpanSink: Send {
+    /// Takes one span.
+    fn span(&mut self, record: SpanRecord);
+    /// Writes out what is buffered (end of a replay).
+    fn flush(&mut self) {}
+}
+
+/// What all workers share.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The methods that keep their name.
+    pub methods: Arc<KnownMethods>,
+    /// Which exchanges become spans.
+    pub sampler: Sampler,
+}
+
+/// Turns exchanges into telemetry, for one worker.
+pub struct Recorder {
+    settings: Settings,
+    metrics: Shard,
+    spans: Vec<Box<dyn SpanSink>>,
+    logs: Vec<Box<dyn LineSink>>,
+    health: RecorderHealth,
+    line: Vec<u8>,
+}
+
+/// The recorder's own counters.
+struct RecorderHealth {
+    recorded: crate::admin::Counter,
+    own: crate::admin::Counter,
+    health: Arc<Health>,
+    incomplete: Vec<(&'static str, crate::admin::Counter)>,
+}
+
+impl RecorderHealth {
+    fn new(health: &Arc<Health>) -> Self {
+        Self {
+            recorded: health.counter(&crate::admin::table::EXCHANGES, &[]),
+            own: health.counter(&crate::admin::table::EXCHANGES_OWN, &[]),
+            health: Arc::clone(health),
+            incomplete: Vec::new(),
+        }
+    }
+
+    /// Counts by reason; the reasons are few and fixed.
+    fn incomplete(&mut self, reason: &'static str) {
+        let found = self.incomplete.iter().position(|(known, _)| *known == reason);
+        let index = found.unwrap_or_else(|| {
+            let counter = self.health.counter(&crate::admin::table::EXCHANGES_INCOMPLETE, &[reason]);
+            self.incomplete.push((reason, counter));
+            self.incomplete.len() - 1
+        });
+        self.incomplete[index].1.add(1);
+    }
+}
+
+impl Recorder {
+    /// A recorder that writes to this shard and these sinks.
+    pub fn new(
+        settings: Settings,
+        metrics: Shard,
+        spans: Vec<Box<dyn SpanSink>>,
+        logs: Vec<Box<dyn LineSink>>,
+        health: &Arc<Health>,
+    ) -> Self {
+        Self { settings, metrics, spans, logs, health: RecorderHealth::new(health), line: Vec::with_capacity(1024) }
+    }
+
+    /// Records an exchange in every signal that its plan has. An exchange of a Telltale exporter is only counted: telemetry about telemetry
+    /// would feed itself.
+    pub fn record(&mut self, exchange: &Exchange, plan: Plan) {
+        let Some(facts) = Facts::of(exchange) else { return };
+        if facts.user_agent().is_some_and(is_telltale_user_agent) {
+            self.health.own.add(1);
+            return;
+        }
+        self.health.recorded.add(1);
+        if let Some(incomplete) = exchange.incomplete {
+            self.health.incomplete(incomplete.name());
+        }
+        let traced = plan.tracing && !self.spans.is_empty();
+        let logged = plan.access_logs && !self.logs.is_empty();
+        let identity = (traced || logged).then(|| identify(&facts));
+        let sampled = identity
+            .as_ref()
+            .filter(|identity| traced && self.settings.sampler.keeps(identity.trace_id, identity.parent.as_ref()));
+        if plan.metrics {
+            // The span that the measurement belongs to: ours if there will be one, else the sender's.
+            let context = match sampled {
+                Some(identity) => Some((identity.trace_id.0, identity.span_id.0)),
+                None => facts.sampled_parent(),
+            };
+            self.measure(&facts, context);
+        }
+        if let Some(identity) = &identity
+            && logged
+        {
+            self.line.clear();
+            access_log::write_line(&mut self.line, &facts, identity);
+            for sink in &mut self.logs {
+                sink.line(&self.line);
+            }
+        }
+        if let Some(identity) = sampled
+            && let Some((last, others)) = self.spans.split_last_mut()
+        {
+            let record = span::build(&facts, identity, &self.settings.methods);
+            for sink in others {
+                sink.span(record.clone());
+            }
+            last.span(record);
+        }
+    }
+
+    /// Writes out what the sinks hold.
+    pub fn flush(&mut self) {
+        for sink in &mut self.spans {
+            sink.flush();
+        }
+        for sink in &mut self.logs {
+            sink.flush();
+        }
+    }
+
+    fn measure(&mut self, facts: &Facts<'_>, context: Option<(u128, u64)>) {
+        let exchange = facts.exchange;
+        // Sizes of an exchange that was cut would be sizes of what was seen.
+        let measured = if facts.both_ends {
+            Measurements {
+                duration: facts.duration().map(|nanos| nanos as f64 / 1e9),
+                request_body: exchange.request.body_size,
+                response_body: exchange.response.as_ref().and_then(|response| response.body_size),
+            }
+        } else {
+            return;
+        };
+        let workload = &exchange.connection.workload;
+        let server = if facts.role == Role::Client { facts.server() } else { None };
+        let (server_address, server_port) = server.as_ref().map_or(("", 0), |(address, port)| (&**address, *port));
+        let key = KeyRef {
+            role: facts.role,
+            service: &workload.service_name,
+            namespace: workload.namespace.as_deref(),
+            method: self.settings.methods.index(facts.method),
+            https: facts.role == Role::Server && facts.scheme() == "https",
+            server_address,
+            server_port,
+            status: facts.status,
+            error: facts.error,
+            version: facts.version,
+            overflow: false,
+        };
+        let exemplar =
+            context.map(|(trace_id, span_id)| Exemplar { trace_id, span_id, value: 0.0, time: exchange.end.0 });
+        self.metrics.record(&key, workload, measured, exemplar);
+    }
+}
+
+fn identify(facts: &Facts<'_>) -> Identity {
+    let head = &facts.exchange.request.head;
+    let open = &facts.exchange.connection.open;
+    trace_context::identify(open, facts.role, head.position, head.first_byte, facts.parent())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        protocol::Incomplete,
+        telemetry::{
+            metrics::{Aggregator, Histogram},
+            names::INSTRUMENTS,
+            test_support::Sample,
+        },
+    };
+
+    const ALL: Plan = Plan { metrics: true, tracing: true, access_logs: true, bodies: false };
+    const METRICS: Plan = Plan { tracing: false, access_logs: false, ..ALL };
+
+    #[derive(Clone, Default)]
+    struct Kept {
+        spans: Arc<Mutex<Vec<SpanRecord>>>,
+        lines: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl SpanSink for Kept {
+        fn span(&mut self, record: SpanRecord) {
+            self.spans.lock().unwrap().push(record);
+        }
+    }
+
+    impl LineSink for Kept {
+        fn line(&mut self, line: &[u8]) {
+            self.lines.lock().unwrap().extend_from_slice(line);
+        }
+    }
+
+    struct Setup {
+        aggregator: Arc<Aggregator>,
+        kept: Kept,
+        health: Arc<Health>,
+        recorder: Recorder,
+    }
+
+    fn setup(sampler: Sampler) -> Setup {
+        let settings = Settings { sampler, ..Settings::default() };
+        let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
+        let (kept, health) = (Kept::default(), Health::new());
+        let recorder = Recorder::new(
+            settings,
+            aggregator.shard(),
+            vec![Box::new(kept.clone())],
+            vec![Box::new(kept.clone())],
+            &health,
+        );
+        Setup { aggregator, kept, health, recorder }
+    }
+
+    fn durations(aggregator: &Aggregator) -> u64 {
+        let snapshot = aggregator.snapshot();
+        let count = |series: &crate::telemetry::metrics::SnapshotSeries| {
+            [0, 3].iter().filter_map(|&row| series.histogram(&INSTRUMENTS[row])).map(Histogram::count).sum::<u64>()
+        };
+        snapshot.series.iter().map(count).sum()
+    }
+
+    #[test]
+    fn each_signal_is_switched_by_itself() {
+        let mut setup = setup(Sampler::default());
+        let exchange = Sample::new(Role::Client).exchange();
+        setup.recorder.record(&exchange, METRICS);
+        assert_eq!((durations(&setup.aggregator), setup.kept.spans.lock().unwrap().len()), (1, 0));
+        assert!(setup.kept.lines.lock().unwrap().is_empty());
+        setup.recorder.record(&exchange, ALL);
+        assert_eq!((durations(&setup.aggregator), setup.kept.spans.lock().unwrap().len()), (2, 1));
+        assert_eq!(setup.kept.lines.lock().unwrap().split_inclusive(|&byte| byte == b'\n').count(), 1);
+    }
+
+    #[test]
+    fn the_sampler_drops_spans_and_keeps_lines() {
+        let mut setup = setup(Sampler::new(0.0, true));
+        setup.recorder.record(&Sample::new(Role::Server).exchange(), ALL);
+        assert!(setup.kept.spans.lock().unwrap().is_empty());
+        assert!(!setup.kept.lines.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_exporter_is_only_counted() {
+        let mut setup = setup(Sampler::default());
+        let agent = crate::export::user_agent();
+        setup.recorder.record(&Sample::new(Role::Client).header("user-agent", &agent).exchange(), ALL);
+        assert_eq!(durations(&setup.aggregator), 0);
+        assert!(setup.kept.spans.lock().unwrap().is_empty());
+        assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES_OWN, &[]), 1);
+        assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES, &[]), 0);
+    }
+
+    #[test]
+    fn incomplete_exchanges_are_counted_and_not_measured() {
+        let mut setup = setup(Sampler::default());
+        let exchange = Sample::new(Role::Client).unanswered(Incomplete::Reset).exchange();
+        setup.recorder.record(&exchange, ALL);
+        assert_eq!(durations(&setup.aggregator), 0);
+        assert_eq!(setup.kept.spans.lock().unwrap().len(), 1);
+        assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES_INCOMPLETE, &["reset"]), 1);
+    }
+
+    #[test]
+    fn exemplars_name_our_span_or_the_senders() {
+        let exemplar = |setup: &Setup| {
+            let snapshot = setup.aggregator.snapshot();
+            let histogram = snapshot.series[0].histogram(&INSTRUMENTS[0]).unwrap().clone();
+            let found = histogram.buckets(&INSTRUMENTS[0]).find_map(|(.., exemplar)| exemplar.copied());
+            found.map(|exemplar| exemplar.span_id)
+        };
+        let exchange = Sample::new(Role::Server)
+            .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            .exchange();
+        let mut metrics_only = setup(Sampler::default());
+        metrics_only.recorder.record(&exchange, METRICS);
+        assert_eq!(exemplar(&metrics_only), Some(0x00f0_67aa_0ba9_02b7));
+        let mut all = setup(Sampler::default());
+        all.recorder.record(&exchange, ALL);
+        let span = all.kept.spans.lock().unwrap()[0].span.span_id.clone();
+        assert_eq!(exemplar(&all).map(|id| id.to_be_bytes().to_vec()), Some(span));
+        let mut none = setup(Sampler::default());
+        none.recorder.record(&Sample::new(Role::Server).exchange(), METRICS);
+        assert_eq!(exemplar(&none), None);
+    }
+}

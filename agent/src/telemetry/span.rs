@@ -1,0 +1,252 @@
+//! An exchange as an OTLP span (semconv http-spans; POLICY.md section 4, "Tracing").
+
+use std::sync::Arc;
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    resource::v1::Resource,
+    trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
+};
+
+use super::{
+    Facts, KnownMethods,
+    method::OTHER,
+    names::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, key},
+    trace_context::Identity,
+};
+use crate::{capture::Role, workload::Workload};
+
+/// A span and whom it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanRecord {
+    /// The source of its resource.
+    pub workload: Arc<Workload>,
+    /// The span.
+    pub span: Span,
+}
+
+/// Flags of `Span.flags` (OTLP trace.proto, `SpanFlags`).
+const FLAG_SAMPLED: u32 = 0x01;
+const FLAG_HAS_IS_REMOTE: u32 = 0x100;
+const FLAG_IS_REMOTE: u32 = 0x200;
+
+/// An attribute with a string value.
+pub fn text(key: &str, value: impl Into<String>) -> KeyValue {
+    attribute(key, any_value::Value::StringValue(value.into()))
+}
+
+/// An attribute with an integer value.
+pub fn number(key: &str, value: i64) -> KeyValue {
+    attribute(key, any_value::Value::IntValue(value))
+}
+
+fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
+
+/// Builds the span of an exchange.
+pub fn build(facts: &Facts<'_>, identity: &Identity, methods: &KnownMethods) -> SpanRecord {
+    let exchange = facts.exchange;
+    let method = methods.name(methods.index(facts.method));
+    let end = exchange.response.as_ref().map_or(exchange.end, |response| response.last_byte);
+    let start = exchange.request.head.first_byte;
+    let remote = if identity.parent_span_id.is_some() { FLAG_IS_REMOTE } else { 0 };
+    let span = Span {
+        trace_id: identity.trace_id.0.to_be_bytes().to_vec(),
+        span_id: identity.span_id.0.to_be_bytes().to_vec(),
+        parent_span_id: identity.parent_span_id.map(|id| id.0.to_be_bytes().to_vec()).unwrap_or_default(),
+        trace_state: identity.parent.as_ref().map(|parent| parent.state.clone()).unwrap_or_default(),
+        flags: FLAG_SAMPLED | FLAG_HAS_IS_REMOTE | remote,
+        name: if method == OTHER { "HTTP".to_owned() } else { method.to_owned() },
+        kind: match facts.role {
+            Role::Client => SpanKind::Client,
+            Role::Server => SpanKind::Server,
+        }
+        .into(),
+        start_time_unix_nano: start.0,
+        end_time_unix_nano: end.0.max(start.0),
+        attributes: attributes(facts, method),
+        // No message: the code and `error.type` say it (semconv recording-errors).
+        status: facts.error.map(|_| Status { code: StatusCode::Error.into(), message: String::new() }),
+        ..Span::default()
+    };
+    SpanRecord { workload: Arc::clone(&exchange.connection.workload), span }
+}
+
+fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(16);
+    let target = facts.parsed_target();
+    let server = facts.server();
+    attributes.push(text(key::HTTP_REQUEST_METHOD, method));
+    if method == OTHER {
+        attributes.push(text(key::HTTP_REQUEST_METHOD_ORIGINAL, facts.method));
+    }
+    if let Some(status) = facts.status {
+        attributes.push(number(key::HTTP_RESPONSE_STATUS_CODE, status.into()));
+    }
+    if let Some(error) = facts.error {
+        attributes.push(text(key::ERROR_TYPE, error.name()));
+    }
+    if facts.role == Role::Client {
+        attributes.push(text(key::URL_FULL, url_full(facts)));
+    } else {
+        attributes.push(text(key::CLIENT_ADDRESS, facts.client_address()));
+        attributes.push(text(key::URL_SCHEME, facts.scheme()));
+        if let Some(path) = target.path {
+            attributes.push(text(key::URL_PATH, path));
+        }
+        if let Some(query) = target.query {
+            attributes.push(text(key::URL_QUERY, query));
+        }
+        if let Some(user_agent) = facts.user_agent() {
+            attributes.push(text(key::USER_AGENT_ORIGINAL, String::from_utf8_lossy(user_agent)));
+        }
+    }
+    if let Some((address, port)) = server {
+        attributes.push(text(key::SERVER_ADDRESS, address));
+        attributes.push(number(key::SERVER_PORT, port.into()));
+    }
+    let peer = facts.peer();
+    attributes.push(text(key::NETWORK_PEER_ADDRESS, peer.ip().to_string()));
+    attributes.push(number(key::NETWORK_PEER_PORT, peer.port().into()));
+    attributes.push(text(key::NETWORK_PROTOCOL_VERSION, facts.version.as_str()));
+    if let Some(incomplete) = facts.exchange.incomplete {
+        attributes.push(text(key::TELLTALE_INCOMPLETE, incomplete.name()));
+    }
+    attributes
+}
+
+/// `url.full` of a client: the target if it is absolute, else put together from scheme and authority.
+fn url_full(facts: &Facts<'_>) -> String {
+    let target = facts.parsed_target();
+    if target.scheme.is_some() {
+        return facts.target.to_owned();
+    }
+    let scheme = facts.scheme();
+    let authority = facts.authority().map_or_else(|| facts.peer().to_string(), str::to_owned);
+    match target.path {
+        // `OPTIONS *` is about the server itself (RFC 9112 section 3.2.4) and CONNECT about a tunnel: no path.
+        None | Some("*") => format!("{scheme}://{authority}"),
+        Some(_) => format!("{scheme}://{authority}{}", facts.target),
+    }
+}
+
+/// The OTLP resource of a workload, `local` added where it is of no pod (`OTEL_RESOURCE_ATTRIBUTES`; the workload's own win).
+pub fn resource(
+    service_name: &str,
+    namespace: Option<&str>,
+    own: &[(&'static str, String)],
+    local: &[(String, String)],
+) -> Resource {
+    let mut attributes = vec![text(key::SERVICE_NAME, service_name)];
+    attributes.extend(namespace.map(|namespace| text(key::K8S_NAMESPACE_NAME, namespace)));
+    attributes.extend(own.iter().map(|(key, value)| text(key, value.as_str())));
+    if namespace.is_none() {
+        for (name, value) in local {
+            if !attributes.iter().any(|existing| existing.key == *name) {
+                attributes.push(text(name, value.as_str()));
+            }
+        }
+    }
+    Resource { attributes, ..Resource::default() }
+}
+
+/// The scope of everything observed.
+pub fn scope() -> InstrumentationScope {
+    InstrumentationScope { name: SCOPE_NAME.into(), version: SCOPE_VERSION.into(), ..InstrumentationScope::default() }
+}
+
+/// One request with a resource for each workload, in the order in which they first appear.
+pub fn request(records: impl IntoIterator<Item = SpanRecord>, local: &[(String, String)]) -> ExportTraceServiceRequest {
+    let mut groups: Vec<(Arc<Workload>, Vec<Span>)> = Vec::new();
+    for SpanRecord { workload, span } in records {
+        // From the back: the spans of one connection follow each other. Few workloads are in one batch.
+        let same = |(other, _): &(Arc<Workload>, _)| Arc::ptr_eq(other, &workload) || **other == *workload;
+        match groups.iter().rposition(same) {
+            Some(group) => groups[group].1.push(span),
+            None => groups.push((workload, vec![span])),
+        }
+    }
+    let resource_spans = groups
+        .into_iter()
+        .map(|(workload, spans)| ResourceSpans {
+            resource: Some(resource(
+                &workload.service_name,
+                workload.namespace.as_deref(),
+                &workload.attributes,
+                local,
+            )),
+            scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, schema_url: SCHEMA_URL.into() }],
+            schema_url: SCHEMA_URL.into(),
+        })
+        .collect();
+    ExportTraceServiceRequest { resource_spans }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        protocol::Incomplete,
+        telemetry::{test_support::Sample, trace_context::identify},
+    };
+
+    fn span(sample: &Sample) -> SpanRecord {
+        sample.facts(|facts| {
+            let head = &facts.exchange.request.head;
+            let open = &facts.exchange.connection.open;
+            let identity = identify(open, facts.role, head.position, head.first_byte, facts.parent());
+            build(facts, &identity, &KnownMethods::default())
+        })
+    }
+
+    /// One line per field and attribute.
+    fn show(record: &SpanRecord) -> String {
+        let json = serde_json::to_value(&record.span).unwrap();
+        let mut lines = Vec::new();
+        for name in ["name", "kind", "traceId", "spanId", "parentSpanId", "traceState", "flags", "status"] {
+            lines.push(format!("{name}: {}", json[name]));
+        }
+        let span = &record.span;
+        lines.push(format!("nanos: {}", span.end_time_unix_nano - span.start_time_unix_nano));
+        for attribute in json["attributes"].as_array().unwrap() {
+            let value = attribute["value"].as_object().unwrap().values().next().unwrap();
+            lines.push(format!("{}: {value}", attribute["key"].as_str().unwrap()));
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn client_span() {
+        insta::assert_snapshot!(show(&span(&Sample::new(Role::Client).status(404))));
+    }
+
+    #[test]
+    fn server_span_with_context() {
+        let sample = Sample::new(Role::Server)
+            .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            .header("tracestate", "vendor=1")
+            .header("x-forwarded-for", "203.0.113.7, 10.0.0.9");
+        insta::assert_snapshot!(show(&span(&sample)));
+    }
+
+    #[test]
+    fn unanswered_span() {
+        let sample = Sample::new(Role::Client).target("BREW", "*").header("host", "").unanswered(Incomplete::Reset);
+        insta::assert_snapshot!(show(&span(&sample)));
+    }
+
+    #[test]
+    fn spans_are_grouped_by_workload_in_order() {
+        let [client, server] = [Role::Client, Role::Server].map(|role| span(&Sample::new(role)));
+        let local = [("deployment.environment.name".to_owned(), "test".to_owned())];
+        let request = request([client.clone(), server, client], &local);
+        let groups: Vec<_> = request
+            .resource_spans
+            .iter()
+            .map(|group| (group.resource.as_ref().unwrap().attributes.len(), group.scope_spans[0].spans.len()))
+            .collect();
+        assert_eq!(groups, [(2, 2), (2, 1)]);
+    }
+}

@@ -1,0 +1,144 @@
+//! A sample exchange for the tests of this stage and the next.
+
+use std::sync::Arc;
+
+use super::Facts;
+use crate::{
+    capture::{Open, Role, Timestamp},
+    exchange::{Connection, Exchange, Half},
+    protocol::{Head, Headers, HttpVersion, Incomplete, Protocol, StartLine},
+    workload::Workload,
+};
+
+/// `GET /orders?id=7` to `shop.example:8080`, answered with 200 after 12.345678 ms, to be changed as the test needs.
+pub(crate) struct Sample {
+    role: Role,
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    status: Option<u16>,
+    incomplete: Option<Incomplete>,
+    response_size: Option<u64>,
+    workload: Workload,
+    isn: Option<(u32, u32)>,
+    nanos: u64,
+}
+
+const START: u64 = 1_700_000_000_123_456_789;
+
+impl Sample {
+    pub(crate) fn new(role: Role) -> Self {
+        let service_name = if role == Role::Client { "curl" } else { "shop" }.to_owned();
+        Self {
+            role,
+            method: "GET".into(),
+            target: "/orders?id=7".into(),
+            headers: vec![("Host".into(), "shop.example:8080".into()), ("User-Agent".into(), "curl/8.5".into())],
+            status: Some(200),
+            incomplete: None,
+            response_size: Some(512),
+            workload: Workload { service_name, namespace: None, attributes: Vec::new() },
+            isn: Some((7, 9)),
+            nanos: 12_345_678,
+        }
+    }
+
+    pub(crate) fn target(mut self, method: &str, target: &str) -> Self {
+        (self.method, self.target) = (method.into(), target.into());
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(existing, _)| !existing.eq_ignore_ascii_case(name));
+        self.another_header(name, value)
+    }
+
+    pub(crate) fn another_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    pub(crate) fn unanswered(mut self, why: Incomplete) -> Self {
+        self.status = None;
+        self.incomplete(why)
+    }
+
+    pub(crate) fn incomplete(mut self, why: Incomplete) -> Self {
+        self.incomplete = Some(why);
+        self
+    }
+
+    pub(crate) fn response_size(mut self, size: Option<u64>) -> Self {
+        self.response_size = size;
+        self
+    }
+
+    pub(crate) fn workload(mut self, workload: Workload) -> Self {
+        self.workload = workload;
+        self
+    }
+
+    pub(crate) fn facts<T>(&self, read: impl FnOnce(&Facts<'_>) -> T) -> T {
+        read(&Facts::of(&self.exchange()).expect("a sample is a request"))
+    }
+
+    pub(crate) fn exchange(&self) -> Exchange {
+        let (client, server) = ("10.0.0.1:4000".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+        let (local, peer) = if self.role == Role::Client { (client, server) } else { (server, client) };
+        let (client_isn, server_isn) = self.isn.unzip();
+        let (isn_out, isn_in) =
+            if self.role == Role::Client { (client_isn, server_isn) } else { (server_isn, client_isn) };
+        let open = Open {
+            role: Some(self.role),
+            local,
+            peer,
+            pid: 12,
+            comm: self.workload.service_name.clone(),
+            cgroup: None,
+            isn_out,
+            isn_in,
+            tls: false,
+            pod: None,
+            container: None,
+        };
+        let mut headers = Headers::default();
+        for (name, value) in &self.headers {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        let half = |start, headers, size, first: u64, last: u64| Half {
+            head: Head {
+                start,
+                version: HttpVersion::Http11,
+                headers,
+                position: 0,
+                request: 0,
+                first_byte: Timestamp(first),
+                complete: Timestamp(first),
+            },
+            body_size: size,
+            trailers: Headers::default(),
+            last_byte: Timestamp(last),
+        };
+        let end = START + self.nanos;
+        let request = StartLine::Request { method: self.method.as_str().into(), target: self.target.as_str().into() };
+        Exchange {
+            connection: Arc::new(Connection {
+                open,
+                role: self.role,
+                workload: Arc::new(self.workload.clone()),
+                protocol: Protocol::Http1,
+            }),
+            request: half(request, headers, Some(0), START, START + 1000),
+            response: self.status.map(|status| {
+                half(StartLine::Response { status }, Headers::default(), self.response_size, end - 1000, end)
+            }),
+            incomplete: self.incomplete,
+            end: Timestamp(end),
+        }
+    }
+}
