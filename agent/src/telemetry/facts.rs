@@ -309,14 +309,15 @@ mod tests {
 
     #[test]
     fn durations_need_both_ends() {
-        let duration = |why| Sample::new(Role::Client).incomplete(why).facts(Facts::duration);
-        assert_eq!(Sample::new(Role::Client).facts(Facts::duration), Some(12_345_678));
+        let measured = |sample: &Sample| sample.facts(|facts| facts.duration().map(u128::from));
+        let duration = |why| measured(&Sample::new(Role::Client).incomplete(why));
+        assert_eq!(measured(&Sample::new(Role::Client)), Some(12_345_678));
         assert_eq!(duration(Incomplete::Gap(GapReason::RingFull)), Some(12_345_678));
         assert_eq!(duration(Incomplete::LateJoin), None);
         assert_eq!(duration(Incomplete::Truncated), None);
         let unknown_size =
             Sample::new(Role::Client).incomplete(Incomplete::Gap(GapReason::RingFull)).response_size(None);
-        assert_eq!(unknown_size.facts(Facts::duration), None);
+        assert_eq!(measured(&unknown_size), None);
     }
 
     #[test]
@@ -333,7 +334,7 @@ mod tests {
             is("front.example", 80)
         );
         let https = Sample::new(Role::Server).header("forwarded", "for=1.1.1.1;host=f.example;proto=https");
-        assert_eq!(https.facts(Facts::scheme), "https");
+        assert!(https.facts(|facts| facts.scheme() == "https"));
         assert_eq!(https.facts(|facts| facts.client_address().into_owned()), "1.1.1.1");
         assert_eq!(server(https), is("f.example", 443));
         assert_eq!(server(Sample::new(Role::Server).header("host", "")), None);
