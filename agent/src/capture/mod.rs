@@ -1,5 +1,7 @@
 //! Kernel -> [`Event`]: what a capture backend or a recording says happened on a connection.
 
+#[cfg(target_os = "linux")]
+pub mod command_cgroup;
 mod event;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 pub mod kernel;

@@ -1,6 +1,9 @@
 //! What the kernel side counted: its own counters, and the kernel's of each program.
 
-use std::{os::fd::AsRawFd as _, time::Duration};
+use std::{
+    os::fd::{AsFd as _, AsRawFd as _},
+    time::Duration,
+};
 
 use agent_common::{
     counter::{self, Counter},
@@ -9,7 +12,7 @@ use agent_common::{
 use aya::{
     Ebpf,
     maps::{Map, MapData, MapError, PerCpuArray},
-    programs::ProgramInfo,
+    programs::ProgramFd,
 };
 
 use super::loader::share;
@@ -17,7 +20,7 @@ use super::loader::share;
 /// Reads the counters; may be used from any thread.
 pub struct KernelCounters {
     map: PerCpuArray<MapData, u64>,
-    programs: Vec<(String, ProgramInfo, aya::programs::ProgramFd)>,
+    programs: Vec<(String, ProgramFd)>,
 }
 
 /// What one program cost and missed.
@@ -39,9 +42,8 @@ impl KernelCounters {
         let programs = ebpf
             .programs()
             .filter_map(|(name, program)| {
-                let info = program.info().ok()?;
-                let fd = info.fd().ok()?;
-                Some((name.to_owned(), info, fd))
+                let fd = program.info().ok()?.fd().ok()?;
+                Some((name.to_owned(), fd))
             })
             .collect();
         Ok(Self { map, programs })
@@ -61,13 +63,8 @@ impl KernelCounters {
     pub fn programs(&self) -> Vec<ProgramCost> {
         self.programs
             .iter()
-            .map(|(name, _, fd)| {
-                // `/proc/self/fdinfo` says what the system call does not: the misses.
-                use std::os::fd::AsFd as _;
-                let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-                let text = std::fs::read_to_string(path).unwrap_or_default();
-                let field =
-                    |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap_or(0);
+            .map(|(name, fd)| {
+                let field = |key| fdinfo(fd.as_fd().as_raw_fd(), key).unwrap_or(0);
                 ProgramCost {
                     program: name.clone(),
                     time: Duration::from_nanos(field("run_time_ns:")),
@@ -81,4 +78,10 @@ impl KernelCounters {
     fn sum(&self, index: u32) -> Result<u64, MapError> {
         Ok(self.map.get(&index, 0)?.iter().sum())
     }
+}
+
+/// A number that `/proc` says of a BPF object: among them what the system call does not tell.
+pub(super) fn fdinfo(fd: std::os::fd::RawFd, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
 }

@@ -8,6 +8,7 @@ use aya::{
     util::KernelVersion,
 };
 use nix::errno::Errno;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use super::{
     Backend, Ring, Scope, ScopeError,
@@ -146,14 +147,33 @@ impl Capture {
         (0..self.workers).map(|index| Ok(Ring::open(&mut self.ebpf, index, self.clock)?)).collect()
     }
 
-    /// Captures a process, and the children that it starts from now on.
-    pub fn add_process(&mut self, process: u32) -> Result<(), ScopeError> {
-        scope::insert_process(&mut self.ebpf, process)
+    /// Captures the processes that `start` starts, from their first instruction, and all that they start later. The scope must
+    /// have [`Scope::descendants`].
+    pub fn following<T>(&mut self, start: impl FnOnce() -> T) -> Result<T, ScopeError> {
+        // The agent itself is never captured, so that being in the set only makes its children be.
+        let own = std::process::id();
+        scope::insert_process(&mut self.ebpf, own)?;
+        let started = start();
+        scope::remove_process(&mut self.ebpf, own)?;
+        Ok(started)
     }
 
-    /// Stops capturing a process; its children stay in scope.
-    pub fn remove_process(&mut self, process: u32) -> Result<(), ScopeError> {
-        scope::remove_process(&mut self.ebpf, process)
+    /// Memory that the maps hold in the kernel, in bytes, as the kernel accounts it. Sockets' and threads' storage is not in it.
+    pub fn map_memory(&self) -> u64 {
+        self.ebpf
+            .maps()
+            .filter_map(|(_, map)| {
+                let fd = match map {
+                    aya::maps::Map::Array(data)
+                    | aya::maps::Map::HashMap(data)
+                    | aya::maps::Map::PerCpuArray(data)
+                    | aya::maps::Map::RingBuf(data)
+                    | aya::maps::Map::Unsupported(data) => data.fd().as_fd().as_raw_fd(),
+                    _ => return None,
+                };
+                super::counters::fdinfo(fd, "memlock:")
+            })
+            .sum()
     }
 
     /// What the kernel side counted, readable from any thread.
@@ -171,7 +191,7 @@ pub(super) fn share(ebpf: &Ebpf, name: &str) -> Result<MapData, MapError> {
     MapData::from_id(data.info()?.id())
 }
 
-fn pid_namespace_is_initial() -> bool {
+pub(super) fn pid_namespace_is_initial() -> bool {
     // PROC_PID_INIT_INO of the kernel.
     const INITIAL: &str = "pid:[4026531836]";
     std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == INITIAL)
@@ -212,7 +232,7 @@ fn attach(backend: Backend, settings: &Settings, layout: &Layout, kernel: &Btf) 
     let mut ebpf = load(settings, layout, &types)
         .map_err(|error| if is_permission(&error) { CaptureError::Privilege } else { CaptureError::Load(error) })?;
     scope::write(&mut ebpf, &settings.scope, 1)?;
-    let follows = !settings.scope.processes.is_empty();
+    let follows = settings.scope.follows_processes();
     let hooks = COMMON.iter().chain(if follows { PROCESS } else { &[] }).chain(backend.hooks());
     for hook in hooks {
         let step = format!("attach {} {}", hook.attachment.name(), hook.target);

@@ -13,6 +13,6 @@ mod scope;
 
 pub use backend::Backend;
 pub use counters::{KernelCounters, ProgramCost};
-pub use loader::{Capture, CaptureError, Settings};
+pub use loader::{Capture, CaptureError, Refusal, Settings};
 pub use ring::{Ring, Skips, Worker};
 pub use scope::{Scope, ScopeError};

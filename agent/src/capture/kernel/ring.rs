@@ -52,34 +52,36 @@ struct SkipValue(Skip);
 // SAFETY: two integers without padding; any bytes are a value.
 unsafe impl Pod for SkipValue {}
 
-/// Tells the kernel what need not be copied.
+/// Tells the kernel what need not be copied. At most [`agent_common::limits::SKIPS`] connections at once.
 pub struct Skips {
     map: HashMap<MapData, u64, SkipValue>,
+    current: foldhash::HashMap<ConnectionId, Skip>,
     refused: u64,
 }
 
 impl Skips {
-    /// Bytes before `until` need not be copied, by direction: `[out, in]`. A full table costs only that they are copied.
-    pub fn set(&mut self, connection: ConnectionId, until: [u64; 2]) {
-        if self.map.insert(connection.0, SkipValue(Skip { until }), 0).is_err() {
+    /// Bytes of this direction before `until` need not be copied. A full table costs only that they are.
+    pub fn set(&mut self, connection: ConnectionId, direction: Direction, until: u64) {
+        let mut skip = self.current.get(&connection).copied().unwrap_or_default();
+        skip.until[direction.index()] = until;
+        if self.map.insert(connection.0, SkipValue(skip), 0).is_ok() {
+            self.current.insert(connection, skip);
+        } else {
             self.refused += 1;
         }
     }
 
-    /// Forgets a connection.
+    /// Forgets a connection that is over.
     pub fn remove(&mut self, connection: ConnectionId) {
-        // Not being there is fine: most connections never had an entry.
-        let _ = self.map.remove(&connection.0);
+        if self.current.remove(&connection).is_some() {
+            // Not being there is as good.
+            let _ = self.map.remove(&connection.0);
+        }
     }
 
     /// How many entries a full table refused.
     pub fn refused(&self) -> u64 {
         self.refused
-    }
-
-    /// Index of a direction in [`Self::set`].
-    pub const fn index(direction: Direction) -> usize {
-        direction.index()
     }
 }
 
@@ -92,7 +94,11 @@ impl Ring {
             wake: Array::try_from(aya::maps::Map::Array(share(ebpf, "WAKE")?))?,
             index,
             clock,
-            skips: Skips { map: HashMap::try_from(aya::maps::Map::HashMap(share(ebpf, "SKIP")?))?, refused: 0 },
+            skips: Skips {
+                map: HashMap::try_from(aya::maps::Map::HashMap(share(ebpf, "SKIP")?))?,
+                current: foldhash::HashMap::default(),
+                refused: 0,
+            },
         })
     }
 

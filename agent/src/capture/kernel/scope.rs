@@ -18,6 +18,8 @@ pub struct Scope {
     pub all: bool,
     /// Processes, with the children they start from now on.
     pub processes: Vec<u32>,
+    /// Processes that the agent starts while [`Capture::following`](super::Capture::following) holds, with their children.
+    pub descendants: bool,
     /// Folders of cgroups, with all below them.
     pub cgroups: Vec<PathBuf>,
     /// Ports, of either end.
@@ -69,9 +71,14 @@ impl Scope {
     pub fn kinds(&self) -> u32 {
         let bit = |on: bool, kind: u32| if on { kind } else { 0 };
         bit(self.all, scope::ALL)
-            | bit(!self.processes.is_empty(), scope::PROCESS)
+            | bit(self.follows_processes(), scope::PROCESS)
             | bit(!self.cgroups.is_empty(), scope::CGROUP)
             | bit(!self.ports.is_empty(), scope::PORT)
+    }
+
+    /// Whether processes are followed as they start and end.
+    pub fn follows_processes(&self) -> bool {
+        self.descendants || !self.processes.is_empty()
     }
 
     /// The hierarchy of the cgroups; v2 if there are none.
@@ -129,6 +136,9 @@ unsafe impl Pod for Control {}
 /// Writes a scope. `generation` must differ from the last one written; it makes every socket be looked up anew.
 pub(super) fn write(ebpf: &mut Ebpf, scope: &Scope, generation: u32) -> Result<(), ScopeError> {
     for process in &scope.processes {
+        if !Path::new("/proc").join(process.to_string()).exists() {
+            return Err(ScopeError::NoProcess(*process));
+        }
         insert_process(ebpf, *process)?;
     }
     {

@@ -1,0 +1,52 @@
+//! `telltale check`: what this machine allows.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+
+use super::args::{CheckArgs, CheckFormat};
+use crate::capture::kernel::capability::{Report, Status, report};
+
+/// Runs it. True if something can be captured.
+pub fn check(args: &CheckArgs) -> io::Result<bool> {
+    let report = report();
+    let mut out = io::stdout().lock();
+    match args.output {
+        CheckFormat::Json => {
+            serde_json::to_writer_pretty(&mut out, &report)?;
+            writeln!(out)?;
+        }
+        CheckFormat::Text => write!(out, "{}", text(&report))?,
+    }
+    Ok(report.backend.is_some())
+}
+
+fn text(report: &Report) -> String {
+    let colour = io::stdout().is_terminal();
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["CAPABILITY", "RESULT", "TRIED", "FOUND"]);
+    for capability in &report.capabilities {
+        let (word, tint) = match capability.status {
+            Status::Ok => ("ok", Color::Green),
+            Status::Missing => ("missing", Color::Yellow),
+            Status::Fatal => ("FATAL", Color::Red),
+        };
+        let result = if colour { Cell::new(word).fg(tint) } else { Cell::new(word) };
+        table.add_row([Cell::new(&capability.name), result, Cell::new(&capability.tried), Cell::new(&capability.found)]);
+    }
+    let mut text = format!("kernel {}\n\n{}\n", report.kernel, table.trim_fmt());
+    let mends: Vec<String> = report
+        .capabilities
+        .iter()
+        .filter_map(|capability| Some(format!("  {}: {}", capability.name, capability.mend.as_ref()?)))
+        .collect();
+    if !mends.is_empty() {
+        text += &format!("\nwhat to do\n{}\n", mends.join("\n"));
+    }
+    text += &match report.backend {
+        Some(backend) => format!("\n`telltale run` will use the backend `{backend}`.\n"),
+        None => "\nNothing can be captured on this machine; `telltale replay` works everywhere.\n".to_owned(),
+    };
+    text
+}

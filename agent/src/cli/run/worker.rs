@@ -1,0 +1,49 @@
+//! A ring's events into a pipeline, and into the recording if there is one.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::{
+    capture::{
+        Event, EventKind, Timestamp,
+        kernel::{Skips, Worker},
+        recording::RecorderHandle,
+    },
+    pipeline::Pipeline,
+};
+
+/// What one capture thread does.
+pub(super) struct CaptureWorker {
+    pub(super) pipeline: Pipeline,
+    pub(super) recorder: Option<RecorderHandle>,
+    /// Records that could not be decoded.
+    pub(super) malformed: u64,
+}
+
+impl Worker for CaptureWorker {
+    fn event(&mut self, event: Event<'_>, skips: &mut Skips) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(&event);
+        }
+        self.pipeline.event(&event);
+        if matches!(event.kind, EventKind::Close { .. }) {
+            skips.remove(event.connection);
+        }
+        // A recording is to hold what can be had, so nothing is skipped while one is written.
+        let wanted = self.recorder.is_none();
+        for skip in self.pipeline.take_skips().filter(|_| wanted) {
+            skips.set(skip.connection, skip.direction, skip.until);
+        }
+    }
+
+    fn tick(&mut self, _skips: &mut Skips) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.pipeline.tick(Timestamp(now.as_nanos() as u64));
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+        }
+    }
+
+    fn malformed(&mut self) {
+        self.malformed += 1;
+    }
+}
