@@ -1,6 +1,7 @@
 //! Where telemetry goes: Prometheus, OTLP, standard output and files.
 
 mod line_sink;
+pub mod otlp;
 mod output;
 pub mod prometheus;
 mod span_file;

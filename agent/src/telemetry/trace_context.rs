@@ -300,7 +300,7 @@ mod tests {
         let unsampled = VALID.replace("-01", "-02");
         assert!(!parse_traceparent(unsampled.as_bytes()).unwrap().2);
         for bad in [
-            "".to_owned(),
+            String::new(),
             VALID[..54].to_owned(),
             format!("{VALID}-x"),
             format!("{VALID}0"),

@@ -1,0 +1,19 @@
+//! OTLP to a collector: one client per endpoint, gRPC or HTTP/protobuf, for requests that hold many resources.
+
+mod config;
+mod exporter;
+mod grpc;
+mod http;
+mod metrics;
+mod queue;
+mod retry;
+mod transport;
+
+pub use config::{
+    BatchConfig, Choice, Compression, ConfigError, EnvironmentResource, OtlpConfig, Protocol, Signal,
+    environment_resource,
+};
+pub use exporter::{OtlpExporter, SpanSender};
+pub use metrics::MetricsExporter;
+pub use retry::RetryPolicy;
+pub use transport::{SendError, Transport, TransportError};

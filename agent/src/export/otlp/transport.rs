@@ -1,0 +1,112 @@
+//! One client to one endpoint.
+
+use std::{path::PathBuf, time::Duration};
+
+use opentelemetry_proto::tonic::collector::{
+    metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+};
+
+use super::{OtlpConfig, Protocol, grpc::GrpcClient, http::HttpClient};
+
+/// A client cannot be made of this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// A certificate or key file cannot be read.
+    #[error("cannot read {path:?}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The endpoint, a header or a certificate is not valid.
+    #[error("cannot make an OTLP client for {endpoint}: {problem}")]
+    Invalid {
+        /// For which endpoint.
+        endpoint: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// A request was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendError {
+    /// Whether the same request may be sent again.
+    pub retryable: bool,
+    /// How long the receiver wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// For the metric's attribute: `unreachable`, `timeout`, or the status.
+    pub reason: String,
+    /// For a person.
+    pub message: String,
+}
+
+/// A request was accepted, perhaps in part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Accepted {
+    /// Spans or data points that the receiver rejected.
+    pub rejected: u64,
+    /// Its reason or warning.
+    pub message: String,
+}
+
+/// What is sent.
+pub(super) enum Request {
+    /// Spans.
+    Traces(ExportTraceServiceRequest),
+    /// Metrics.
+    Metrics(ExportMetricsServiceRequest),
+}
+
+/// A client to one endpoint.
+#[derive(Debug)]
+pub struct Transport(Client);
+
+#[derive(Debug)]
+enum Client {
+    Grpc(GrpcClient),
+    Http(HttpClient),
+}
+
+impl Transport {
+    /// Makes the client; nothing is sent yet. Needs a tokio runtime.
+    pub fn new(config: &OtlpConfig) -> Result<Self, TransportError> {
+        Ok(Self(match config.protocol {
+            Protocol::Grpc => Client::Grpc(GrpcClient::new(config)?),
+            Protocol::HttpProtobuf => Client::Http(HttpClient::new(config)?),
+        }))
+    }
+
+    /// Sends once.
+    pub(super) async fn send(&self, request: &Request) -> Result<Accepted, SendError> {
+        match &self.0 {
+            Client::Grpc(client) => client.send(request).await,
+            Client::Http(client) => client.send(request).await,
+        }
+    }
+}
+
+/// Reads a PEM file of the configuration.
+pub(super) fn read_pem(path: &PathBuf) -> Result<Vec<u8>, TransportError> {
+    std::fs::read(path).map_err(|source| TransportError::File { path: path.clone(), source })
+}
+
+pub(super) fn invalid(config: &OtlpConfig, problem: impl Into<String>) -> TransportError {
+    TransportError::Invalid { endpoint: config.endpoint.clone(), problem: problem.into() }
+}
+
+/// The error with what caused it: `reqwest` and `tonic` hide the cause ("connection refused") behind their own words.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
