@@ -1,5 +1,7 @@
 //! What the parsers say: the parts of messages, whatever the HTTP version.
 
+use std::borrow::Cow;
+
 use crate::capture::{Direction, GapReason, Timestamp};
 
 /// What a connection turned out to speak.
@@ -165,12 +167,17 @@ impl Headers {
         Self { bytes: Vec::with_capacity(bytes), fields: Vec::with_capacity(12) }
     }
 
-    /// Appends a field. The value of a credential ([`super::secret::is_secret_header`]) is not kept, only its name.
+    /// Appends a field. The value of a credential ([`super::secret::is_secret_header`]) is not kept, only its name; secrets in
+    /// the value of a URL field ([`super::secret::is_url_header`]) are redacted.
     /// Names longer than 65535 bytes are cut.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let secret = super::secret::is_secret_header(name);
         let name = &name[..name.len().min(usize::from(u16::MAX))];
-        let value = if secret { &[][..] } else { value };
+        let value = match value {
+            _ if secret => Cow::Borrowed(&[][..]),
+            value if super::secret::is_url_header(name) => super::secret::redact_url(value),
+            value => Cow::Borrowed(value),
+        };
         self.fields.push(Field {
             start: self.bytes.len() as u32,
             name_length: name.len() as u16,
@@ -178,7 +185,7 @@ impl Headers {
             secret,
         });
         self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(&value);
     }
 
     /// The value of the first field of this name. `None` if there is none, or if it is a credential.

@@ -1,5 +1,7 @@
 //! What is never kept: credentials in header fields and URLs (POLICY.md section 3). One table each.
 
+use std::borrow::Cow;
+
 /// Header fields whose value is never stored, lower case.
 const SECRET_HEADERS: &[&str] = &[
     "api-key",
@@ -17,7 +19,170 @@ const SECRET_HEADERS: &[&str] = &[
     "x-vault-token",
 ];
 
+/// Header fields whose value is a URL or a request target, lower case.
+const URL_HEADERS: &[&str] = &[
+    "content-location",
+    "location",
+    "referer",
+    "x-envoy-original-path",
+    "x-forwarded-uri",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Query keys whose value is never stored.
+const SECRET_QUERY_KEYS: &[&str] = &[
+    "AWSAccessKeyId",
+    "X-Amz-Credential",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Goog-Signature",
+    "access_token",
+    "api_key",
+    "key",
+    "sig",
+    "signature",
+    "token",
+];
+
+const REDACTED: &[u8] = b"REDACTED";
+const REDACTED_USER_INFO: &[u8] = b"REDACTED:REDACTED";
+
 /// Whether the value of this header field is a credential; the name is compared without case.
 pub fn is_secret_header(name: &[u8]) -> bool {
-    SECRET_HEADERS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()))
+    is_in(SECRET_HEADERS, name)
+}
+
+/// Whether the value of this header field is a URL, to be read through [`redact_url`]; the name is compared without case.
+pub fn is_url_header(name: &[u8]) -> bool {
+    is_in(URL_HEADERS, name)
+}
+
+/// The URL, reference or request target with `REDACTED` in place of the secrets in its query and fragment, and
+/// `REDACTED:REDACTED` in place of its user info. Keys are compared without case and percent-decoded.
+///
+/// Borrowed where there is nothing to redact.
+pub fn redact_url(url: &[u8]) -> Cow<'_, [u8]> {
+    let user_info = user_info(url);
+    let parameters = memchr::memchr2(b'?', b'#', url).unwrap_or(url.len());
+    let mut redacted: Option<Vec<u8>> = None;
+    // Everything before `kept` is already in `redacted`.
+    let mut kept = 0;
+    let mut replace = |start: usize, end: usize, with: &[u8]| {
+        let out = redacted.get_or_insert_with(|| Vec::with_capacity(url.len() + REDACTED_USER_INFO.len()));
+        out.extend_from_slice(&url[kept..start]);
+        out.extend_from_slice(with);
+        kept = end;
+    };
+    if let Some((start, end)) = user_info {
+        replace(start, end, REDACTED_USER_INFO);
+    }
+    let mut start = parameters;
+    while start < url.len() {
+        // `start` is at the separator before a parameter.
+        start += 1;
+        let end = start + url[start..].iter().position(|byte| b"&;#?".contains(byte)).unwrap_or(url.len() - start);
+        if let Some(equals) = memchr::memchr(b'=', &url[start..end])
+            && is_secret_key(&url[start..start + equals])
+            && start + equals + 1 < end
+        {
+            replace(start + equals + 1, end, REDACTED);
+        }
+        start = end;
+    }
+    match redacted {
+        None => Cow::Borrowed(url),
+        Some(mut out) => {
+            out.extend_from_slice(&url[kept..]);
+            Cow::Owned(out)
+        }
+    }
+}
+
+/// Start and end of the user info of a URL, a network-path reference or an authority (RFC 3986 section 3.2.1).
+fn user_info(url: &[u8]) -> Option<(usize, usize)> {
+    memchr::memchr(b'@', url)?;
+    let authority = match memchr::memmem::find(url, b"://") {
+        Some(scheme) if url[..scheme].iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) => {
+            scheme + 3
+        }
+        _ if url.starts_with(b"//") => 2,
+        _ => 0,
+    };
+    let end = memchr::memchr3(b'/', b'?', b'#', &url[authority..]).map_or(url.len(), |end| authority + end);
+    let at = memchr::memrchr(b'@', &url[authority..end])?;
+    Some((authority, authority + at))
+}
+
+fn is_secret_key(key: &[u8]) -> bool {
+    if !key.contains(&b'%') {
+        return is_in(SECRET_QUERY_KEYS, key);
+    }
+    let mut decoded = Vec::with_capacity(key.len());
+    let mut rest = key;
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = |index: usize| after.get(index).and_then(|digit| char::from(*digit).to_digit(16));
+        if byte == b'%'
+            && let (Some(high), Some(low)) = (hex(0), hex(1))
+        {
+            decoded.push((high * 16 + low) as u8);
+            rest = &after[2..];
+        } else {
+            decoded.push(byte);
+            rest = after;
+        }
+    }
+    is_in(SECRET_QUERY_KEYS, &decoded)
+}
+
+fn is_in(table: &[&str], name: &[u8]) -> bool {
+    table.iter().any(|entry| name.eq_ignore_ascii_case(entry.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(url: &str) -> String {
+        String::from_utf8(redact_url(url.as_bytes()).into_owned()).unwrap()
+    }
+
+    #[test]
+    fn nothing_to_redact_is_borrowed() {
+        for url in
+            ["/", "*", "/a/b?x=1&y=2", "http://host:80/a@b?c=d@e", "/monkey?monkey=1&tokens=2&keyx", "/?key", "/?key="]
+        {
+            assert!(matches!(redact_url(url.as_bytes()), Cow::Borrowed(_)), "{url}");
+        }
+    }
+
+    #[test]
+    fn secrets_in_the_query_and_fragment_are_redacted() {
+        for key in SECRET_QUERY_KEYS {
+            assert_eq!(redacted(&format!("/p?a=1&{key}=s3cret&b=2")), format!("/p?a=1&{key}=REDACTED&b=2"));
+            assert_eq!(redacted(&format!("/p?{key}=s3cret")), format!("/p?{key}=REDACTED"));
+        }
+        assert_eq!(redacted("/p?TOKEN=x&api%5fkey=y;sig=z"), "/p?TOKEN=REDACTED&api%5fkey=REDACTED;sig=REDACTED");
+        assert_eq!(redacted("https://h/cb#access_token=x&state=1"), "https://h/cb#access_token=REDACTED&state=1");
+        assert_eq!(redacted("/p?key=a=b?c"), "/p?key=REDACTED?c");
+        assert_eq!(redacted("/p?%=1&%4=2&key=3"), "/p?%=1&%4=2&key=REDACTED");
+    }
+
+    #[test]
+    fn user_info_is_redacted() {
+        assert_eq!(redacted("http://me:pw@host/a?token=x"), "http://REDACTED:REDACTED@host/a?token=REDACTED");
+        assert_eq!(redacted("http://me@host"), "http://REDACTED:REDACTED@host");
+        assert_eq!(redacted("http://a@b@host/"), "http://REDACTED:REDACTED@host/");
+        assert_eq!(redacted("//me:pw@host/"), "//REDACTED:REDACTED@host/");
+        assert_eq!(redacted("me:pw@host:443"), "REDACTED:REDACTED@host:443");
+        assert_eq!(redacted("/a@b"), "/a@b");
+        assert_eq!(redacted("/x?u=http://me:pw@host"), "/x?u=http://me:pw@host");
+    }
+
+    #[test]
+    fn header_names_are_compared_without_case() {
+        assert!(is_secret_header(b"Authorization") && is_secret_header(b"SET-COOKIE") && !is_secret_header(b"host"));
+        assert!(is_url_header(b"Referer") && !is_url_header(b"Host"));
+    }
 }

@@ -1,0 +1,253 @@
+//! One connection: what it speaks, which end is the client, and the parser that follows from it.
+
+use super::{
+    Counters, MAX_HEAD, MAX_LOST_TURNS, MessageSink, Protocol,
+    detect::{Verdict, detect},
+    http1::{self, Http1, Kind},
+    stash::Stash,
+};
+use crate::{
+    capture::{CloseHow, Direction, Role, Timestamp},
+    stream::Segment,
+};
+
+/// Parses both directions of one connection.
+///
+/// Takes segments of a direction in order; those of the two directions may come in any order that a socket could show, also a
+/// response before its request (two threads, each between its call and its event), as long as the times are true.
+/// Everything that it keeps is bounded: per direction [`MAX_HEAD`], of waiting responses [`super::WAIT_BYTES`].
+#[derive(Debug)]
+pub struct Connection {
+    role: Option<Role>,
+    bodies: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Undecided(Box<Undecided>),
+    Http1(Box<Http1>),
+    /// Bytes are only counted.
+    Opaque,
+}
+
+/// What came before it was clear what it is.
+#[derive(Debug, Default)]
+struct Undecided {
+    stash: Stash,
+    lanes: [First; 2],
+    last_direction: Option<Direction>,
+    turns: u8,
+    seen: bool,
+}
+
+/// The beginning of a direction.
+#[derive(Debug, Default)]
+struct First {
+    began: bool,
+    /// Bytes before what is looked at were not seen: anything may come until a start line.
+    joined_late: bool,
+    /// The bytes that are looked at, while they do not decide.
+    bytes: Vec<u8>,
+}
+
+impl Connection {
+    /// A connection of which nothing was seen. `role` is what the socket says; `bodies` asks for [`MessageSink::body`].
+    pub fn new(role: Option<Role>, bodies: bool) -> Self {
+        Self { role, bodies, state: State::Undecided(Box::default()) }
+    }
+
+    /// Which end the process is; `None` until the socket or the traffic tells.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// Stream position of a direction before which no payload need be copied: its bytes are content that nobody asked for, or
+    /// nothing that is parsed. 0: everything is needed; `u64::MAX`: nothing any more. The bytes must still be accounted for, as
+    /// [`Segment::Gap`].
+    pub fn skip_until(&self, direction: Direction) -> u64 {
+        match &self.state {
+            State::Undecided(_) => 0,
+            State::Http1(http1) => http1.skip_until(direction),
+            State::Opaque => u64::MAX,
+        }
+    }
+
+    /// The next piece of a direction.
+    pub fn segment(
+        &mut self,
+        direction: Direction,
+        segment: Segment<'_>,
+        counters: &mut Counters,
+        sink: &mut impl MessageSink,
+    ) {
+        match &mut self.state {
+            State::Http1(http1) => http1.segment(direction, segment, &mut http1::Out { counters, sink }),
+            State::Opaque => {
+                counters.opaque_bytes = counters.opaque_bytes.saturating_add(length(segment));
+            }
+            State::Undecided(undecided) => {
+                if let Some(verdict) = undecided.judge(direction, segment, self.role, counters) {
+                    self.decide(verdict, direction, segment, counters, sink);
+                }
+            }
+        }
+    }
+
+    /// It is now `time`: what waited too long is given up.
+    pub fn tick(&mut self, time: Timestamp, counters: &mut Counters, sink: &mut impl MessageSink) {
+        if let State::Http1(http1) = &mut self.state {
+            http1.tick(time, &mut http1::Out { counters, sink });
+        }
+    }
+
+    /// The connection is over: every open message ends and every request without a response is [`MessageSink::unanswered`].
+    pub fn close(
+        &mut self,
+        how: Option<CloseHow>,
+        time: Timestamp,
+        counters: &mut Counters,
+        sink: &mut impl MessageSink,
+    ) {
+        match &mut self.state {
+            State::Http1(http1) => http1.close(how, time, &mut http1::Out { counters, sink }),
+            State::Undecided(undecided) if undecided.seen => {
+                self.state = State::Opaque;
+                sink.protocol(Protocol::Unknown);
+            }
+            State::Undecided(_) | State::Opaque => {}
+        }
+    }
+
+    fn decide(
+        &mut self,
+        verdict: Verdict,
+        direction: Direction,
+        segment: Segment<'_>,
+        counters: &mut Counters,
+        sink: &mut impl MessageSink,
+    ) {
+        let State::Undecided(undecided) = &mut self.state else { return };
+        let opaque = match verdict {
+            Verdict::Undecided => {
+                undecided.stash.push(direction, segment);
+                if !undecided.stash.is_above(MAX_HEAD) {
+                    return;
+                }
+                counters.detection_overflows += 1;
+                if undecided.lanes.iter().any(|lane| lane.joined_late) {
+                    for direction in [Direction::Out, Direction::In] {
+                        undecided.pass_over(direction, counters);
+                    }
+                    return;
+                }
+                Protocol::Unknown
+            }
+            Verdict::Http1(kind) => {
+                let requests = if kind == Kind::Request { direction } else { direction.reverse() };
+                let role = if requests == Direction::Out { Role::Client } else { Role::Server };
+                self.role = Some(role);
+                let mut stash = std::mem::take(&mut undecided.stash);
+                let mut http1 = Box::new(Http1::new(requests, self.bodies));
+                sink.protocol(Protocol::Http1);
+                let out = &mut http1::Out { counters, sink };
+                while let Some((direction, stashed)) = stash.pop() {
+                    http1.segment(direction, stashed.as_segment(), out);
+                }
+                http1.segment(direction, segment, out);
+                self.state = State::Http1(http1);
+                return;
+            }
+            Verdict::Http2 => Protocol::Http2,
+            Verdict::Tls => Protocol::Tls,
+            Verdict::Other => Protocol::Unknown,
+        };
+        while let Some((_, stashed)) = undecided.stash.pop() {
+            counters.opaque_bytes = counters.opaque_bytes.saturating_add(length(stashed.as_segment()));
+        }
+        if verdict != Verdict::Undecided {
+            counters.opaque_bytes = counters.opaque_bytes.saturating_add(length(segment));
+        }
+        self.state = State::Opaque;
+        sink.protocol(opaque);
+    }
+}
+
+impl Undecided {
+    /// Judges one more segment. `None`: it is the middle of a message that began before, and is passed over.
+    fn judge(
+        &mut self,
+        direction: Direction,
+        segment: Segment<'_>,
+        role: Option<Role>,
+        counters: &mut Counters,
+    ) -> Option<Verdict> {
+        self.seen = true;
+        if self.last_direction != Some(direction) {
+            self.last_direction = Some(direction);
+            self.turns = self.turns.saturating_add(1);
+        }
+        if self.turns > MAX_LOST_TURNS {
+            counters.given_up += 1;
+            return Some(Verdict::Other);
+        }
+        let (Segment::Data { position, .. } | Segment::Gap { position, .. }) = segment;
+        let first = &mut self.lanes[direction.index()];
+        first.joined_late |= !first.began && position > 0;
+        first.began = true;
+        let Segment::Data { bytes, .. } = segment else {
+            first.joined_late = true;
+            self.pass_over(direction, counters);
+            return None;
+        };
+        let late = first.joined_late;
+        let verdict = if first.bytes.is_empty() {
+            detect(bytes, late)
+        } else {
+            first.bytes.extend_from_slice(bytes);
+            match detect(&first.bytes, late) {
+                // What was kept was the end of something; this segment may begin a message.
+                Verdict::Other if late => {
+                    self.pass_over(direction, counters);
+                    detect(bytes, late)
+                }
+                verdict => verdict,
+            }
+        };
+        let first = &mut self.lanes[direction.index()];
+        match verdict {
+            Verdict::Http1(kind) if role.is_none_or(|role| is_sender(role, kind, direction)) => Some(verdict),
+            Verdict::Http2 | Verdict::Tls => Some(verdict),
+            Verdict::Undecided => {
+                if first.bytes.is_empty() {
+                    first.bytes = bytes.to_vec();
+                }
+                Some(verdict)
+            }
+            Verdict::Http1(_) | Verdict::Other if first.joined_late => {
+                counters.skipped_bytes += bytes.len() as u64;
+                self.pass_over(direction, counters);
+                None
+            }
+            Verdict::Http1(_) | Verdict::Other => Some(Verdict::Other),
+        }
+    }
+
+    /// Drops what was kept of a direction.
+    fn pass_over(&mut self, direction: Direction, counters: &mut Counters) {
+        self.lanes[direction.index()].bytes = Vec::new();
+        counters.skipped_bytes += self.stash.drop_direction(direction);
+    }
+}
+
+/// Whether an end with this role sends messages of this kind in this direction.
+fn is_sender(role: Role, kind: Kind, direction: Direction) -> bool {
+    (role == Role::Client) == ((kind == Kind::Request) == (direction == Direction::Out))
+}
+
+fn length(segment: Segment<'_>) -> u64 {
+    match segment {
+        Segment::Data { bytes, .. } => bytes.len() as u64,
+        Segment::Gap { length, .. } => length,
+    }
+}
