@@ -126,7 +126,7 @@ fn what_need_not_be_copied_is_told() {
     feed(&mut connection, Direction::Out, &("x".repeat(4998) + GET));
     let (skip, _) = feed(&mut connection, Direction::In, "HTTP/1.0 200 OK\r\n\r\n");
     assert_eq!(skip, u64::MAX);
-    assert_eq!(sink.bodies, [vec![], vec![]], "bodies were not asked for");
+    assert!(sink.bodies.iter().all(Vec::is_empty), "bodies were not asked for");
 }
 
 #[test]
