@@ -1,0 +1,8 @@
+//! What leaves the agent, taken by real receivers: `rotel` for OTLP, Prometheus and promtool for metrics.
+
+mod otlp;
+mod peers;
+mod prometheus;
+mod receiver;
+mod sample;
+mod span_file;

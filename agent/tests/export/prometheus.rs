@@ -1,0 +1,151 @@
+//! `/metrics` as Prometheus sees it.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::SocketAddr,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use telltale::{
+    admin::{Health, register_process_metrics, table},
+    capture::Role,
+    export::prometheus::{Exposition, Readiness, ServeError, Server},
+    telemetry::{Recorder, Settings, metrics::Aggregator},
+};
+
+use super::{
+    peers::{Peer, free_address, get, wait_for},
+    sample::{ALL, exchange},
+};
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
+
+/// Two services with traffic, one of it in a trace that its sender sampled, and some health.
+fn exposition() -> Arc<Exposition> {
+    let health = Health::new();
+    register_process_metrics(&health);
+    for (number, metric) in table::ALL.iter().enumerate() {
+        let labels: Vec<&str> = metric.labels.iter().map(|_| "a \"quoted\" \\ value").collect();
+        match metric.kind {
+            table::Kind::Counter => health.counter(metric, &labels).add(number as u64),
+            table::Kind::Gauge => health.gauge(metric, &labels).set(number as i64),
+        }
+    }
+    let settings = Settings::default();
+    let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
+    let mut recorder = Recorder::new(settings, aggregator.shard(), Vec::new(), Vec::new(), &health);
+    for number in 0..7 {
+        recorder.record(&exchange("curl", Role::Client, number), ALL);
+        let mut traced = exchange("shop", Role::Server, number);
+        let context = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        traced.request.head.headers.push(b"traceparent", context);
+        recorder.record(&traced, ALL);
+    }
+    Exposition::new(aggregator, Some(health), Vec::new())
+}
+
+async fn serve() -> Server {
+    Server::start("127.0.0.1:0", exposition(), Readiness::default()).await.unwrap()
+}
+
+async fn fetch(address: SocketAddr, path: &'static str, accept: &'static str) -> (String, String) {
+    tokio::task::spawn_blocking(move || get(address, path, accept)).await.unwrap()
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_wrong() {
+    let server = serve().await;
+    let (head, body) = fetch(server.address(), "/metrics", "text/plain").await;
+    assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    assert!(!body.contains("# EOF") && !body.contains("# {"), "{body}");
+    assert!(!body.contains("job=\"") && !body.contains("instance=\""), "{body}");
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is of Debian's prometheus: run `cargo xtask setup`");
+    promtool.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
+    let done = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && said.is_empty(), "{said}");
+}
+
+#[tokio::test]
+async fn openmetrics_has_exemplars() {
+    let server = serve().await;
+    let (head, body) = fetch(server.address(), "/metrics", OPENMETRICS).await;
+    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{head}");
+    assert!(body.ends_with("# EOF\n"));
+    let exemplar = "# {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\",span_id=\"00f067aa0ba902b7\"} 0.002 ";
+    assert!(body.lines().any(|line| line.starts_with("http_server_request_duration") && line.contains(exemplar)));
+}
+
+#[tokio::test]
+async fn prometheus_scrapes_series_and_exemplars() {
+    let server = serve().await;
+    let address = server.address();
+    let web = free_address();
+    tokio::task::spawn_blocking(move || {
+        let directory = tempfile::tempdir().unwrap();
+        let configuration = directory.path().join("prometheus.yml");
+        let text = format!(
+            "global: {{scrape_interval: 200ms}}\nscrape_configs: [{{job_name: telltale, honor_labels: false, \
+             static_configs: [{{targets: ['{address}']}}]}}]\n"
+        );
+        fs::write(&configuration, text).unwrap();
+        let arguments = [
+            format!("--config.file={}", configuration.display()),
+            format!("--storage.tsdb.path={}", directory.path().join("data").display()),
+            format!("--web.listen-address={web}"),
+            "--enable-feature=exemplar-storage".to_owned(),
+        ];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let prometheus = Peer::start("prometheus", &arguments).listens(web);
+        let query = |path: &str, wanted: &str| {
+            wait_for(wanted, || Some(get(web, path, "*/*").1).filter(|answer| answer.contains(wanted)))
+        };
+        let answer = query("/api/v1/query?query=http_server_request_duration_seconds_count", "\"7\"");
+        assert!(answer.contains("\"service_name\":\"shop\",\"url_scheme\":\"http\""), "{answer}");
+        assert!(answer.contains("\"job\":\"telltale\"") && !answer.contains("exported_"), "{answer}");
+        query("/api/v1/query?query=target_info", "\"k8s_deployment_name\":\"shop\"");
+        let exemplars =
+            "/api/v1/query_exemplars?query=http_server_request_duration_seconds_bucket&start=1699999000&end=1700009000";
+        query(exemplars, "4bf92f3577b34da6a3ce929d0e0e4736");
+        drop(prometheus);
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_clearly() {
+    let first = serve().await;
+    let error = Server::start(&first.address().to_string(), exposition(), Readiness::default()).await.unwrap_err();
+    assert!(matches!(error, ServeError::InUse { .. }));
+    let expected = format!(
+        "cannot serve metrics on {}: the port is in use; choose another with --metrics-addr (port 0 picks a free one)",
+        first.address()
+    );
+    assert_eq!(error.to_string(), expected);
+    let error = Server::start("nonsense", exposition(), Readiness::default()).await.unwrap_err();
+    assert!(error.to_string().contains("give HOST:PORT"), "{error}");
+}
+
+#[tokio::test]
+async fn health_and_readiness() {
+    let readiness = Readiness::default();
+    let server = Server::start("127.0.0.1:0", exposition(), readiness.clone()).await.unwrap();
+    let address = server.address();
+    assert!(fetch(address, "/healthz", "*/*").await.0.starts_with("HTTP/1.1 200"));
+    assert!(fetch(address, "/readyz", "*/*").await.0.starts_with("HTTP/1.1 503"));
+    readiness.set(true);
+    assert!(fetch(address, "/readyz", "*/*").await.0.starts_with("HTTP/1.1 200"));
+    assert!(fetch(address, "/other", "*/*").await.0.starts_with("HTTP/1.1 404"));
+    server.stop(Duration::from_mins(1)).await;
+    assert!(std::net::TcpStream::connect(address).is_err());
+}

@@ -1,0 +1,65 @@
+//! Exchanges to export.
+
+use std::sync::Arc;
+
+use telltale::{
+    capture::{Open, Role, Timestamp},
+    exchange::{Connection, Exchange, Half},
+    policy::Plan,
+    protocol::{Head, Headers, HttpVersion, Protocol, StartLine},
+    workload::Workload,
+};
+
+/// Every signal is on.
+pub(crate) const ALL: Plan = Plan { metrics: true, tracing: true, access_logs: true, bodies: false };
+
+/// `GET /item/<number>` answered with 200, seen by this service at this end.
+pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
+    let start = 1_700_000_000_000_000_000 + number * 1_000_000;
+    let (client, server) = ("10.0.0.1:4000".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+    let (local, peer) = if role == Role::Client { (client, server) } else { (server, client) };
+    let (isn_out, isn_in) = if role == Role::Client { (7, 9) } else { (9, 7) };
+    let open = Open {
+        role: Some(role),
+        local,
+        peer,
+        pid: 1,
+        comm: service.to_owned(),
+        cgroup: None,
+        isn_out: Some(isn_out),
+        isn_in: Some(isn_in),
+        tls: false,
+        pod: None,
+        container: None,
+    };
+    let workload = Workload {
+        service_name: service.to_owned(),
+        namespace: Some("shop".to_owned()),
+        attributes: vec![("k8s.deployment.name", service.to_owned())],
+    };
+    let mut headers = Headers::default();
+    headers.push(b"Host", b"shop.example");
+    let half = |start, headers, size, first, last| Half {
+        head: Head {
+            start,
+            version: HttpVersion::Http11,
+            headers,
+            position: number * 100,
+            request: number,
+            first_byte: Timestamp(first),
+            complete: Timestamp(first),
+        },
+        body_size: Some(size),
+        trailers: Headers::default(),
+        last_byte: Timestamp(last),
+    };
+    let request = StartLine::Request { method: "GET".into(), target: format!("/item/{number}").into() };
+    let end = start + 2_000_000;
+    Exchange {
+        connection: Arc::new(Connection { open, role, workload: Arc::new(workload), protocol: Protocol::Http1 }),
+        request: half(request, headers, 0, start, start),
+        response: Some(half(StartLine::Response { status: 200 }, Headers::default(), 300, end, end)),
+        incomplete: None,
+        end: Timestamp(end),
+    }
+}
