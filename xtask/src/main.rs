@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod deny;
 mod exec;
+mod http;
 mod repository;
 mod setup;
 mod test;

@@ -1,0 +1,40 @@
+"""The demo's program: an ordinary client of a shop and of a model. Nothing here knows of Telltale.
+
+Arguments: the shop's port, the model's port, and a file to create when all is done.
+"""
+
+import http.client
+import json
+import pathlib
+import sys
+import time
+
+
+def call(connection, method, path, value=None):
+    body = None if value is None else json.dumps(value)
+    headers = {} if value is None else {"content-type": "application/json", "authorization": "Bearer demo"}
+    connection.request(method, path, body, headers)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def main(shop_port, model_port, done):
+    shop = http.client.HTTPConnection("127.0.0.1", int(shop_port))
+    model = http.client.HTTPConnection("127.0.0.1", int(model_port))
+    for turn in range(4):
+        call(shop, "GET", "/books?page=%d" % turn)
+        call(shop, "GET", "/books/%d" % (turn + 1))
+        call(shop, "POST", "/orders", {"book": 1})
+        question = {"model": "tiny", "messages": [{"role": "user", "content": "What is a telltale?"}]}
+        call(model, "POST", "/v1/chat/completions", question)
+        call(model, "POST", "/v1/chat/completions", {**question, "stream": True})
+        time.sleep(1)
+    call(shop, "GET", "/report")
+    call(model, "POST", "/v1/chat/completions", {"model": "huge", "messages": []})
+    pathlib.Path(done).touch()
+    # The metrics are fetched while the program lives: Telltale ends with it.
+    time.sleep(3)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
