@@ -1,3 +1,7 @@
 //! The `telltale` binary: see [`telltale::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    telltale::cli::main(std::env::args_os())
+}

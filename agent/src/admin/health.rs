@@ -132,7 +132,11 @@ impl Health {
             source(&mut |sample| all.push(sample));
         }
         let row = |metric: &SelfMetric| super::table::ALL.iter().position(|&known| known == metric);
-        all.sort_by(|left, right| (row(left.metric), &left.labels).cmp(&(row(right.metric), &right.labels)));
+        // Metrics of other tables come first, by name.
+        all.sort_by(|left, right| {
+            let key = |sample: &Sample| (row(sample.metric), sample.metric.name);
+            key(left).cmp(&key(right)).then_with(|| left.labels.cmp(&right.labels))
+        });
         all.dedup_by(|later, kept| {
             let same = later.metric == kept.metric && later.labels == kept.labels;
             if same {

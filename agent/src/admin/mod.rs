@@ -6,3 +6,4 @@ pub mod table;
 
 pub use health::{Counter, Gauge, Health, Sample};
 pub use process::register_process_metrics;
+pub use table::SelfMetric;

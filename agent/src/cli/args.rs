@@ -1,8 +1,10 @@
 //! Flags and arguments of every verb.
 
-use std::{convert::Infallible, ffi::OsString, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{convert::Infallible, ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::export::prometheus::default_address;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,6 +34,13 @@ pub struct Cli {
 pub enum Verb {
     /// Turn recordings into outputs, without kernel and root
     Replay(ReplayArgs),
+    /// Show what can be captured on this machine, and what is missing
+    #[cfg(all(feature = "ebpf", target_os = "linux"))]
+    Check(CheckArgs),
+}
+
+fn default_metrics_address() -> String {
+    default_address(&|name| std::env::var(name).ok())
 }
 
 /// Where an output goes.
@@ -113,9 +122,9 @@ pub struct RunArgs {
     /// Keep the traffic as it was in this file, for `telltale replay`
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// Serve metrics and health here; port 0 picks one and prints it
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
-    pub metrics_addr: SocketAddr,
+    /// Serve metrics and health here (127.0.0.1:9464 unless `OTEL_EXPORTER_PROMETHEUS_*` says otherwise); port 0 picks one and prints it
+    #[arg(long, value_name = "ADDR", default_value_t = default_metrics_address(), hide_default_value = true)]
+    pub metrics_addr: String,
     /// Use this capture backend instead of the best that works
     #[arg(long, value_name = "NAME")]
     pub backend: Option<String>,
@@ -159,4 +168,38 @@ pub struct ReplayArgs {
     /// Skip broken lines, count them and go on, instead of stopping at the first
     #[arg(long)]
     pub keep_going: bool,
+}
+
+/// `telltale check`
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// How to show it
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Text)]
+    pub output: CheckFormat,
+}
+
+/// How `check` shows what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// A table.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// `telltale launch`: how `run` starts COMMAND, in scope and as the right user; not for people.
+#[derive(Clone, Debug, Args)]
+pub struct LaunchArgs {
+    /// The `cgroup.procs` file of the cgroup to enter
+    #[arg(long)]
+    pub cgroup_file: Option<PathBuf>,
+    /// The user to become
+    #[arg(long)]
+    pub uid: Option<u32>,
+    /// The group to take on
+    #[arg(long)]
+    pub gid: Option<u32>,
+    /// What to become
+    #[arg(last = true, required = true)]
+    pub command: Vec<OsString>,
 }

@@ -8,7 +8,7 @@ use super::args::{CheckArgs, CheckFormat};
 use crate::capture::kernel::capability::{Report, Status, report};
 
 /// Runs it. True if something can be captured.
-pub fn check(args: &CheckArgs) -> io::Result<bool> {
+pub(super) fn check(args: &CheckArgs) -> io::Result<bool> {
     let report = report();
     let mut out = io::stdout().lock();
     match args.output {
@@ -33,7 +33,12 @@ fn text(report: &Report) -> String {
             Status::Fatal => ("FATAL", Color::Red),
         };
         let result = if colour { Cell::new(word).fg(tint) } else { Cell::new(word) };
-        table.add_row([Cell::new(&capability.name), result, Cell::new(&capability.tried), Cell::new(&capability.found)]);
+        table.add_row([
+            Cell::new(&capability.name),
+            result,
+            Cell::new(&capability.tried),
+            Cell::new(&capability.found),
+        ]);
     }
     let mut text = format!("kernel {}\n\n{}\n", report.kernel, table.trim_fmt());
     let mends: Vec<String> = report

@@ -1,3 +1,38 @@
 //! The command line: one module a verb.
 
 pub mod args;
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod check;
+mod exit;
+mod logging;
+pub mod outputs;
+mod replay;
+pub mod report;
+mod usage;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use args::{Cli, Verb};
+use clap::Parser as _;
+pub use exit::{Exit, Failure};
+
+/// Runs the command line and says how the process ends (DESIGN section 8): 0 done, 1 it failed, 2 wrong usage; `run` has more.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error),
+    };
+    logging::start(cli.verbose, cli.quiet);
+    let show_summary = !cli.quiet;
+    let result = match cli.verb {
+        Verb::Replay(args) => replay::replay(&args, show_summary),
+        #[cfg(all(feature = "ebpf", target_os = "linux"))]
+        Verb::Check(args) => check::check(&args)
+            .map(|can_capture| if can_capture { Exit::Done } else { Exit::Failed })
+            .map_err(|error| Failure::Failed(anyhow::Error::from(error).context("cannot write the report"))),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}

@@ -10,7 +10,9 @@ use crate::{
 };
 
 /// The most requests of one connection that may wait for their response (pipelining, RFC 9112 section 9.3.2).
-pub const MAX_PENDING: usize = 256;
+///
+/// Twice what the parser lets wait: requests that it gives up leave only when their own last byte came.
+pub const MAX_PENDING: usize = 512;
 
 /// What did not become an exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +66,7 @@ enum Current {
 pub struct Assembler {
     connection: Arc<Connection>,
     role_from_traffic: bool,
+    bodies: bool,
     pending: VecDeque<Pending>,
     current: [Current; 2],
     done: Vec<Exchange>,
@@ -71,13 +74,14 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// For a connection that was just seen.
-    pub fn new(open: Open, workload: Arc<Workload>) -> Self {
+    /// For a connection that was just seen; `bodies` says whether content was asked for.
+    pub fn new(open: Open, workload: Arc<Workload>, bodies: bool) -> Self {
         // Nothing is reported before the first request, which decides.
         let role = open.role.unwrap_or(Role::Client);
         Self {
             connection: Arc::new(Connection { open, role, workload, protocol: Protocol::Unknown }),
             role_from_traffic: false,
+            bodies,
             pending: VecDeque::new(),
             current: [Current::None; 2],
             done: Vec::new(),
@@ -110,11 +114,12 @@ impl Assembler {
         std::mem::take(&mut self.counters)
     }
 
-    /// The connection is over and its parser has said its last: whatever it left open ends here, incomplete.
-    pub fn close(&mut self, time: Timestamp) {
+    /// Nothing more comes of the connection and its parser has said its last: whatever it left open ends here, incomplete for this
+    /// reason.
+    pub fn close(&mut self, time: Timestamp, why: Incomplete) {
         for mut pending in std::mem::take(&mut self.pending) {
             pending.end = pending.end.max(time);
-            pending.incomplete.get_or_insert(Incomplete::Truncated);
+            pending.incomplete.get_or_insert(why);
             self.finish(pending);
         }
         self.current = [Current::None; 2];
@@ -206,6 +211,10 @@ impl MessageSink for Assembler {
     fn body(&mut self, _: Direction, _: Timestamp, _: &[u8]) {}
 
     fn body_gap(&mut self, direction: Direction, _: u64, reason: GapReason) {
+        if reason == GapReason::NotCopied && !self.bodies {
+            // Nobody asked for it, and its size is known by the framing: nothing is missing.
+            return;
+        }
         if let Current::Request(number) | Current::Response(number) = self.current[direction.index()]
             && let Some(pending) = self.find(number)
         {
@@ -271,7 +280,7 @@ mod tests {
     }
 
     fn assembler() -> Assembler {
-        Assembler::new(open(None), Arc::new(Workload::default()))
+        Assembler::new(open(None), Arc::new(Workload::default()), false)
     }
 
     fn head(number: u64, start: StartLine, time: u64) -> Head {
@@ -350,12 +359,25 @@ mod tests {
         assembler.head(Direction::Out, request(0, 1));
         assembler.body_gap(Direction::Out, 5, GapReason::Fault);
         assembler.head(Direction::In, response(0, 2));
-        assembler.close(Timestamp(3));
+        assembler.close(Timestamp(3), Incomplete::Truncated);
         let done: Vec<_> = assembler.take_done().collect();
         assert_eq!(done[0].incomplete, Some(Incomplete::Gap(GapReason::Fault)));
         assert_eq!(done[0].end, Timestamp(3));
-        assembler.close(Timestamp(4));
+        assembler.close(Timestamp(4), Incomplete::Truncated);
         assert!(!assembler.has_done());
+    }
+
+    #[test]
+    fn content_that_nobody_asked_for_is_not_missing() {
+        for (bodies, expected) in [(false, None), (true, Some(Incomplete::Gap(GapReason::NotCopied)))] {
+            let mut assembler = Assembler::new(open(None), Arc::new(Workload::default()), bodies);
+            assembler.head(Direction::Out, request(0, 1));
+            assembler.body_gap(Direction::Out, 5, GapReason::NotCopied);
+            assembler.end(Direction::Out, end(2));
+            assembler.unanswered(0, Timestamp(3), Incomplete::Closed);
+            let incomplete = assembler.take_done().next().unwrap().incomplete;
+            assert_eq!(incomplete, expected.or(Some(Incomplete::Closed)));
+        }
     }
 
     #[test]
@@ -402,7 +424,7 @@ mod tests {
                     _ => {}
                 }
             }
-            assembler.close(Timestamp(time));
+            assembler.close(Timestamp(time), Incomplete::Truncated);
             let mut seen: Vec<u64> = assembler
                 .take_done()
                 .inspect(|exchange| {

@@ -11,6 +11,7 @@ pub mod names;
 mod recorder;
 mod sampler;
 pub mod span;
+pub mod summary;
 #[cfg(test)]
 pub(crate) mod test_support;
 pub mod trace_context;

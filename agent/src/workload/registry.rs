@@ -8,26 +8,12 @@ use super::{Workload, process};
 use crate::capture::Open;
 
 /// Where facts about a process come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Only the events: a replay reads nothing of the machine it runs on.
     Events,
     /// Also `/proc` of this machine, and its name.
-    Host {
-        /// `host.name`.
-        name: Option<String>,
-    },
-}
-
-impl Source {
-    /// This machine.
-    pub fn host() -> Self {
-        #[cfg(unix)]
-        let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-        #[cfg(not(unix))]
-        let name = None;
-        Self::Host { name }
-    }
+    System,
 }
 
 /// What the bound of the registry cost.
@@ -50,6 +36,8 @@ struct Key {
 #[derive(Debug)]
 pub struct Registry {
     source: Source,
+    /// `host.name`, where the source is this machine.
+    host: Option<String>,
     limit: usize,
     known: HashMap<Key, Arc<Workload>>,
     order: VecDeque<Key>,
@@ -59,8 +47,10 @@ pub struct Registry {
 impl Registry {
     /// An empty registry that remembers at most `limit` processes.
     pub fn new(source: Source, limit: usize) -> Self {
+        let host = if source == Source::System { host_name() } else { None };
         Self {
             source,
+            host,
             limit: limit.max(1),
             known: HashMap::default(),
             order: VecDeque::new(),
@@ -94,12 +84,10 @@ impl Registry {
 
     fn describe(&self, key: &Key) -> Workload {
         let mut attributes = Vec::new();
-        let facts = match &self.source {
-            Source::Host { name } => {
-                attributes.extend(name.clone().map(|name| ("host.name", name)));
-                if key.pid == 0 { process::Facts::default() } else { process::facts(key.pid, &key.comm) }
-            }
-            Source::Events => process::Facts::default(),
+        attributes.extend(self.host.clone().map(|name| ("host.name", name)));
+        let facts = match self.source {
+            Source::System if key.pid != 0 => process::facts(key.pid, &key.comm),
+            _ => process::Facts::default(),
         };
         let executable = facts.executable.or_else(|| (!key.comm.is_empty()).then(|| key.comm.clone()));
         attributes.extend(executable.map(|name| ("process.executable.name", name)));
@@ -122,6 +110,15 @@ impl Registry {
         });
         Workload { service_name, namespace, attributes }
     }
+}
+
+/// `host.name` of this machine.
+fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    #[cfg(not(unix))]
+    let name = None;
+    name
 }
 
 #[cfg(test)]
@@ -171,11 +168,11 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_has_the_name_the_kernel_gave() {
-        let mut registry = Registry::new(Source::Host { name: Some("node".to_owned()) }, 8);
+        let mut registry = Registry::new(Source::System, 8);
         // Above the largest process id there can be (PID_MAX_LIMIT is 2^22).
         let workload = registry.workload(&open(1 << 30, "curl"));
         assert_eq!(workload.service_name, "curl");
-        assert!(workload.attributes.contains(&("host.name", "node".to_owned())));
+        assert!(workload.attributes.iter().any(|(key, _)| *key == "host.name"));
     }
 
     #[test]

@@ -41,8 +41,8 @@ const SECRET_NAMES: &[&str] = &[
 /// Names that are secret in a URL or a form only; in JSON they mean many things.
 const SECRET_PARAMETERS: &[&str] = &["code", "key", "sig", "signature"];
 
-/// The longest name that is compared, in bytes; every name of the tables is shorter.
-pub(super) const MAX_NAME: usize = 40;
+/// The longest name that is compared, in bytes; every name of the tables is shorter, also if each letter is percent-encoded.
+pub(super) const MAX_NAME: usize = 96;
 
 /// A name that is being read: its bytes without `-` and `_`, in lower case, and as they are.
 #[derive(Clone, Debug)]
@@ -82,8 +82,23 @@ impl Name {
         is_secret_header(self.get()) || self.is_in(SECRET_NAMES)
     }
 
+    /// Also where bytes of the name are percent-encoded, as in `api%5Fkey`.
     pub(super) fn is_secret_parameter(&self) -> bool {
-        self.is_secret_member() || self.is_in(SECRET_PARAMETERS)
+        let mut decoded = Self::default();
+        let mut rest = self.get();
+        while let Some((&byte, after)) = rest.split_first() {
+            let digit = |index: usize| after.get(index).and_then(|&digit| char::from(digit).to_digit(16));
+            if byte == b'%'
+                && let (Some(high), Some(low)) = (digit(0), digit(1))
+            {
+                decoded.push((high * 16 + low) as u8);
+                rest = &after[2..];
+            } else {
+                decoded.push(byte);
+                rest = after;
+            }
+        }
+        decoded.is_secret_member() || decoded.is_in(SECRET_PARAMETERS)
     }
 
     fn is_in(&self, table: &[&str]) -> bool {

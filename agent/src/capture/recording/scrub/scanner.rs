@@ -326,7 +326,10 @@ impl Parameter {
     fn next(&mut self, position: u64, byte: u8, line_start: bool, masks: &mut Masks) {
         match self {
             Self::Value => {
-                if matches!(byte, b'&' | b' ' | b'"' | b'\'' | b'<' | b'>' | b'#' | b'\r' | b'\n' | b'\\' | b'`') {
+                if matches!(
+                    byte,
+                    b'&' | b';' | b'?' | b'#' | b' ' | b'"' | b'\'' | b'<' | b'>' | b'\r' | b'\n' | b'\\' | b'`'
+                ) {
                     *self = Self::Idle;
                 } else {
                     masks.byte(position, b'x');
@@ -339,12 +342,12 @@ impl Parameter {
                     *self = if secret { Self::Value } else { Self::Idle };
                     return;
                 }
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' if !line_start => name.push(byte),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'%' if !line_start => name.push(byte),
                 _ => *self = Self::Idle,
             },
             Self::Idle => {}
         }
-        if matches!(byte, b'?' | b'&') {
+        if matches!(byte, b'?' | b'&' | b';' | b'#') {
             *self = Self::Name(Name::default());
         } else if line_start {
             let mut name = Name::default();
@@ -354,16 +357,15 @@ impl Parameter {
     }
 }
 
-/// User info of URLs: `://user:password@` (RFC 3986 section 3.2.1).
+/// User info of URLs (RFC 3986 section 3.2.1): `scheme://user:password@`, `//user:password@`, `CONNECT user:password@`.
 #[derive(Debug, Default)]
 struct UserInfo {
-    matched: usize,
+    /// The bytes before, the latest lowest.
+    before: u64,
     start: Option<u64>,
 }
 
 impl UserInfo {
-    const SCHEME_END: &'static [u8] = b"://";
-
     fn next(&mut self, position: u64, byte: u8, masks: &mut Masks) {
         if let Some(start) = self.start {
             match byte {
@@ -372,11 +374,10 @@ impl UserInfo {
                 _ => {}
             }
         }
-        self.matched = match Self::SCHEME_END.get(self.matched) {
-            Some(&expected) if expected == byte => self.matched + 1,
-            _ => usize::from(byte == Self::SCHEME_END[0]),
-        };
-        if self.matched == Self::SCHEME_END.len() {
+        self.before = self.before << 8 | u64::from(byte);
+        let [.., prior, first, second] = self.before.to_be_bytes();
+        let slashes = [first, second] == *b"//" && matches!(prior, b':' | b' ' | b'"' | b'\'' | b'=' | b'\n');
+        if slashes || self.before == u64::from_be_bytes(*b"CONNECT ") {
             self.start = Some(position + 1);
         }
     }

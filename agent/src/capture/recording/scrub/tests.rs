@@ -52,6 +52,12 @@ fn each_kind_of_secret_is_overwritten_and_nothing_else() {
         ),
         ("POST / HTTP/1.1\r\n\r\ntoken=abc&key=d&x=y", "POST / HTTP/1.1\r\n\r\ntoken=xxx&key=x&x=y"),
         ("GET http://u@h:80/ HTTP/1.1\r\n", "GET http://x@h:80/ HTTP/1.1\r\n"),
+        (
+            "GET /p?TOKEN=a;sig=y&api%5fkey=z#access_token=a HTTP/1.1\r\n",
+            "GET /p?TOKEN=x;sig=x&api%5fkey=x#access_token=x HTTP/1.1\r\n",
+        ),
+        ("CONNECT u:p@h:443 HTTP/1.1\r\nLocation: //u@h/\r\n", "CONNECT xxx@h:443 HTTP/1.1\r\nLocation: //x@h/\r\n"),
+        ("GET /a//b@c HTTP/1.1", "GET /a//b@c HTTP/1.1"),
         ("mailto a@b, http://h/@x", "mailto a@b, http://h/@x"),
     ];
     for (text, expected) in table {

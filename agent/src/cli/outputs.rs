@@ -1,0 +1,282 @@
+//! Where the telemetry of `run` and `replay` goes: flags -> sinks.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use tokio::runtime::{Handle, Runtime};
+
+use super::{
+    args::{Out, OutputArgs, RunArgs},
+    exit::{Exit, Failure},
+};
+use crate::{
+    admin::{Health, register_process_metrics, table},
+    export::{
+        LineQueue, LineSink, LineWriter, Output, SpanFile,
+        otlp::{BatchConfig, Choice, MetricsExporter, OtlpExporter, RetryPolicy, Signal, environment_resource},
+        prometheus::{Exposition, Format},
+    },
+    policy::{Defaults, Plan},
+    telemetry::{KnownMethods, Recorder, Sampler, Settings, SpanSink, metrics::Aggregator, span::SpanRecord},
+};
+
+/// Series per instrument, beyond which they go to the overflow series (POLICY.md section 1, `metrics.cardinalityLimit`).
+const CARDINALITY_LIMIT: usize = 2000;
+
+/// How long the end of a run waits for a reader of the access log that does not read.
+const LOG_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How long the end of a run waits for an endpoint that is away, for each signal.
+const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Access-log lines, one sink for all workers.
+enum Logs {
+    None,
+    /// Written by the worker itself, in order: for a replay, which has one worker.
+    Direct(Option<LineWriter>),
+    /// Written by a thread of its own: capture never waits for a reader.
+    Queue(LineQueue),
+}
+
+/// What `run` and `replay` write to. Makes the recorder of each worker, and ends all sinks.
+pub struct Outputs {
+    /// Counters of all stages.
+    pub health: Arc<Health>,
+    /// The embedded policy, as these outputs make it.
+    pub plan: Plan,
+    settings: Settings,
+    aggregator: Arc<Aggregator>,
+    exposition: Arc<Exposition>,
+    spans: Vec<SharedSpans>,
+    logs: Logs,
+    metrics: Option<Output>,
+    /// Where the exporters' tasks run, if this is a run.
+    runtime: Option<Handle>,
+    span_exporter: Option<OtlpExporter>,
+    metrics_exporter: Option<MetricsExporter>,
+}
+
+/// A span sink that several workers share.
+#[derive(Clone)]
+struct SharedSpans(Arc<Mutex<Box<dyn SpanSink>>>);
+
+impl SpanSink for SharedSpans {
+    fn span(&mut self, record: SpanRecord) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).span(record);
+    }
+
+    fn flush(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush();
+    }
+}
+
+impl Outputs {
+    /// The outputs of a run: the flags, and the exporters that `OTEL_*` variables name, whose tasks run on `runtime`. Files of spans
+    /// and lines are continued if they exist. Without `--logs` lines go to stdout, or, where COMMAND owns that, to stderr.
+    ///
+    /// # Errors
+    /// An output that cannot be opened, one file for two of them, or a variable that cannot be understood.
+    pub fn for_run(args: &RunArgs, runtime: &Runtime) -> Result<Self, Failure> {
+        check_distinct(&args.output)?;
+        let lookup = |name: &str| std::env::var(name).ok();
+        let health = Health::new();
+        register_process_metrics(&health);
+        let log = match &args.output.logs {
+            Some(out) => open(out, true)?,
+            None if args.command.is_empty() => Output::stdout(),
+            None => stderr_output(),
+        };
+        let logs = Logs::Queue(LineQueue::start(log, &health).context("cannot start the access log")?);
+        let settings = Settings {
+            methods: lookup("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS")
+                .filter(|list| !list.is_empty())
+                .map_or_else(Default::default, |list| Arc::new(KnownMethods::from_list(&list))),
+            sampler: Sampler::from_environment(&lookup).map_err(anyhow::Error::from)?,
+        };
+        let local_attributes = environment_resource(&lookup).map_err(anyhow::Error::from)?.attributes;
+        let traces = Choice::from_environment(Signal::Traces, &lookup).map_err(anyhow::Error::from)?;
+        let metrics = Choice::from_environment(Signal::Metrics, &lookup).map_err(anyhow::Error::from)?;
+        let exports_spans = traces != Choice::None;
+        let mut outputs =
+            Self::new(&args.output, settings, health, logs, local_attributes.clone(), (exports_spans, true))?;
+        let _entered = runtime.enter();
+        outputs.runtime = Some(runtime.handle().clone());
+        match traces {
+            Choice::None => {}
+            Choice::Console => {
+                let file = SpanFile::new(stderr_output(), local_attributes.clone(), &outputs.health).immediate();
+                outputs.spans.push(SharedSpans(Arc::new(Mutex::new(Box::new(file)))));
+            }
+            Choice::Otlp(config) => {
+                let batch = BatchConfig::from_environment(&lookup).map_err(anyhow::Error::from)?;
+                let exporter = OtlpExporter::start(
+                    &config,
+                    batch,
+                    RetryPolicy::default(),
+                    local_attributes.clone(),
+                    &outputs.health,
+                );
+                outputs.span_exporter = Some(exporter.map_err(anyhow::Error::from)?);
+            }
+        }
+        if let Choice::Otlp(config) = metrics {
+            let exporter = MetricsExporter::start(
+                &config,
+                metric_interval(&lookup)?,
+                RetryPolicy::default(),
+                Arc::clone(&outputs.aggregator),
+                local_attributes,
+                &outputs.health,
+            );
+            outputs.metrics_exporter = Some(exporter.map_err(anyhow::Error::from)?);
+        }
+        Ok(outputs)
+    }
+
+    /// The outputs of a replay: deterministic, so nothing depends on the environment, and nothing waits in a queue.
+    ///
+    /// # Errors
+    /// An output that cannot be opened, or one file for two of them.
+    pub fn for_replay(args: &OutputArgs) -> Result<Self, Failure> {
+        check_distinct(args)?;
+        let health = Health::new();
+        let logs = match &args.logs {
+            Some(out) => Logs::Direct(Some(LineWriter::new(open(out, false)?, &health))),
+            None => Logs::None,
+        };
+        Self::new(args, Settings::default(), health, logs, Vec::new(), (false, false))
+    }
+
+    fn new(
+        args: &OutputArgs,
+        settings: Settings,
+        health: Arc<Health>,
+        logs: Logs,
+        local_attributes: Vec<(String, String)>,
+        (exports_spans, append): (bool, bool),
+    ) -> Result<Self, Failure> {
+        let defaults = Defaults { span_exporter: exports_spans || args.spans.is_some(), log_sink: true };
+        let plan = Plan::embedded(defaults).context("the embedded policy")?;
+        let mut spans = Vec::new();
+        if let Some(out) = &args.spans {
+            let file = SpanFile::new(open(out, append)?, local_attributes.clone(), &health);
+            spans.push(SharedSpans(Arc::new(Mutex::new(Box::new(file)))));
+        }
+        let metrics = args.metrics.as_ref().map(|out| open(out, false)).transpose()?;
+        let aggregator = Aggregator::new(Arc::clone(&settings.methods), CARDINALITY_LIMIT);
+        let exposition = Exposition::new(Arc::clone(&aggregator), Some(Arc::clone(&health)), local_attributes);
+        Ok(Self {
+            health,
+            plan,
+            settings,
+            aggregator,
+            exposition,
+            spans,
+            logs,
+            metrics,
+            runtime: None,
+            span_exporter: None,
+            metrics_exporter: None,
+        })
+    }
+
+    /// The recorder of one worker.
+    pub fn recorder(&mut self) -> Recorder {
+        let mut spans: Vec<Box<dyn SpanSink>> = Vec::new();
+        spans.extend(self.spans.iter().map(|sink| Box::new(sink.clone()) as Box<dyn SpanSink>));
+        spans.extend(self.span_exporter.iter().map(|exporter| Box::new(exporter.sender()) as Box<dyn SpanSink>));
+        let logs: Vec<Box<dyn LineSink>> = match &mut self.logs {
+            Logs::None => Vec::new(),
+            Logs::Direct(writer) => writer.take().map(|writer| Box::new(writer) as _).into_iter().collect(),
+            Logs::Queue(queue) => vec![Box::new(queue.sender())],
+        };
+        Recorder::new(self.settings.clone(), self.aggregator.shard(), spans, logs, &self.health)
+    }
+
+    /// What `/metrics` shows.
+    pub fn exposition(&self) -> Arc<Exposition> {
+        Arc::clone(&self.exposition)
+    }
+
+    /// Writes what is left, all workers being gone. [`Exit::Failed`] if an output lost something; its message was given.
+    ///
+    /// # Errors
+    /// The metrics cannot be written.
+    pub fn finish(self) -> Result<Exit, Failure> {
+        for mut spans in self.spans {
+            spans.flush();
+        }
+        if let Logs::Queue(queue) = self.logs {
+            queue.close(LOG_DEADLINE);
+        }
+        if let Some(runtime) = self.runtime {
+            runtime.block_on(async {
+                if let Some(exporter) = self.span_exporter {
+                    exporter.close(EXPORT_DEADLINE).await;
+                }
+                if let Some(exporter) = self.metrics_exporter {
+                    exporter.close(EXPORT_DEADLINE).await;
+                }
+            });
+        }
+        if let Some(mut output) = self.metrics {
+            let text = self.exposition.render(Format::Text);
+            let written = output.writer.write_all(text.as_bytes()).and_then(|()| output.writer.flush());
+            written.with_context(|| format!("cannot write the metrics to {}", output.name))?;
+        }
+        let mut exit = Exit::Done;
+        for (sink, what) in [("access_log", "access-log lines"), ("span_file", "spans")] {
+            let lost = self.health.value(&table::QUEUE_DROPPED, &[sink, "write_failed"]);
+            if lost > 0 {
+                tracing::error!("{lost} {what} could not be written");
+                exit = Exit::Failed;
+            }
+        }
+        Ok(exit)
+    }
+}
+
+/// The interval of OTLP metrics (`OTEL_METRIC_EXPORT_INTERVAL`, milliseconds; by default a minute).
+fn metric_interval(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Duration, Failure> {
+    const NAME: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+    let Some(value) = lookup(NAME).filter(|value| !value.trim().is_empty()) else {
+        return Ok(Duration::from_mins(1));
+    };
+    match value.trim().parse::<u64>() {
+        Ok(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
+        _ => Err(anyhow!("{NAME}={value:?}: not a number of milliseconds above 0").into()),
+    }
+}
+
+fn stderr_output() -> Output {
+    Output { name: "standard error".to_owned(), writer: Box::new(std::io::stderr()) }
+}
+
+/// Opens an output.
+pub(super) fn open(out: &Out, append: bool) -> Result<Output, Failure> {
+    match out {
+        Out::Stdout => Ok(Output::stdout()),
+        Out::File(path) => Output::open(path, append).map_err(|error| Failure::Failed(error.into())),
+    }
+}
+
+/// Two outputs in one file would overwrite each other. On stdout they follow each other.
+pub(super) fn check_distinct(args: &OutputArgs) -> Result<(), Failure> {
+    let files: Vec<(&str, &Path)> = args
+        .given()
+        .filter_map(|(flag, out)| match out {
+            Out::File(path) => Some((flag, path.as_path())),
+            Out::Stdout => None,
+        })
+        .collect();
+    for (index, (flag, path)) in files.iter().enumerate() {
+        if let Some((other, _)) = files[..index].iter().find(|(_, earlier)| earlier == path) {
+            return Err(Failure::Usage(format!("{other} and {flag} name the same file {}", path.display())));
+        }
+    }
+    Ok(())
+}

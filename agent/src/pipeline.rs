@@ -1,1 +1,0 @@
-//! One worker: events in, telemetry out, with no lock shared with another worker.

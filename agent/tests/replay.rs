@@ -1,0 +1,263 @@
+//! `telltale replay` as its users run it: the binary, recordings in, outputs and messages out.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use telltale::capture::recording::{Reader, Writer};
+use tempfile::TempDir;
+
+fn recording(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings").join(name)
+}
+
+fn telltale(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_telltale"))
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("outputs are UTF-8")
+}
+
+/// Replays and expects success; returns stdout.
+fn replay(arguments: &[&str]) -> String {
+    let output = telltale(&[&["replay"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout).to_owned()
+}
+
+/// Runs what must fail; returns the exit code and the one line on stderr.
+fn failure(arguments: &[&str]) -> (i32, String) {
+    let output = telltale(arguments);
+    let stderr = text(&output.stderr);
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    (output.status.code().expect("no signal"), stderr.trim_end().to_owned())
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("paths of tests are UTF-8")
+}
+
+/// All outputs of a recording, stdout first.
+fn outputs(recording: &Path, directory: &TempDir) -> [String; 4] {
+    let file = |name: &str| directory.path().join(name);
+    let (spans, metrics) = (file("spans"), file("metrics"));
+    let arguments = [path(recording), "--logs", "-", "--spans", path(&spans), "--metrics", path(&metrics)];
+    let output = telltale(&[&["replay"], &arguments[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let read = |path: &Path| fs::read_to_string(path).expect("the output was written");
+    [text(&output.stdout).to_owned(), text(&output.stderr).to_owned(), read(&spans), read(&metrics)]
+}
+
+/// Field `key` of every line, as JSON.
+fn column(lines: &str, key: &str) -> Vec<serde_json::Value> {
+    lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line is JSON")[key].clone())
+        .collect()
+}
+
+#[test]
+fn both_ends_of_one_connection_are_in_one_trace() {
+    let logs = replay(&[path(&recording("pair.jsonl"))]);
+    insta::assert_snapshot!(logs);
+    let (traces, reporters) = (column(&logs, "trace_id"), column(&logs, "reporter"));
+    assert_eq!(reporters, ["server", "client", "server", "client"]);
+    assert_eq!((&traces[0], &traces[2]), (&traces[1], &traces[3]));
+    assert_ne!(traces[0], traces[2]);
+}
+
+#[test]
+fn what_was_not_seen_whole_says_why_and_the_next_is_right() {
+    let directory = tempfile::tempdir().unwrap();
+    let [logs, stderr, ..] = outputs(&recording("edges.jsonl"), &directory);
+    insta::assert_snapshot!(logs);
+    insta::assert_snapshot!(stderr);
+    // The exchange of the exporter is counted only.
+    assert!(!logs.contains("/v1/traces"));
+}
+
+#[test]
+fn the_same_recording_gives_the_same_outputs() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["pair.jsonl", "edges.jsonl"] {
+        let first = outputs(&recording(name), &directory);
+        assert_eq!(first, outputs(&recording(name), &directory));
+        assert!(first.iter().all(|output| !output.is_empty()));
+    }
+}
+
+#[test]
+fn secrets_are_in_no_output() {
+    let directory = tempfile::tempdir().unwrap();
+    let raw = fs::read_to_string(recording("pair.jsonl")).unwrap();
+    assert!(decoded(&raw).contains("s3cr3t"));
+    for output in outputs(&recording("pair.jsonl"), &directory) {
+        assert!(!output.contains("s3cr3t"), "{output}");
+    }
+}
+
+/// The payload of a recording.
+fn decoded(recording: &str) -> String {
+    let mut all = Vec::new();
+    let mut reader = Reader::new("test".to_owned(), recording.as_bytes());
+    while let Some(event) = reader.next_event() {
+        if let telltale::capture::EventKind::Data { bytes, .. } = event.unwrap().kind {
+            all.extend_from_slice(bytes);
+        }
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+#[test]
+fn a_scrubbed_recording_is_as_long_holds_no_secret_and_replays_to_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["pair.jsonl", "edges.jsonl"] {
+        let scrubbed = directory.path().join(name);
+        assert_eq!(replay(&[path(&recording(name)), "--scrub", path(&scrubbed)]), "");
+        let (before, after) = (fs::read_to_string(recording(name)).unwrap(), fs::read_to_string(&scrubbed).unwrap());
+        assert_eq!(before.len(), after.len());
+        assert!(!decoded(&after).contains("s3cr3t"));
+        assert_eq!(outputs(&recording(name), &directory), outputs(&scrubbed, &directory));
+        // Nothing is left to find.
+        let again = directory.path().join("again");
+        replay(&[path(&scrubbed), "--scrub", path(&again)]);
+        assert_eq!(fs::read_to_string(&again).unwrap(), after);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_scrubbed_recording_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let scrubbed = directory.path().join("s");
+    replay(&[path(&recording("pair.jsonl")), "--scrub", path(&scrubbed)]);
+    assert_eq!(fs::metadata(&scrubbed).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn recordings_follow_each_other_and_do_not_mix() {
+    let one = replay(&[path(&recording("pair.jsonl"))]);
+    let twice = replay(&[path(&recording("pair.jsonl")), path(&recording("pair.jsonl"))]);
+    assert_eq!(twice, one.repeat(2));
+}
+
+#[test]
+fn the_access_log_goes_to_stdout_unless_another_output_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let metrics = directory.path().join("metrics");
+    assert_eq!(replay(&[path(&recording("pair.jsonl")), "--metrics", path(&metrics)]), "");
+    assert!(fs::read_to_string(&metrics).unwrap().contains("http_server_request_duration_seconds_count"));
+}
+
+#[test]
+fn a_broken_line_stops_the_replay_after_what_came_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let broken = directory.path().join("broken.jsonl");
+    let good = fs::read_to_string(recording("pair.jsonl")).unwrap();
+    let line = good.lines().count() + 1;
+    fs::write(&broken, format!("{good}{{\"t\":1,\"ev\":\"data\",\"conn\":1,\"dir\":\"up\"}}\n{good}")).unwrap();
+    let output = telltale(&["replay", path(&broken)]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected =
+        format!("telltale: {}:{line}: field \"dir\": \"up\" is neither \"out\" nor \"in\"\n", broken.display());
+    assert_eq!(text(&output.stderr), expected);
+    let whole = replay(&[path(&recording("pair.jsonl"))]);
+    assert_eq!(text(&output.stdout), whole);
+
+    let output = telltale(&["replay", "--keep-going", path(&broken)]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), whole.repeat(2));
+    assert!(text(&output.stderr).contains("1 broken line left out"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_exit_code_2() {
+    let pair = recording("pair.jsonl");
+    let pair = path(&pair);
+    let table: &[(&[&str], &str)] = &[
+        (&["replay"], "required"),
+        (&["replay", pair, "--frobnicate"], "--frobnicate"),
+        (&["replay", pair, "--log", "-"], "--logs"),
+        (&["play"], "play"),
+        (&["replay", pair, "--spans", "same", "--logs", "same"], "same file"),
+        (&["replay", pair, pair, "--scrub", "-"], "one RECORDING"),
+        (&["replay", pair, "--scrub", "-", "--logs", "-"], "both write to stdout"),
+    ];
+    for (arguments, part) in table {
+        let (code, line) = failure(arguments);
+        assert_eq!(code, 2, "{arguments:?}");
+        assert!(line.starts_with("telltale: ") && line.contains(part), "{line}");
+    }
+    assert_eq!(telltale(&[]).status.code(), Some(2));
+    for help in [&["--help"][..], &["replay", "--help"], &["--version"]] {
+        let output = telltale(help);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn what_cannot_be_read_or_written_is_named_and_exit_code_1() {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("copy.jsonl");
+    fs::copy(recording("pair.jsonl"), &copy).unwrap();
+    let kept = fs::read(&copy).unwrap();
+    let copy = path(&copy);
+    let away = directory.path().join("away/out");
+    let table: &[(&[&str], &str)] = &[
+        (&["replay", "no such file"], "no such file: cannot read: No such file"),
+        (&["replay", path(directory.path())], "directory"),
+        (&["replay", copy, "--logs", path(&away)], "away/out"),
+        (&["replay", copy, "--logs", copy], "--logs would overwrite the recording"),
+        (&["replay", copy, "--scrub", copy], "--scrub would overwrite the recording"),
+        (&["replay", copy, "--scrub", path(&away)], "away/out"),
+    ];
+    for (arguments, part) in table {
+        let (code, line) = failure(arguments);
+        assert_eq!(code, 1, "{arguments:?}");
+        assert!(line.starts_with("telltale: ") && line.contains(part), "{line}");
+    }
+    assert_eq!(fs::read(copy).unwrap(), kept);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_a_message_and_a_failure() {
+    let pair = recording("pair.jsonl");
+    for flag in ["--logs", "--spans", "--metrics"] {
+        let output = telltale(&["replay", path(&pair), flag, "/dev/full"]);
+        assert_eq!(output.status.code(), Some(1), "{flag}");
+        assert!(text(&output.stderr).contains("No space left on device"), "{flag}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn an_empty_recording_is_no_exchanges() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("empty");
+    fs::write(&empty, "\n\n").unwrap();
+    let output = telltale(&["replay", path(&empty)]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), ""));
+    assert!(text(&output.stderr).contains("no HTTP exchanges"));
+}
+
+#[test]
+fn what_is_read_can_be_written_again() {
+    for name in ["pair.jsonl", "edges.jsonl"] {
+        let original = fs::read_to_string(recording(name)).unwrap();
+        let mut reader = Reader::new(name.to_owned(), original.as_bytes());
+        let mut writer = Writer::new(Vec::new());
+        while let Some(event) = reader.next_event() {
+            writer.write(&event.unwrap()).unwrap();
+        }
+        assert_eq!(text(&writer.finish().unwrap()), original);
+    }
+}
