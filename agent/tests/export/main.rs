@@ -5,4 +5,5 @@ mod peers;
 mod prometheus;
 mod receiver;
 mod sample;
+mod self_telemetry;
 mod span_file;

@@ -50,7 +50,7 @@ impl Peer {
             .stdout(file.try_clone().unwrap())
             .stderr(file)
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {program:?} ({error}): run `cargo xtask setup`"));
+            .unwrap_or_else(|error| panic!("cannot start {} ({error}): run `cargo xtask setup`", program.display()));
         Self { child, output, _directory: directory }
     }
 
@@ -91,6 +91,8 @@ pub(crate) fn rotel(grpc: SocketAddr, http: SocketAddr) -> Peer {
         "traces",
         "--debug-log",
         "metrics",
+        "--debug-log",
+        "logs",
         "--debug-log-verbosity",
         "detailed",
     ];

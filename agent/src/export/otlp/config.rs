@@ -21,6 +21,8 @@ pub enum Signal {
     Traces,
     /// Metrics.
     Metrics,
+    /// Logs: of the agent itself.
+    Logs,
 }
 
 impl Signal {
@@ -28,6 +30,7 @@ impl Signal {
         match self {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
+            Self::Logs => "LOGS",
         }
     }
 
@@ -35,6 +38,7 @@ impl Signal {
         match self {
             Self::Traces => "v1/traces",
             Self::Metrics => "v1/metrics",
+            Self::Logs => "v1/logs",
         }
     }
 }
@@ -139,6 +143,11 @@ impl BatchConfig {
             export_timeout: Duration::from_millis(number(lookup, "OTEL_BSP_EXPORT_TIMEOUT", 30_000)?),
         })
     }
+}
+
+/// `OTEL_METRIC_EXPORT_INTERVAL`; one minute by default, at least 100 ms.
+pub fn metric_interval(lookup: Lookup<'_>) -> Result<Duration, ConfigError> {
+    Ok(Duration::from_millis(number(lookup, "OTEL_METRIC_EXPORT_INTERVAL", 60_000)?.max(100)))
 }
 
 impl Choice {

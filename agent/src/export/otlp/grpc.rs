@@ -28,31 +28,8 @@ pub(super) struct GrpcClient {
 
 impl GrpcClient {
     pub(super) fn new(config: &OtlpConfig) -> Result<Self, TransportError> {
-        let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
-            .and_then(|endpoint| endpoint.user_agent(crate::export::user_agent()))
-            .map_err(|error| invalid(config, chain(&error)))?
-            .timeout(config.timeout)
-            .connect_timeout(config.timeout);
-        if config.endpoint.starts_with("https://") {
-            let mut tls = match &config.certificate {
-                Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_pem(path)?)),
-                None => ClientTlsConfig::new().with_native_roots(),
-            };
-            if let Some((certificate, key)) = &config.client {
-                tls = tls.identity(Identity::from_pem(read_pem(certificate)?, read_pem(key)?));
-            }
-            endpoint = endpoint.tls_config(tls).map_err(|error| invalid(config, chain(&error)))?;
-        }
-        let mut metadata = MetadataMap::new();
-        for (key, value) in &config.headers {
-            let name = MetadataKey::from_bytes(key.as_bytes());
-            match (name, MetadataValue::try_from(value.as_str())) {
-                (Ok(name), Ok(value)) => metadata.insert(name, value),
-                _ => return Err(invalid(config, format!("{key:?} is not a header that can be sent"))),
-            };
-        }
         let gzip = config.compression == Compression::Gzip;
-        Ok(Self { channel: endpoint.connect_lazy(), metadata, gzip })
+        Ok(Self { channel: channel(config)?, metadata: metadata(config)?, gzip })
     }
 
     pub(super) async fn send(&self, request: &Request) -> Result<Accepted, SendError> {
@@ -83,6 +60,42 @@ impl GrpcClient {
         *request.metadata_mut() = self.metadata.clone();
         request
     }
+}
+
+/// The channel of an endpoint, not connected yet. Needs a tokio runtime.
+pub(crate) fn channel(config: &OtlpConfig) -> Result<Channel, TransportError> {
+    let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
+        .and_then(|endpoint| endpoint.user_agent(crate::export::user_agent()))
+        .map_err(|error| invalid(config, chain(&error)))?
+        .timeout(config.timeout)
+        .connect_timeout(config.timeout);
+    if config.endpoint.starts_with("https://") {
+        let mut tls = match &config.certificate {
+            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_pem(path)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        if let Some((certificate, key)) = &config.client {
+            tls = tls.identity(Identity::from_pem(read_pem(certificate)?, read_pem(key)?));
+        }
+        endpoint = endpoint.tls_config(tls).map_err(|error| invalid(config, chain(&error)))?;
+    }
+    Ok(endpoint.connect_lazy())
+}
+
+/// The configured header fields.
+pub(crate) fn metadata(config: &OtlpConfig) -> Result<MetadataMap, TransportError> {
+    let mut metadata = MetadataMap::new();
+    for (key, value) in &config.headers {
+        let name = MetadataKey::from_bytes(key.as_bytes());
+        match (name, MetadataValue::try_from(value.as_str())) {
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                metadata.insert(name, value);
+            }
+            _ => return Err(invalid(config, format!("{key:?} is not a header that can be sent"))),
+        }
+    }
+    Ok(metadata)
 }
 
 /// Which codes may be retried: the table of the OTLP specification. `RESOURCE_EXHAUSTED` only where the receiver says when.

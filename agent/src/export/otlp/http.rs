@@ -27,14 +27,13 @@ const MAX_RESPONSE: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct HttpClient {
     client: Client,
+    headers: HeaderMap,
     url: String,
     gzip: bool,
 }
 
 impl HttpClient {
     pub(super) fn new(config: &OtlpConfig) -> Result<Self, TransportError> {
-        // Whoever was first has installed a provider; that one is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         for (key, value) in &config.headers {
             match (HeaderName::from_bytes(key.as_bytes()), HeaderValue::from_str(value)) {
@@ -50,28 +49,7 @@ impl HttpClient {
         if gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let mut builder = Client::builder()
-            .user_agent(crate::export::user_agent())
-            .default_headers(headers)
-            .timeout(config.timeout)
-            // Nothing is called that is not configured.
-            .redirect(Policy::none());
-        if let Some(path) = &config.certificate {
-            let certificates =
-                Certificate::from_pem_bundle(&read_pem(path)?).map_err(|error| invalid(config, chain(&error)))?;
-            builder = builder.tls_certs_only(certificates);
-        } else if config.endpoint.starts_with("http://") {
-            // Without this a machine that has no certificates could not even speak plain HTTP.
-            builder = builder.tls_certs_only([]);
-        }
-        if let Some((certificate, key)) = &config.client {
-            let mut pem = read_pem(certificate)?;
-            pem.push(b'\n');
-            pem.extend(read_pem(key)?);
-            builder = builder.identity(Identity::from_pem(&pem).map_err(|error| invalid(config, chain(&error)))?);
-        }
-        let client = builder.build().map_err(|error| invalid(config, chain(&error)))?;
-        Ok(Self { client, url: config.endpoint.clone(), gzip })
+        Ok(Self { client: plain_client(config)?, headers, url: config.endpoint.clone(), gzip })
     }
 
     pub(super) async fn send(&self, request: &Request) -> Result<Accepted, SendError> {
@@ -80,7 +58,14 @@ impl HttpClient {
             Request::Metrics(metrics) => metrics.encode_to_vec(),
         };
         let body = if self.gzip { compress(&body) } else { body };
-        let answer = self.client.post(&self.url).body(body).send().await.map_err(|error| unreachable_error(&error))?;
+        let answer = self
+            .client
+            .post(&self.url)
+            .headers(self.headers.clone())
+            .body(body)
+            .send()
+            .await
+            .map_err(|error| unreachable_error(&error))?;
         let status = answer.status();
         if !status.is_success() {
             return Err(refused(status, answer.headers()));
@@ -100,6 +85,32 @@ impl HttpClient {
         .unwrap_or_default();
         Ok(Accepted { rejected: rejected.max(0) as u64, message })
     }
+}
+
+/// A client with the TLS settings, timeout and name of this configuration, without its header fields.
+pub(crate) fn plain_client(config: &OtlpConfig) -> Result<Client, TransportError> {
+    // Whoever was first has installed a provider; that one is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .user_agent(crate::export::user_agent())
+        .timeout(config.timeout)
+        // Nothing is called that is not configured.
+        .redirect(Policy::none());
+    if let Some(path) = &config.certificate {
+        let certificates =
+            Certificate::from_pem_bundle(&read_pem(path)?).map_err(|error| invalid(config, chain(&error)))?;
+        builder = builder.tls_certs_only(certificates);
+    } else if config.endpoint.starts_with("http://") {
+        // Without this a machine that has no certificates could not even speak plain HTTP.
+        builder = builder.tls_certs_only([]);
+    }
+    if let Some((certificate, key)) = &config.client {
+        let mut pem = read_pem(certificate)?;
+        pem.push(b'\n');
+        pem.extend(read_pem(key)?);
+        builder = builder.identity(Identity::from_pem(&pem).map_err(|error| invalid(config, chain(&error)))?);
+    }
+    builder.build().map_err(|error| invalid(config, chain(&error)))
 }
 
 fn compress(body: &[u8]) -> Vec<u8> {

@@ -2,8 +2,8 @@
 
 mod config;
 mod exporter;
-mod grpc;
-mod http;
+pub(crate) mod grpc;
+pub(crate) mod http;
 mod metrics;
 mod queue;
 mod retry;
@@ -11,7 +11,7 @@ mod transport;
 
 pub use config::{
     BatchConfig, Choice, Compression, ConfigError, EnvironmentResource, OtlpConfig, Protocol, Signal,
-    environment_resource,
+    environment_resource, metric_interval,
 };
 pub use exporter::{OtlpExporter, SpanSender};
 pub use metrics::MetricsExporter;

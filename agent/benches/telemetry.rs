@@ -1,0 +1,126 @@
+//! Cost per exchange of what comes after pairing: metrics alone (the budget's case), an access-log line, a span.
+
+use std::{hint::black_box, sync::Arc};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use telltale::{
+    admin::Health,
+    capture::{Open, Role, Timestamp},
+    exchange::{Connection, Exchange, Half},
+    export::LineSink,
+    policy::Plan,
+    protocol::{Head, Headers, HttpVersion, Protocol, StartLine},
+    telemetry::{
+        Recorder, Settings, SpanSink,
+        metrics::{Aggregator, DEFAULT_CARDINALITY_LIMIT},
+        span::SpanRecord,
+    },
+    workload::Workload,
+};
+
+/// Takes everything and keeps nothing.
+struct Nowhere;
+
+impl SpanSink for Nowhere {
+    fn span(&mut self, record: SpanRecord) {
+        black_box(record);
+    }
+}
+
+impl LineSink for Nowhere {
+    fn line(&mut self, line: &[u8]) {
+        black_box(line);
+    }
+}
+
+/// A request as a browser or a service mesh makes them: ten fields.
+fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
+    let (client, server) = ("10.0.0.1:4000".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+    let (local, peer) = if role == Role::Client { (client, server) } else { (server, client) };
+    let open = Open {
+        role: Some(role),
+        local,
+        peer,
+        pid: 1,
+        comm: "shop".to_owned(),
+        cgroup: None,
+        isn_out: Some(1),
+        isn_in: Some(2),
+        tls: false,
+        pod: None,
+        container: None,
+    };
+    let mut headers = Headers::with_capacity(512);
+    for (name, value) in [
+        ("Host", "shop.example:8080"),
+        ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+        ("Accept", "application/json"),
+        ("Accept-Encoding", "gzip, deflate, br"),
+        ("Accept-Language", "en-US,en;q=0.5"),
+        ("Connection", "keep-alive"),
+        ("X-Request-Id", "5a3b0d1e-9d55-4b1b-8a7b-6a7d64c6b3ad"),
+        ("X-Forwarded-Proto", "http"),
+        ("Content-Type", "application/json"),
+        ("Content-Length", "0"),
+    ] {
+        headers.push(name.as_bytes(), value.as_bytes());
+    }
+    let half = |start, headers, first, last| Half {
+        head: Head {
+            start,
+            version: HttpVersion::Http11,
+            headers,
+            position: 0,
+            request: 0,
+            first_byte: Timestamp(first),
+            complete: Timestamp(first),
+        },
+        body_size: Some(300),
+        trailers: Headers::default(),
+        last_byte: Timestamp(last),
+    };
+    let start = 1_700_000_000_000_000_000;
+    let request = StartLine::Request { method: "GET".into(), target: "/orders/1234?verbose=1".into() };
+    let workload = Workload {
+        service_name: "shop".to_owned(),
+        namespace: Some("prod".to_owned()),
+        attributes: vec![("k8s.deployment.name", "shop".to_owned()), ("k8s.pod.name", "shop-1".to_owned())],
+    };
+    Exchange {
+        connection: Arc::new(Connection { open, role, workload: Arc::new(workload), protocol: Protocol::Http1 }),
+        request: half(request, headers, start, start),
+        response: Some(half(StartLine::Response { status }, Headers::default(), start + nanos, start + nanos)),
+        incomplete: None,
+        end: Timestamp(start + nanos),
+    }
+}
+
+fn record(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record");
+    group.throughput(Throughput::Elements(1));
+    let off = Plan { metrics: false, tracing: false, access_logs: false, bodies: false };
+    for (name, plan) in [
+        ("metrics", Plan { metrics: true, ..off }),
+        ("access_log", Plan { access_logs: true, ..off }),
+        ("span", Plan { tracing: true, ..off }),
+        ("all", Plan { metrics: true, tracing: true, access_logs: true, ..off }),
+    ] {
+        for role in [Role::Server, Role::Client] {
+            let settings = Settings::default();
+            let aggregator = Aggregator::new(Arc::clone(&settings.methods), DEFAULT_CARDINALITY_LIMIT);
+            let (spans, logs) = (vec![Box::new(Nowhere) as _], vec![Box::new(Nowhere) as _]);
+            let mut recorder = Recorder::new(settings, aggregator.shard(), spans, logs, &Health::new());
+            // Some series, so that the look-up is a real one.
+            let exchanges: Vec<_> =
+                (0..32).map(|number| exchange(role, 200 + number, u64::from(number) * 700_000)).collect();
+            let mut next = exchanges.iter().cycle();
+            group.bench_function(format!("{name}/{role:?}").to_lowercase(), |bencher| {
+                bencher.iter(|| recorder.record(black_box(next.next().unwrap()), plan));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, record);
+criterion_main!(benches);
