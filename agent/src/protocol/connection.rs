@@ -1,7 +1,7 @@
 //! One connection: what it speaks, which end is the client, and the parser that follows from it.
 
 use super::{
-    Counters, MAX_HEAD, MAX_LOST_TURNS, MessageSink, Protocol,
+    Counters, Incomplete, MAX_HEAD, MAX_LOST_TURNS, MessageSink, Protocol,
     detect::{Verdict, detect},
     http1::{self, Http1, Kind},
     stash::Stash,
@@ -47,8 +47,22 @@ struct First {
     began: bool,
     /// Bytes before what is looked at were not seen: anything may come until a start line.
     joined_late: bool,
+    /// What was passed over.
+    passed: Option<Passed>,
+    /// How many bytes before the next segment are kept, undecided.
+    kept: u64,
     /// The bytes that are looked at, while they do not decide.
     bytes: Vec<u8>,
+}
+
+/// Bytes that were not seen, or are the middle of a message.
+#[derive(Clone, Copy, Debug)]
+struct Passed {
+    start: u64,
+    end: u64,
+    /// When the last of them moved.
+    time: Timestamp,
+    why: Incomplete,
 }
 
 impl Connection {
@@ -119,6 +133,18 @@ impl Connection {
         }
     }
 
+    /// Bytes that are kept.
+    #[cfg(test)]
+    pub(super) fn retained(&self) -> usize {
+        match &self.state {
+            State::Undecided(undecided) => {
+                undecided.stash.bytes() + undecided.lanes.iter().map(|lane| lane.bytes.len()).sum::<usize>()
+            }
+            State::Http1(http1) => http1.retained(),
+            State::Opaque => 0,
+        }
+    }
+
     fn decide(
         &mut self,
         verdict: Verdict,
@@ -151,6 +177,11 @@ impl Connection {
                 let mut http1 = Box::new(Http1::new(requests, self.bodies));
                 sink.protocol(Protocol::Http1);
                 let out = &mut http1::Out { counters, sink };
+                for direction in [requests, requests.reverse()] {
+                    if let Some(Passed { start, end, time, why }) = undecided.lanes[direction.index()].passed {
+                        http1.passed_over(direction, (start, end), time, why, out);
+                    }
+                }
                 while let Some((direction, stashed)) = stash.pop() {
                     http1.segment(direction, stashed.as_segment(), out);
                 }
@@ -173,6 +204,17 @@ impl Connection {
     }
 }
 
+impl First {
+    fn note_passed(&mut self, position: u64, length: u64, time: Timestamp, why: Incomplete) {
+        // What was kept before, and is dropped now, began earlier.
+        let start = position - (self.kept.min(position));
+        let passed = self.passed.get_or_insert(Passed { start, end: 0, time, why });
+        passed.end = position.saturating_add(length);
+        passed.time = passed.time.max(time);
+        self.kept = 0;
+    }
+}
+
 impl Undecided {
     /// Judges one more segment. `None`: it is the middle of a message that began before, and is passed over.
     fn judge(
@@ -191,14 +233,19 @@ impl Undecided {
             counters.given_up += 1;
             return Some(Verdict::Other);
         }
-        let (Segment::Data { position, .. } | Segment::Gap { position, .. }) = segment;
+        let (Segment::Data { position, time, .. } | Segment::Gap { position, time, .. }) = segment;
         let first = &mut self.lanes[direction.index()];
         first.joined_late |= !first.began && position > 0;
         first.began = true;
-        let Segment::Data { bytes, .. } = segment else {
-            first.joined_late = true;
-            self.pass_over(direction, counters);
-            return None;
+        let bytes = match segment {
+            Segment::Data { bytes, .. } => bytes,
+            Segment::Gap { length, reason, .. } => {
+                let why = if first.joined_late { Incomplete::LateJoin } else { Incomplete::Gap(reason) };
+                first.joined_late = true;
+                self.pass_over(direction, counters);
+                self.lanes[direction.index()].note_passed(position, length, time, why);
+                return None;
+            }
         };
         let late = first.joined_late;
         let verdict = if first.bytes.is_empty() {
@@ -222,11 +269,13 @@ impl Undecided {
                 if first.bytes.is_empty() {
                     first.bytes = bytes.to_vec();
                 }
+                first.kept = first.bytes.len() as u64;
                 Some(verdict)
             }
             Verdict::Http1(_) | Verdict::Other if first.joined_late => {
                 counters.skipped_bytes += bytes.len() as u64;
                 self.pass_over(direction, counters);
+                self.lanes[direction.index()].note_passed(position, bytes.len() as u64, time, Incomplete::LateJoin);
                 None
             }
             Verdict::Http1(_) | Verdict::Other => Some(Verdict::Other),

@@ -77,6 +77,12 @@ impl Stash {
         (before - self.bytes) as u64
     }
 
+    /// Bytes of data that it holds.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether it holds more than `bytes` bytes or [`STASH_SEGMENTS`] segments.
     pub(super) fn is_above(&self, bytes: usize) -> bool {
         self.bytes > bytes || self.segments.len() > STASH_SEGMENTS

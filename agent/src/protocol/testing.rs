@@ -33,7 +33,7 @@ pub(super) struct Transcript {
 impl MessageSink for Transcript {
     fn head(&mut self, direction: Direction, head: Head) {
         assert!(!std::mem::replace(&mut self.open[direction.index()], true), "head before end");
-        assert!(head.first_byte <= head.complete || head.first_byte.0 == 0);
+        assert!(head.first_byte <= head.complete);
         let mut line = format!("{direction:?} #{} @{} ", head.request, head.position);
         match &head.start {
             StartLine::Request { method, target } => {

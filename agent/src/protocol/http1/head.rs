@@ -88,19 +88,17 @@ pub(in crate::protocol) fn is_plausible(kind: Kind, bytes: &[u8]) -> bool {
 }
 
 /// Whether the bytes, with which a segment begins, are taken for the beginning of a start line while message boundaries are
-/// lost. Part of a line could be any text: it must begin with the name of a common method.
+/// lost. They could be any text, or a line whose first bytes were lost: a request line must begin with a common method.
 pub(in crate::protocol) fn may_resync(kind: Kind, bytes: &[u8]) -> bool {
     if !is_plausible(kind, bytes) {
         return false;
     }
-    if kind == Kind::Response || memchr::memchr(b'\n', bytes).is_some() {
-        return true;
-    }
     let method = memchr::memchr(b' ', bytes).map(|space| &bytes[..space]);
-    COMMON_METHODS.iter().any(|common| match method {
-        Some(method) => method == common.as_bytes(),
-        None => common.as_bytes().starts_with(bytes),
-    })
+    kind == Kind::Response
+        || COMMON_METHODS.iter().any(|common| match method {
+            Some(method) => method == common.as_bytes(),
+            None => common.as_bytes().starts_with(bytes),
+        })
 }
 
 /// Parses a whole header section, blank line included. `None`: the start line is none.

@@ -45,6 +45,8 @@ pub(super) struct Lane {
     /// Position of the segment in which the last message ended.
     pub(super) ended_in: Option<u64>,
     pub(super) head: HeadStart,
+    /// When the byte before the first of the interim responses moved that were just read: they belong to what comes next.
+    pub(super) quiet_before_interim: Option<Timestamp>,
     /// An incomplete head or trailer section, at most [`crate::protocol::MAX_HEAD`] bytes.
     pub(super) carry: Vec<u8>,
     /// Where in the carry to look for the end of the section.
@@ -62,7 +64,7 @@ pub(super) struct Lane {
 pub(super) struct HeadStart {
     pub(super) position: u64,
     pub(super) first_byte: Timestamp,
-    /// When the byte before it moved.
+    /// When the byte before it, and before the interim responses before it, moved.
     pub(super) quiet_since: Timestamp,
     /// It began in the segment in which the message before it ended.
     pub(super) follows_at_once: bool,
@@ -83,7 +85,7 @@ impl Lane {
         self.head = HeadStart {
             position: self.position,
             first_byte: time,
-            quiet_since: self.last_byte,
+            quiet_since: self.quiet_before_interim.unwrap_or(self.last_byte),
             follows_at_once: self.ended_in == Some(self.segment),
         };
     }

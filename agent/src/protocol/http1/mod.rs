@@ -143,6 +143,12 @@ impl Http1 {
         }
     }
 
+    /// Bytes that are kept.
+    #[cfg(test)]
+    pub(super) fn retained(&self) -> usize {
+        self.stash.bytes() + self.lanes.iter().map(|lane| lane.carry.len()).sum::<usize>()
+    }
+
     fn kind(&self, direction: Direction) -> Kind {
         if direction == self.requests { Kind::Request } else { Kind::Response }
     }
@@ -174,6 +180,8 @@ impl Http1 {
         complete: Timestamp,
         out: &mut Out<'_, impl MessageSink>,
     ) {
+        // Of two threads, the one that called later may have been first to get the socket.
+        let complete = complete.max(start.first_byte);
         match &parsed.start {
             StartLine::Request { method, .. } => {
                 let method = match &**method {
@@ -185,13 +193,14 @@ impl Http1 {
             }
             StartLine::Response { status: 100 | 102..=199 } => {
                 out.counters.interim_responses += 1;
+                self.pipeline.saw_interim();
                 let lane = &mut self.lanes[direction.index()];
                 lane.state = State::Start;
-                lane.ended_in = Some(lane.segment);
+                lane.quiet_before_interim = Some(start.quiet_since);
             }
             StartLine::Response { .. } => {
                 let since = self.clock;
-                self.response(Waiting { parsed, start, complete, since }, out);
+                self.response(Waiting { parsed, start, complete, since }, true, out);
             }
         }
     }
@@ -228,15 +237,20 @@ impl Http1 {
         }
     }
 
-    fn response(&mut self, response: Waiting, out: &mut Out<'_, impl MessageSink>) {
+    fn response(&mut self, response: Waiting, patient: bool, out: &mut Out<'_, impl MessageSink>) {
         let Waiting { ref start, complete, .. } = response;
         let why = self.loss;
-        let answer = self.pipeline.answer(start.first_byte, start.quiet_since, |request| {
+        let answer = self.pipeline.answer(start.first_byte, start.quiet_since, patient, |request| {
             out.sink.unanswered(request, complete, why);
         });
         match answer {
             Answer::To(pending) => self.answered(response, pending, out),
-            Answer::Wait => self.waiting = Some(Box::new(response)),
+            Answer::Wait if patient => self.waiting = Some(Box::new(response)),
+            Answer::Wait => {
+                self.pipeline.give_up_wait();
+                out.counters.orphan_responses += 1;
+                self.unpaired(&response, None, out);
+            }
             Answer::Orphan => {
                 out.counters.orphan_responses += 1;
                 self.unpaired(&response, None, out);
@@ -327,6 +341,8 @@ impl Http1 {
         let lane = &mut self.lanes[direction.index()];
         lane.state = State::Start;
         lane.ended_in = Some(lane.segment);
+        lane.quiet_before_interim = None;
+        let time = time.max(lane.head.first_byte);
         if !lane.silent {
             out.sink.end(direction, End { time, body_size, trailers, incomplete });
         }
@@ -346,10 +362,12 @@ impl Http1 {
     ) {
         let lane = &mut self.lanes[direction.index()];
         lane.state = State::Lost;
+        lane.quiet_before_interim = None;
         lane.drop_carry();
         self.loss = why;
         if direction == self.requests {
-            self.pipeline.request_lost(lane.last_byte, head);
+            let until = (why != Incomplete::LateJoin).then_some(time);
+            self.pipeline.request_lost(lane.last_byte, until, head);
         } else {
             self.pipeline.response_lost(time, head, |request| out.sink.unanswered(request, time, why));
         }
@@ -359,15 +377,39 @@ impl Http1 {
     fn pass_over(&mut self, direction: Direction, length: u64, time: Timestamp, out: &mut Out<'_, impl MessageSink>) {
         out.counters.skipped_bytes = out.counters.skipped_bytes.saturating_add(length);
         let why = self.loss;
-        if direction != self.requests {
+        if direction == self.requests {
+            self.pipeline.request_lost(time, Some(time), false);
+        } else {
             self.pipeline.response_lost(time, false, |request| out.sink.unanswered(request, time, why));
         }
+    }
+
+    /// Before it was clear that this is HTTP/1, a direction was passed over from `start` to `end`.
+    pub(super) fn passed_over(
+        &mut self,
+        direction: Direction,
+        (start, end): (u64, u64),
+        time: Timestamp,
+        why: Incomplete,
+        out: &mut Out<'_, impl MessageSink>,
+    ) {
+        self.begin(direction, start, time, out);
+        if start == 0 {
+            out.counters.gap_heads += 1;
+            self.lose(direction, time, true, why, out);
+        }
+        if direction == self.requests {
+            self.pipeline.request_lost(time, Some(time), false);
+        }
+        let lane = &mut self.lanes[direction.index()];
+        lane.position = end;
+        lane.last_byte = time;
     }
 
     /// Offers a response that waits to the requests that are known now.
     fn retry(&mut self, out: &mut Out<'_, impl MessageSink>) {
         while let Some(waiting) = self.waiting.take() {
-            self.response(*waiting, out);
+            self.response(*waiting, true, out);
             if self.waiting.is_some() {
                 return;
             }
@@ -377,9 +419,7 @@ impl Http1 {
 
     fn give_up_wait(&mut self, out: &mut Out<'_, impl MessageSink>) {
         if let Some(waiting) = self.waiting.take() {
-            self.pipeline.give_up_wait();
-            out.counters.orphan_responses += 1;
-            self.unpaired(&waiting, None, out);
+            self.response(*waiting, false, out);
             self.feed_stash(out);
         }
     }

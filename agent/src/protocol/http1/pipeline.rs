@@ -5,14 +5,14 @@
 //!
 //! - Lost bytes of the response direction may have held any number of responses, but only to requests that had begun by then
 //!   (a response never precedes its request in time). Of the outstanding requests a prefix may have been answered; those that
-//!   began later are certain. A response *head* that was destroyed certainly answered the first of them, unless that one
-//!   expected an interim response.
+//!   began later are certain. A response *head* that was destroyed answered the first of them, unless interim responses are to
+//!   be expected: the request asked for one, or the connection has shown one.
 //! - Lost bytes of the request direction, and the time before a late join, may have held any number of requests
 //!   ([`Entry::Unseen`]), at least one if a head was destroyed.
 //!
 //! A response that has one possible request is given to it, which makes everything certain again. If it has several, it is
-//! given to the newest only if the connection is in lock-step: it was never seen to pipeline, and exactly one request began
-//! since the last byte of the response direction. Otherwise it is dropped and counted, and so is the request.
+//! given to the newest only if the connection is in lock-step: it was never seen to pipeline, exactly one request began
+//! since the last byte of the response direction, and that moved after all bytes of requests that were lost. Otherwise it is dropped and counted, and so is the request.
 
 use std::collections::VecDeque;
 
@@ -39,10 +39,12 @@ pub(super) struct Pending {
 #[derive(Debug)]
 enum Entry {
     Seen(Pending),
-    /// Requests that were not seen: at least this many, the first not before this time.
+    /// Requests that were not seen: at least this many, the first not before `since`. `until`: when the last of the bytes that
+    /// were lost in their place moved, if any moved since the connection was joined.
     Unseen {
         at_least: u32,
         since: Timestamp,
+        until: Option<Timestamp>,
     },
 }
 
@@ -80,6 +82,8 @@ pub(super) struct Pipeline {
     owed: u32,
     /// A request was sent before the response to an earlier one was complete.
     pipelines: bool,
+    /// An interim response was seen: a head that is lost may be one.
+    interim: bool,
 }
 
 impl Pipeline {
@@ -109,11 +113,13 @@ impl Pipeline {
         room
     }
 
-    /// A final response begins whose first byte moved at `first_byte`; before it the last byte of its direction moved at `quiet_since`.
+    /// A final response begins whose first byte moved at `first_byte`; before it the last byte of its direction moved at
+    /// `quiet_since`. If `patient`, the event of a request that moved earlier may still come.
     pub(super) fn answer(
         &mut self,
         first_byte: Timestamp,
         quiet_since: Timestamp,
+        patient: bool,
         mut gone: impl FnMut(u64),
     ) -> Answer {
         if let Some(&Entry::Seen(pending)) = self.entries.front()
@@ -130,7 +136,7 @@ impl Pipeline {
         let mut candidates = 0;
         let mut last = 0;
         let mut newest: Option<(usize, Pending)> = None;
-        let (mut unseen, mut since_quiet) = (None, 0);
+        let mut unseen = None;
         let mut method = None;
         let mut methods_differ = false;
         for (index, entry) in self.entries.iter().enumerate() {
@@ -141,7 +147,6 @@ impl Pipeline {
             last = index;
             match *entry {
                 Entry::Seen(pending) => {
-                    since_quiet += usize::from(pending.first_byte > quiet_since);
                     methods_differ |= method.is_some_and(|method| method != pending.method);
                     method = Some(pending.method);
                     newest = Some((index, pending));
@@ -157,10 +162,19 @@ impl Pipeline {
                 }
             }
         }
+        let began_since = |entry: &&Entry| matches!(entry, Entry::Seen(pending) if pending.first_byte > quiet_since && pending.first_byte <= first_byte);
+        // In lock-step, what was sent before was answered before.
+        let answered_since =
+            |entry: &Entry| !matches!(*entry, Entry::Unseen { until: Some(until), .. } if until > quiet_since);
+        let in_lock_step = !self.pipelines
+            && self.entries.iter().filter(began_since).count() == 1
+            && self.entries.iter().take(last + 1).all(answered_since);
         let later_request = self.entries.len() > last + 1 || candidates == 0 && !self.entries.is_empty();
         match (candidates, newest, unseen) {
             (0, ..) if later_request => Answer::Orphan,
             (0, ..) => Answer::Wait,
+            // It may have been answered already, and the event of the next request may still come.
+            (1, Some((index, _)), _) if patient && index < uncertain && !later_request => Answer::Wait,
             (1, Some((index, pending)), _) => {
                 self.take(index, &mut gone);
                 Answer::To(pending)
@@ -173,9 +187,7 @@ impl Pipeline {
                 }
                 Answer::Orphan
             }
-            (_, Some((index, pending)), _)
-                if !self.pipelines && since_quiet == 1 && pending.first_byte > quiet_since && index == last =>
-            {
+            (_, Some((index, pending)), _) if in_lock_step && pending.first_byte > quiet_since && index == last => {
                 self.take(index, &mut gone);
                 Answer::To(pending)
             }
@@ -207,6 +219,11 @@ impl Pipeline {
         self.pipelines = true;
     }
 
+    /// An interim response was seen.
+    pub(super) fn saw_interim(&mut self) {
+        self.interim = true;
+    }
+
     /// A response that waited is given up: its request was not seen.
     pub(super) fn give_up_wait(&mut self) {
         if let Some(Entry::Unseen { at_least, .. }) = self.entries.front_mut() {
@@ -217,20 +234,21 @@ impl Pipeline {
     /// Bytes of the response direction that moved until `time` were lost; with them the head of a response, if `head`.
     pub(super) fn response_lost(&mut self, time: Timestamp, head: bool, mut gone: impl FnMut(u64)) {
         self.lost_until = self.lost_until.max(Some(time));
+        let mut seen = 0;
         if head {
             match self.entries.front_mut() {
                 Some(entry) if entry.first_byte() > time => self.owed = self.owed.saturating_add(1),
                 None => self.owed = self.owed.saturating_add(1),
-                Some(Entry::Seen(pending)) if pending.expects_interim => {}
+                Some(Entry::Seen(pending)) if pending.expects_interim || self.interim => {}
                 Some(Entry::Seen(pending)) => {
                     gone(pending.request);
                     self.entries.pop_front();
+                    seen = 1;
                 }
                 Some(Entry::Unseen { at_least, .. }) => *at_least = at_least.saturating_sub(1),
             }
         }
         let mut begun = 0;
-        let mut seen = usize::from(head);
         for entry in &mut self.entries {
             if entry.first_byte() > time {
                 break;
@@ -246,12 +264,14 @@ impl Pipeline {
         self.certain = self.certain.min(self.entries.len() - begun);
     }
 
-    /// Bytes of the request direction that moved after `since` were lost; with them the head of a request, if `head`.
-    pub(super) fn request_lost(&mut self, since: Timestamp, head: bool) {
-        if let Some(Entry::Unseen { at_least, .. }) = self.entries.back_mut() {
+    /// Bytes of the request direction that moved from `since` to `until` (`None`: before the connection was joined) were lost;
+    /// with them the head of a request, if `head`.
+    pub(super) fn request_lost(&mut self, since: Timestamp, until: Option<Timestamp>, head: bool) {
+        if let Some(Entry::Unseen { at_least, until: latest, .. }) = self.entries.back_mut() {
             *at_least = at_least.saturating_add(u32::from(head));
+            *latest = until.max(*latest);
         } else {
-            self.entries.push_back(Entry::Unseen { at_least: u32::from(head), since });
+            self.entries.push_back(Entry::Unseen { at_least: u32::from(head), since, until });
             self.certain += 1;
         }
     }
@@ -265,7 +285,7 @@ impl Pipeline {
     fn forget_uncertain(&mut self, gone: &mut impl FnMut(u64)) {
         let Some(since) = self.entries.front().map(Entry::first_byte) else { return };
         self.forget(self.entries.len() - self.certain, gone);
-        self.entries.push_front(Entry::Unseen { at_least: 0, since });
+        self.entries.push_front(Entry::Unseen { at_least: 0, since, until: None });
         self.certain = self.entries.len();
     }
 

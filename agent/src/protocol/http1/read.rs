@@ -61,6 +61,11 @@ impl Http1 {
                 lane.begin_head(time);
                 self.first_head_part(direction, time, rest, false, out)
             }
+            State::Lost if lane.position == lane.segment && matches!(rest[0], b'\r' | b'\n') => {
+                // An empty line before a start line: the segment begins behind it.
+                lane.segment += 1;
+                1
+            }
             State::Lost if lane.position == lane.segment => {
                 lane.begin_head(time);
                 self.first_head_part(direction, time, rest, true, out)
@@ -171,7 +176,7 @@ impl Http1 {
             && !lane.line_checked
             && memchr::memchr(b'\n', rest).is_some()
             && !head::is_plausible(kind, &lane.carry)
-            && head::is_plausible(kind, rest)
+            && head::may_resync(kind, rest)
         {
             // What was kept was the end of something; this segment begins a message.
             lane.drop_carry();
@@ -363,7 +368,13 @@ impl Http1 {
     }
 
     /// Notes where a direction was joined.
-    fn begin(&mut self, direction: Direction, position: u64, time: Timestamp, out: &mut Out<'_, impl MessageSink>) {
+    pub(super) fn begin(
+        &mut self,
+        direction: Direction,
+        position: u64,
+        time: Timestamp,
+        out: &mut Out<'_, impl MessageSink>,
+    ) {
         let lane = &mut self.lanes[direction.index()];
         lane.position = position;
         if lane.joined.is_some() {
