@@ -38,19 +38,3 @@ pub const fn gap(reason: GapReason) -> u32 {
 
 /// Length of the counter array.
 pub const LENGTH: u32 = PLAIN + GapReason::ALL.len() as u32;
-
-impl Counter {
-    /// Every plain counter with the name of its metric attribute, in the order of their numbers.
-    pub const NAMES: [(Self, &'static str); PLAIN as usize] = [
-        (Self::Records, "records"),
-        (Self::CopiedBytes, "copied_bytes"),
-        (Self::RingFull, "ring_full_records"),
-        (Self::RingFullBytes, "ring_full_bytes"),
-        (Self::SocketState, "socket_state_failed"),
-        (Self::ThreadState, "thread_state_failed"),
-        (Self::ProcessTable, "process_table_full"),
-        (Self::KernelTls, "not_covered_ktls"),
-        (Self::Mptcp, "not_covered_mptcp"),
-        (Self::Sockmap, "not_covered_sockmap"),
-    ];
-}

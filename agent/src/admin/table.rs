@@ -68,7 +68,15 @@ metrics! {
     EXPORTED = Counter "telltale_exported" ["sink"] "Spans or lines handed over to a sink.";
     EXPORT_FAILURES = Counter "telltale_export_failures" ["sink", "reason"] "Attempts to export that failed, retried ones included.";
     EXPORT_REJECTED = Counter "telltale_export_rejected" ["sink"] "Spans that a receiver rejected (partial success).";
+    BACKEND = Gauge "telltale_capture_backend" ["backend"] "1 for the capture backend in use.";
+    KERNEL_RECORDS = Counter "telltale_kernel_records" [] "Records that the kernel programs handed over.";
+    KERNEL_COPIED = Counter "telltale_kernel_copied" ("bytes") [] "Payload bytes that the kernel programs copied.";
     KERNEL_DROPS = Counter "telltale_kernel_drops" ["reason"] "Records that the kernel programs could not hand over.";
+    KERNEL_DROPPED_BYTES = Counter "telltale_kernel_dropped" ("bytes") [] "Stream bytes of records that a full ring refused.";
+    KERNEL_MAP_MEMORY = Gauge "telltale_kernel_map_memory" ("bytes") [] "Kernel memory of the maps; storage of sockets and threads is not in it.";
+    KERNEL_PROGRAM_RUNS = Counter "telltale_kernel_program_runs" ["program"] "Runs of a kernel program, while kernel.bpf_stats_enabled is on.";
+    KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while kernel.bpf_stats_enabled is on.";
+    NOT_COVERED = Counter "telltale_sockets_not_covered" ["kind"] "Sockets whose bytes cannot be seen.";
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
     POLICY_FAULTS = Counter "telltale_policy_faults" ["kind"] "Expressions of policies that failed at run time.";
     CPU = Counter "telltale_process_cpu" ("seconds") ["mode"] "CPU time of the agent.";

@@ -32,8 +32,15 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Capture on this machine
+    #[cfg(all(feature = "ebpf", target_os = "linux"))]
+    Run(Box<RunArgs>),
     /// Turn recordings into outputs, without kernel and root
     Replay(ReplayArgs),
+    /// Become COMMAND; what `run` starts
+    #[cfg(all(feature = "ebpf", target_os = "linux"))]
+    #[command(hide = true)]
+    Launch(LaunchArgs),
     /// Show what can be captured on this machine, and what is missing
     #[cfg(all(feature = "ebpf", target_os = "linux"))]
     Check(CheckArgs),

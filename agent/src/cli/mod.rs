@@ -4,10 +4,14 @@ pub mod args;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 mod check;
 mod exit;
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod health;
 mod logging;
 pub mod outputs;
 mod replay;
 pub mod report;
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod run;
 mod usage;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -26,6 +30,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let show_summary = !cli.quiet;
     let result = match cli.verb {
         Verb::Replay(args) => replay::replay(&args, show_summary),
+        #[cfg(all(feature = "ebpf", target_os = "linux"))]
+        Verb::Run(args) => run::run(&args, show_summary),
+        #[cfg(all(feature = "ebpf", target_os = "linux"))]
+        Verb::Launch(args) => Err(run::launch(&args)),
         #[cfg(all(feature = "ebpf", target_os = "linux"))]
         Verb::Check(args) => check::check(&args)
             .map(|can_capture| if can_capture { Exit::Done } else { Exit::Failed })

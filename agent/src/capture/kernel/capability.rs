@@ -128,7 +128,9 @@ fn pid_namespace() -> Capability {
 
 fn lockdown() -> Capability {
     let tried = "read /sys/kernel/security/lockdown";
-    let text = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let Ok(text) = std::fs::read_to_string("/sys/kernel/security/lockdown") else {
+        return row("lockdown", Status::Ok, tried, "not known: securityfs is not mounted");
+    };
     let active = text.split(['[', ']']).nth(1).unwrap_or("none");
     match active {
         "none" | "integrity" => row("lockdown", Status::Ok, tried, active),

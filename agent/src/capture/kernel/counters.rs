@@ -49,9 +49,9 @@ impl KernelCounters {
         Ok(Self { map, programs })
     }
 
-    /// The plain counters, by name, summed over CPUs.
-    pub fn plain(&self) -> Result<Vec<(&'static str, u64)>, MapError> {
-        Counter::NAMES.iter().map(|(counter, name)| Ok((*name, self.sum(*counter as u32)?))).collect()
+    /// One counter, summed over CPUs.
+    pub fn plain(&self, counter: Counter) -> Result<u64, MapError> {
+        self.sum(counter as u32)
     }
 
     /// Calls that ended as a gap, by reason.

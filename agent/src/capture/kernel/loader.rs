@@ -120,10 +120,11 @@ impl Capture {
         }
         let kernel = Btf::of_kernel()?;
         let layout = complete(layout::resolve(&kernel)?, settings, &kernel)?;
+        let types = aya::Btf::from_sys_fs().map_err(EbpfError::BtfError)?;
         let candidates = settings.backend.map_or_else(|| Backend::ALL.to_vec(), |backend| vec![backend]);
         let mut refusals = Vec::new();
         for backend in candidates {
-            match attach(backend, settings, &layout, &kernel) {
+            match attach(backend, settings, &layout, &kernel, &types) {
                 Ok(ebpf) => return Ok(Self { ebpf, backend, refusals, clock, workers: settings.workers }),
                 Err(Attempt::Refused(refusal)) => refusals.push(refusal),
                 Err(Attempt::Failed(error)) => return Err(error),
@@ -227,9 +228,14 @@ impl<E: Into<CaptureError>> From<E> for Attempt {
     }
 }
 
-fn attach(backend: Backend, settings: &Settings, layout: &Layout, kernel: &Btf) -> Result<Ebpf, Attempt> {
-    let types = aya::Btf::from_sys_fs().map_err(EbpfError::BtfError)?;
-    let mut ebpf = load(settings, layout, &types)
+fn attach(
+    backend: Backend,
+    settings: &Settings,
+    layout: &Layout,
+    kernel: &Btf,
+    types: &aya::Btf,
+) -> Result<Ebpf, Attempt> {
+    let mut ebpf = load(settings, layout, types)
         .map_err(|error| if is_permission(&error) { CaptureError::Privilege } else { CaptureError::Load(error) })?;
     scope::write(&mut ebpf, &settings.scope, 1)?;
     let follows = settings.scope.follows_processes();
@@ -243,7 +249,7 @@ fn attach(backend: Backend, settings: &Settings, layout: &Layout, kernel: &Btf) 
             let reason = format!("this kernel has no {} `{}`", hook.attachment.what(), hook.target);
             return Err(Attempt::Refused(Refusal { backend, step, reason, errno: None }));
         }
-        if let Err(error) = attach_hook(&mut ebpf, hook, &types) {
+        if let Err(error) = attach_hook(&mut ebpf, hook, types) {
             let errno = errno_of(&error);
             return Err(Attempt::Refused(Refusal { backend, step, reason: describe(&error, errno), errno }));
         }

@@ -62,7 +62,7 @@ pub(super) fn code(status: ExitStatus) -> u8 {
 }
 
 /// The verb `launch`: becomes COMMAND. Returns only if it cannot.
-pub fn launch(args: &LaunchArgs) -> Failure {
+pub(in crate::cli) fn launch(args: &LaunchArgs) -> Failure {
     match prepare(args) {
         Ok(()) => {}
         Err(error) => return Failure::Command { code: 125, error },

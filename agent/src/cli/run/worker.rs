@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{
+    admin::Counter,
     capture::{
         Event, EventKind, Timestamp,
         kernel::{Skips, Worker},
@@ -16,7 +17,7 @@ pub(super) struct CaptureWorker {
     pub(super) pipeline: Pipeline,
     pub(super) recorder: Option<RecorderHandle>,
     /// Records that could not be decoded.
-    pub(super) malformed: u64,
+    pub(super) malformed: Counter,
 }
 
 impl Worker for CaptureWorker {
@@ -44,6 +45,6 @@ impl Worker for CaptureWorker {
     }
 
     fn malformed(&mut self) {
-        self.malformed += 1;
+        self.malformed.add(1);
     }
 }

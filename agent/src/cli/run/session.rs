@@ -1,0 +1,239 @@
+//! One run: sources, workers and outputs put together, and taken apart again in order.
+
+use std::{
+    io::IsTerminal as _,
+    process::Child,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use tokio::runtime::Runtime;
+
+use super::{
+    launch::{self, Identity},
+    signals::Signals,
+    worker::CaptureWorker,
+};
+use crate::{
+    capture::{
+        command_cgroup::CommandCgroup,
+        kernel::{Backend, Capture, Scope, Settings},
+        recording,
+    },
+    cli::{
+        args::RunArgs,
+        exit::{Exit, Failure},
+        health,
+        outputs::Outputs,
+        report,
+    },
+    export::prometheus::{Readiness, Server},
+    pipeline::{self, MAX_CONNECTIONS, Pipeline},
+    telemetry::summary::Summary,
+    workload::Source,
+};
+
+/// After COMMAND has ended: time for the ends of its connections to be seen.
+const AFTERGLOW: Duration = Duration::from_millis(150);
+/// How long the end of a run waits for a scrape that is under way.
+const SERVER_DEADLINE: Duration = Duration::from_secs(1);
+
+/// A run under way.
+pub(super) struct Session<'a> {
+    args: &'a RunArgs,
+    show_summary: bool,
+    runtime: Runtime,
+    signals: Signals,
+    outputs: Outputs,
+    server: Server,
+    capture: Capture,
+    workers: Vec<JoinHandle<CaptureWorker>>,
+    stop: Arc<AtomicBool>,
+    recorder: Option<recording::Recorder>,
+    command: Option<Child>,
+    /// Last: processes that are still in it are moved out after all else.
+    _cgroup: Option<CommandCgroup>,
+}
+
+impl<'a> Session<'a> {
+    /// Opens the outputs, starts to capture, then starts COMMAND.
+    pub(super) fn start(args: &'a RunArgs, show_summary: bool) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("telltale-export")
+            .enable_all()
+            .build()
+            .context("cannot start the runtime of the exporters")?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::catch().context("cannot catch signals")?
+        };
+        let cgroup = if args.command.is_empty() { None } else { command_cgroup() };
+        let settings = settings(args, cgroup.as_ref())?;
+        let mut outputs = Outputs::for_run(args, &runtime)?;
+        let readiness = Readiness::default();
+        let server = runtime
+            .block_on(Server::start(&args.metrics_addr, outputs.exposition(), readiness.clone()))
+            .map_err(anyhow::Error::from)?;
+        let recorder = match &args.record {
+            Some(path) => {
+                tracing::warn!(
+                    "{} will hold traffic as it was, credentials included; `telltale replay --scrub` overwrites them",
+                    path.display()
+                );
+                Some(recording::Recorder::start(path).with_context(|| format!("cannot record to {}", path.display()))?)
+            }
+            None => None,
+        };
+        let mut capture = Capture::start(&settings).map_err(anyhow::Error::from)?;
+        health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut workers = Vec::new();
+        for (index, ring) in capture.rings().map_err(anyhow::Error::from)?.into_iter().enumerate() {
+            let settings =
+                pipeline::Settings { plan: outputs.plan, source: Source::System, connections: MAX_CONNECTIONS };
+            let mut worker = CaptureWorker {
+                pipeline: Pipeline::new(settings, outputs.recorder(), &outputs.health),
+                recorder: recorder.as_ref().map(recording::Recorder::handle),
+                malformed: outputs.health.counter(&crate::admin::table::KERNEL_DROPS, &["malformed"]),
+            };
+            let stop = Arc::clone(&stop);
+            let thread = std::thread::Builder::new()
+                .name(format!("telltale-{index}"))
+                .spawn(move || {
+                    ring.run(&mut worker, &stop);
+                    worker
+                })
+                .context("cannot start a worker")?;
+            workers.push(thread);
+        }
+        readiness.set(true);
+        for refusal in capture.refusals() {
+            tracing::debug!("backend {refusal}");
+        }
+        tracing::info!(
+            "capturing with backend {}, metrics at http://{}/metrics",
+            capture.backend().name(),
+            server.address()
+        );
+        let mut session = Self {
+            args,
+            show_summary,
+            runtime,
+            signals,
+            outputs,
+            server,
+            capture,
+            workers,
+            stop,
+            recorder,
+            command: None,
+            _cgroup: cgroup,
+        };
+        session.start_command()?;
+        Ok(session)
+    }
+
+    fn start_command(&mut self) -> Result<(), Failure> {
+        if self.args.command.is_empty() {
+            return Ok(());
+        }
+        let identity = if self.args.root { None } else { Identity::of_sudo() };
+        let file = self._cgroup.as_ref().map(CommandCgroup::processes_file);
+        let command = &self.args.command;
+        let start = || launch::start(command, file.as_deref(), identity.as_ref());
+        let child = match file {
+            Some(_) => start(),
+            None => self.capture.following(start).map_err(anyhow::Error::from)?,
+        };
+        self.command = Some(child.context("cannot start COMMAND")?);
+        Ok(())
+    }
+
+    /// Waits for the end, then stops everything from the source to the sinks, so that what was captured comes out.
+    pub(super) fn finish(mut self) -> Result<Exit, Failure> {
+        let command_exit = match self.command.take() {
+            Some(child) => Some(self.wait_for(child)?),
+            None => {
+                self.runtime.block_on(self.signals.any());
+                None
+            }
+        };
+        if command_exit.is_some() {
+            std::thread::sleep(AFTERGLOW);
+        }
+        self.stop.store(true, Ordering::Release);
+        let mut summary = Summary::default();
+        for thread in self.workers {
+            let mut worker = thread.join().map_err(|_| anyhow!("a worker panicked; its last telemetry is lost"))?;
+            summary.merge(&worker.pipeline.finish());
+        }
+        let losses = report::losses(&self.outputs.health);
+        drop(self.capture);
+        let recording_lost = self.recorder.is_some_and(|recorder| report::recording(&recorder.finish()));
+        self.runtime.block_on(self.server.stop(SERVER_DEADLINE));
+        let exit = self.outputs.finish()?;
+        if self.show_summary {
+            let stderr = std::io::stderr();
+            eprint!("{}", summary.render(stderr.is_terminal(), &losses));
+        }
+        Ok(match command_exit {
+            Some(code) => Exit::Command(code),
+            None if recording_lost => Exit::Failed,
+            None => exit,
+        })
+    }
+
+    fn wait_for(&mut self, mut child: Child) -> Result<u8, Failure> {
+        let process = child.id();
+        let (sender, ended) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || sender.send(child.wait()));
+        let status = self
+            .runtime
+            .block_on(self.signals.while_command(process, ended))
+            .context("cannot wait for COMMAND")?
+            .context("cannot wait for COMMAND")?;
+        Ok(launch::code(status))
+    }
+}
+
+fn command_cgroup() -> Option<CommandCgroup> {
+    match CommandCgroup::create() {
+        Ok(cgroup) => Some(cgroup),
+        Err(error) => {
+            tracing::debug!("no cgroup for COMMAND, following its processes instead: {error}");
+            None
+        }
+    }
+}
+
+fn settings(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Result<Settings, Failure> {
+    let backend = match &args.backend {
+        None => None,
+        Some(name) => Some(Backend::from_name(name).ok_or_else(|| {
+            let known: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
+            Failure::Usage(format!("--backend {name}: there is no such backend; one of {}", known.join(", ")))
+        })?),
+    };
+    let mut cgroups = args.cgroup.clone();
+    cgroups.extend(cgroup.map(|cgroup| cgroup.path().to_owned()));
+    let scope = Scope {
+        all: args.all,
+        processes: args.pid.clone(),
+        descendants: !args.command.is_empty() && cgroup.is_none(),
+        cgroups,
+        ports: args.port.clone(),
+    };
+    Ok(Settings { backend, scope, workers: workers(), ..Settings::default() })
+}
+
+/// One worker for every four CPUs: one alone handles more than a small machine can send.
+fn workers() -> u32 {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    (cpus / 4).clamp(1, agent_common::limits::RINGS)
+}
