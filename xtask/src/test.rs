@@ -125,8 +125,8 @@ fn tests() -> Result<()> {
 
 /// The compiler's check needs no nightly; `cargo fuzz run` does.
 fn fuzz() -> Result<()> {
-    if !workspace::root().join("fuzz/Cargo.toml").is_file() {
-        bail!("there is no folder fuzz");
+    if !workspace::root().join("agent/fuzz/Cargo.toml").is_file() {
+        bail!("there is no folder agent/fuzz");
     }
-    cargo(&["check", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz"], &[])
+    cargo(&["check", "--manifest-path", "agent/fuzz/Cargo.toml", "--target-dir", "target/fuzz"], &[])
 }

@@ -1,0 +1,49 @@
+//! Any bytes as a recording: nothing panics, what is read is written and read again as it was, and scrubbing keeps every length.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use telltale::{
+    admin::Health,
+    capture::recording::{ReadError, Reader, Writer, scrub::scrub_twice},
+    pipeline::{Pipeline, Settings},
+    policy::Plan,
+    telemetry::{self, Recorder, metrics::Aggregator},
+    workload::Source,
+};
+
+fn pipeline() -> Pipeline {
+    let settings = telemetry::Settings::default();
+    let health = Health::new();
+    let aggregator = Aggregator::new(settings.methods.clone(), 100);
+    let recorder = Recorder::new(settings, aggregator.shard(), Vec::new(), Vec::new(), &health);
+    let plan = Plan { metrics: true, tracing: false, access_logs: false, bodies: false };
+    Pipeline::new(Settings { plan, source: Source::Events, connections: 16 }, recorder, &health)
+}
+
+/// Writes every event that can be read, and gives it to a pipeline.
+fn rewritten(input: &[u8]) -> Vec<u8> {
+    let mut pipeline = pipeline();
+    let mut reader = Reader::new("fuzz".to_owned(), input);
+    let mut writer = Writer::new(Vec::new());
+    while let Some(event) = reader.next_event() {
+        match event {
+            Ok(event) => {
+                writer.write(&event).expect("a vector takes everything");
+                pipeline.event(&event);
+            }
+            Err(ReadError::Line { .. }) => {}
+            Err(ReadError::Io { source, .. }) => panic!("a slice was not readable: {source}"),
+        }
+    }
+    pipeline.finish();
+    writer.finish().expect("a vector takes everything")
+}
+
+fuzz_target!(|input: &[u8]| {
+    let once = rewritten(input);
+    assert_eq!(rewritten(&once), once);
+    let mut scrubbed = Vec::new();
+    let open = || Ok(Reader::new("fuzz".to_owned(), input));
+    scrub_twice(open, "fuzz", &mut scrubbed, true).expect("broken lines are left out");
+    assert_eq!(scrubbed.len(), once.len());
+});
