@@ -40,20 +40,28 @@ pub(crate) fn captured(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null()).output().with_context(|| format!("running `{}`", line(command)))
 }
 
-/// Waits for a child; `None`, with the child killed, if it has not ended in time.
-pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+/// Waits for a child; `None` if it has not ended in time.
+pub(crate) fn wait_for(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
         if Instant::now() >= deadline {
-            child.kill()?;
-            child.wait()?;
             return Ok(None);
         }
         thread::sleep(POLL);
     }
+}
+
+/// Waits for a child; `None`, with the child killed, if it has not ended in time.
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let status = wait_for(child, limit)?;
+    if status.is_none() {
+        child.kill()?;
+        child.wait()?;
+    }
+    Ok(status)
 }
 
 /// A child that does not outlive the task, whatever way the task ends.
