@@ -2,7 +2,9 @@
 
 use std::io::{IsTerminal as _, stderr};
 
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, layer::SubscriberExt as _};
+
+use crate::admin::LogBridge;
 
 /// Starts logging to stderr. `RUST_LOG` decides where it is set, else the flags.
 pub(super) fn start(verbose: u8, quiet: bool) {
@@ -21,7 +23,9 @@ pub(super) fn start(verbose: u8, quiet: bool) {
         .with_ansi(stderr().is_terminal())
         .with_target(verbose > 0)
         .without_time()
-        .finish();
+        .finish()
+        // Also to the collector, once one is known.
+        .with(LogBridge);
     // A second start in one process (tests) keeps the first.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use tokio::runtime::{Handle, Runtime};
 
 use super::{
@@ -14,10 +14,13 @@ use super::{
     exit::{Exit, Failure},
 };
 use crate::{
-    admin::{Health, register_process_metrics, table},
+    admin::{Health, SelfTelemetry, register_process_metrics, table},
     export::{
         LineQueue, LineSink, LineWriter, Output, SpanFile,
-        otlp::{BatchConfig, Choice, MetricsExporter, OtlpExporter, RetryPolicy, Signal, environment_resource},
+        otlp::{
+            BatchConfig, Choice, MetricsExporter, OtlpExporter, RetryPolicy, Signal, environment_resource,
+            metric_interval,
+        },
         prometheus::{Exposition, Format},
     },
     policy::{Defaults, Plan},
@@ -58,6 +61,7 @@ pub struct Outputs {
     runtime: Option<Handle>,
     span_exporter: Option<OtlpExporter>,
     metrics_exporter: Option<MetricsExporter>,
+    self_telemetry: Option<SelfTelemetry>,
 }
 
 /// A span sink that several workers share.
@@ -97,7 +101,8 @@ impl Outputs {
                 .map_or_else(Default::default, |list| Arc::new(KnownMethods::from_list(&list))),
             sampler: Sampler::from_environment(&lookup).map_err(anyhow::Error::from)?,
         };
-        let local_attributes = environment_resource(&lookup).map_err(anyhow::Error::from)?.attributes;
+        let resource = environment_resource(&lookup).map_err(anyhow::Error::from)?;
+        let local_attributes = resource.attributes.clone();
         let traces = Choice::from_environment(Signal::Traces, &lookup).map_err(anyhow::Error::from)?;
         let metrics = Choice::from_environment(Signal::Metrics, &lookup).map_err(anyhow::Error::from)?;
         let exports_spans = traces != Choice::None;
@@ -126,7 +131,7 @@ impl Outputs {
         if let Choice::Otlp(config) = metrics {
             let exporter = MetricsExporter::start(
                 &config,
-                metric_interval(&lookup)?,
+                metric_interval(&lookup).map_err(anyhow::Error::from)?,
                 RetryPolicy::default(),
                 Arc::clone(&outputs.aggregator),
                 local_attributes,
@@ -134,6 +139,8 @@ impl Outputs {
             );
             outputs.metrics_exporter = Some(exporter.map_err(anyhow::Error::from)?);
         }
+        let own = SelfTelemetry::from_environment(&lookup, &resource, &outputs.health);
+        outputs.self_telemetry = Some(own.map_err(anyhow::Error::from)?);
         Ok(outputs)
     }
 
@@ -168,6 +175,7 @@ impl Outputs {
         }
         let metrics = args.metrics.as_ref().map(|out| open(out, false)).transpose()?;
         let aggregator = Aggregator::new(Arc::clone(&settings.methods), CARDINALITY_LIMIT);
+        aggregator.report_to(&health);
         let exposition = Exposition::new(Arc::clone(&aggregator), Some(Arc::clone(&health)), local_attributes);
         Ok(Self {
             health,
@@ -181,6 +189,7 @@ impl Outputs {
             runtime: None,
             span_exporter: None,
             metrics_exporter: None,
+            self_telemetry: None,
         })
     }
 
@@ -221,6 +230,10 @@ impl Outputs {
                 if let Some(exporter) = self.metrics_exporter {
                     exporter.close(EXPORT_DEADLINE).await;
                 }
+                // Last, so that it tells what the others lost.
+                if let Some(telemetry) = self.self_telemetry {
+                    telemetry.close(EXPORT_DEADLINE).await;
+                }
             });
         }
         if let Some(mut output) = self.metrics {
@@ -237,18 +250,6 @@ impl Outputs {
             }
         }
         Ok(exit)
-    }
-}
-
-/// The interval of OTLP metrics (`OTEL_METRIC_EXPORT_INTERVAL`, milliseconds; by default a minute).
-fn metric_interval(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Duration, Failure> {
-    const NAME: &str = "OTEL_METRIC_EXPORT_INTERVAL";
-    let Some(value) = lookup(NAME).filter(|value| !value.trim().is_empty()) else {
-        return Ok(Duration::from_mins(1));
-    };
-    match value.trim().parse::<u64>() {
-        Ok(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
-        _ => Err(anyhow!("{NAME}={value:?}: not a number of milliseconds above 0").into()),
     }
 }
 

@@ -145,9 +145,13 @@ impl BatchConfig {
     }
 }
 
-/// `OTEL_METRIC_EXPORT_INTERVAL`; one minute by default, at least 100 ms.
+/// `OTEL_METRIC_EXPORT_INTERVAL`; one minute by default.
 pub fn metric_interval(lookup: Lookup<'_>) -> Result<Duration, ConfigError> {
-    Ok(Duration::from_millis(number(lookup, "OTEL_METRIC_EXPORT_INTERVAL", 60_000)?.max(100)))
+    const NAME: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+    match number(lookup, NAME, 60_000)? {
+        0 => Err(problem(NAME, "0", "not a number of milliseconds above 0")),
+        millis => Ok(Duration::from_millis(millis)),
+    }
 }
 
 impl Choice {

@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 
 use super::{Exemplar, Histogram, Key, KeyRef};
 use crate::{
+    admin::{Health, Sample, table},
     capture::Role,
     telemetry::{
         KnownMethods,
@@ -131,6 +132,16 @@ impl Aggregator {
         let table = Arc::new(Mutex::new(Table::default()));
         lock(&self.shards).push(Arc::clone(&table));
         Shard { aggregator: Arc::clone(self), table, noted: [const { None }; NOTED] }
+    }
+
+    /// Shows the number of series, and what the limit cost, among the metrics about the agent.
+    pub fn report_to(self: &Arc<Self>, health: &Health) {
+        let aggregator = Arc::clone(self);
+        health.source(move |add| {
+            let mut value = |metric, value: u64| add(Sample { metric, labels: Vec::new(), value: value as f64 });
+            value(&table::SERIES, aggregator.series() as u64);
+            value(&table::SERIES_OVERFLOWED, aggregator.overflowed());
+        });
     }
 
     /// The methods that keep their name.
@@ -346,7 +357,9 @@ mod tests {
         assert_eq!(snapshot.series.len(), 4);
         assert!(snapshot.series[3].key.is_overflow());
         assert_eq!(counts(&aggregator), [2, 1, 1, 7]);
-        assert_eq!((aggregator.overflowed(), aggregator.series()), (7, 3));
+        let health = Health::new();
+        aggregator.report_to(&health);
+        assert_eq!((health.value(&table::SERIES_OVERFLOWED, &[]), health.value(&table::SERIES, &[])), (7, 3));
     }
 
     #[test]
