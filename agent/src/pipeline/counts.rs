@@ -178,7 +178,6 @@ fn cell(health: &Health, name: &str, reason: &str) -> Option<Counter> {
 
 #[cfg(test)]
 mod tests {
-    use super::metrics;
     use super::*;
     use crate::{protocol, stream};
 
