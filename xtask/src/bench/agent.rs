@@ -20,6 +20,9 @@ use crate::{
 /// Start-up takes less than this or has failed.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// A count that has not changed for this long is final.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// A running `telltale run`.
 pub(crate) struct Agent {
     process: Owned,
@@ -110,13 +113,13 @@ impl Agent {
     /// Waits until the number of exchanges no longer changes, and gives it.
     pub(crate) fn settled_exchanges(&self) -> Result<u64> {
         let mut last = self.metric("telltale_exchanges_total")?;
-        for _ in 0..50 {
+        let (begin, mut change) = (Instant::now(), Instant::now());
+        while change.elapsed() < QUIET && begin.elapsed() < LIMIT {
             thread::sleep(Duration::from_millis(100));
             let now = self.metric("telltale_exchanges_total")?;
-            if now == last {
-                break;
+            if now != last {
+                (last, change) = (now, Instant::now());
             }
-            last = now;
         }
         Ok(last)
     }

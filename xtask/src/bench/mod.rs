@@ -8,6 +8,8 @@ mod overhead;
 mod read_loop;
 mod report;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -25,7 +27,11 @@ enum What {
     /// Criterion's benchmarks of the stages
     Micro,
     /// A real server under load, with the agent off and on in turns
-    Overhead,
+    Overhead {
+        /// Measure this `telltale` instead of building one
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+    },
     /// Read one byte at a time for a while and print the nanoseconds a call took
     #[command(hide = true)]
     ReadLoop {
@@ -40,10 +46,10 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
         return read_loop::main(milliseconds);
     }
     setup::ensure(&[setup::Purpose::Bench])?;
-    match arguments.what {
+    match &arguments.what {
         Some(What::Micro) => print!("{}", report::micro(&criterion::run()?)),
-        Some(What::Overhead) => print!("{}", report::overhead(&overhead::run()?)),
-        _ => report::publish(&criterion::run()?, &overhead::run()?)?,
+        Some(What::Overhead { program }) => print!("{}", report::overhead(&overhead::run(program.as_deref())?)),
+        _ => report::publish(&criterion::run()?, &overhead::run(None)?)?,
     }
     Ok(())
 }

@@ -1,6 +1,11 @@
 //! What observing costs a server under load: the agent off and on in turns, in one run.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 
@@ -89,12 +94,10 @@ pub(crate) struct Figures {
 }
 
 /// Measures everything: about two minutes after the build.
-pub(crate) fn run() -> Result<Figures> {
+pub(crate) fn run(program: Option<&Path>) -> Result<Figures> {
     let root = exec::output(Command::new("id").arg("-u"))?.trim() == "0";
     anyhow::ensure!(root, "capturing needs root: run this as root");
-    // The profile of `cargo bench`, so that the dependencies are built once for both; the code is the release build's.
-    let built = workspace::executables(&["build", "--profile", "bench", "--package", "telltale"])?;
-    let (.., program) = built.into_iter().find(|(name, ..)| name == "telltale").context("cargo built no telltale")?;
+    let program = program.map_or_else(build, |program| Ok(program.to_owned()))?;
     let cores = machine::cores()?;
     let server = Server::start(cores.server)?;
     println!("nginx on core {}, wrk on core {}, the agent on core {}", cores.server, cores.load, cores.spare);
@@ -133,6 +136,13 @@ pub(crate) fn run() -> Result<Figures> {
     figures.paced = observed(&agent, &server, cores, pace)?.0;
     agent.stop()?;
     Ok(figures)
+}
+
+/// The profile of `cargo bench`, so that the dependencies are built once for both; the code is the release build's.
+fn build() -> Result<PathBuf> {
+    let built = workspace::executables(&["build", "--profile", "bench", "--package", "telltale"])?;
+    let (.., program) = built.into_iter().find(|(name, ..)| name == "telltale").context("cargo built no telltale")?;
+    Ok(program)
 }
 
 /// One turn of each kind.
