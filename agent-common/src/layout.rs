@@ -89,6 +89,13 @@ offsets! {
     task_leader: "task_struct", "group_leader";
     task_comm: "task_struct", "comm";
     task_cgroups: "task_struct", "cgroups";
+    task_flags: "task_struct", "flags";
+    task_files: "task_struct", "files";
+    files_table: "files_struct", "fdt";
+    table_files: "fdtable", "fd";
+    table_length: "fdtable", "max_fds";
+    file_private: "file", "private_data";
+    socket_sk: "socket", "sk";
     task_signal: "task_struct", "signal";
     signal_live: "signal_struct", "live";
     css_set_default: "css_set", "dfl_cgrp";
@@ -120,6 +127,8 @@ pub struct Calls {
     pub sendto: u32,
     /// `sendmsg`.
     pub sendmsg: u32,
+    /// `sendmmsg`.
+    pub sendmmsg: u32,
     /// `sendfile`.
     pub sendfile: u32,
     /// `splice`.
@@ -128,6 +137,8 @@ pub struct Calls {
     pub io_uring_enter: u32,
     /// Offset in `struct pt_regs` of the system call's number.
     pub register_number: u32,
+    /// Offset in `struct pt_regs` of its first argument.
+    pub register_first: u32,
     /// Offset in `struct pt_regs` of its second argument.
     pub register_second: u32,
     /// Offset in `struct pt_regs` of its third argument.

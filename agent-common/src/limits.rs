@@ -2,9 +2,11 @@
 
 /// Payload bytes in one record. A call that moves more makes several records.
 pub const CHUNK: u32 = 16 * 1024;
-/// Copy steps of one program run: a step is one record or one buffer of a vectored call. What is left over is a gap
-/// [`CallLimit`](crate::gap::GapReason::CallLimit): at most 512 KiB of one call are copied.
-pub const STEPS: u32 = 32;
+/// Bytes of one call that are copied. What is left over is a gap [`CallLimit`](crate::gap::GapReason::CallLimit).
+pub const CALL_BYTES: u32 = 512 * 1024;
+/// Copy steps of one program run: a step is one record, which is of one buffer. A vectored call has at most 1024 buffers
+/// (`UIO_MAXIOV`), so all that is below [`CALL_BYTES`] is copied.
+pub const STEPS: u32 = 1024 + CALL_BYTES / CHUNK;
 /// The same where the kernel has no `bpf_loop` (before 5.17): the verifier walks each step.
 pub const STEPS_WITHOUT_LOOP: u32 = 4;
 /// Scratch slots of a CPU: how many programs that preempt each other can copy at once

@@ -1,17 +1,17 @@
 //! The core that every hook family shares: a send or receive begins, a send or receive is done.
 
 use agent_common::{
-    counter::Counter,
+    counter::{self, Counter},
     gap::GapReason,
     record::{IN, OUT},
 };
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 
 use crate::{
-    emit,
+    account, emit,
     maps::{count, current_call},
-    socket::{Admitted, admit, position, state},
-    source::Source,
+    socket::{Admitted, admit, state},
+    source::{self, Source},
     transfer::{self, Transfer},
 };
 
@@ -27,11 +27,15 @@ pub(crate) struct Call {
     socket: u64,
     /// When it began.
     time: u64,
+    /// When the last system call that sends was entered, where only that is known of the start of a send.
+    entered: u64,
     source: Source,
     /// Sequence number of the direction when it began.
     sequence: u32,
+    /// Number of the system call that `entered` is of.
+    number: u32,
     direction: u8,
-    reserved: [u8; 3],
+    reserved: [u8; 7],
 }
 
 #[inline(always)]
@@ -44,11 +48,10 @@ pub(crate) fn now() -> u64 {
 #[inline(always)]
 pub(crate) fn begin(sk: *const u8, direction: u8, source: impl FnOnce() -> Source) {
     let Some(mut socket) = admit(sk) else { return };
-    let state = socket.tcp_state();
-    if state == state::CLOSE || state == state::LISTEN {
+    // A socket that is connecting has its own numbers and not yet the other end's; it is placed at the end of the call.
+    if !socket.place() && socket.tcp_state() != state::SYN_SENT {
         return;
     }
-    socket.place();
     let Some(call) = current_call(true) else {
         count(Counter::ThreadState as u32, 1);
         return;
@@ -62,6 +65,15 @@ pub(crate) fn begin(sk: *const u8, direction: u8, source: impl FnOnce() -> Sourc
     call.sequence = if direction == OUT { socket.write_sequence() } else { socket.read_sequence() };
     call.direction = direction;
     call.socket = sk as u64;
+}
+
+/// A system call that sends is entered. Only its time is kept, for kernels where no hook sees a send begin.
+#[inline(always)]
+pub(crate) fn entered(number: u32) {
+    if let Some(call) = current_call(true) {
+        call.entered = now();
+        call.number = number;
+    }
 }
 
 /// What was kept at the start of the call that now ends.
@@ -81,6 +93,13 @@ fn take(sk: *const u8, direction: u8) -> Option<Begun> {
     Some(Begun { time: call.time, source: call.source, sequence: call.sequence })
 }
 
+/// When the system call that now ends was entered, if that was kept.
+#[inline(always)]
+fn entry_time() -> Option<u64> {
+    let call = current_call(false)?;
+    (call.entered != 0 && call.number == source::current_number()).then_some(call.entered)
+}
+
 /// A send is done. `result` is what the application is told. Where nothing was kept at its start, `source` finds the payload.
 #[inline(always)]
 pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce() -> Source) {
@@ -89,9 +108,11 @@ pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce() -> Source) 
     if result <= 0 {
         return;
     }
-    socket.place();
+    if !socket.place() {
+        return count(counter::gap(GapReason::NoState), 1);
+    }
     let sequence = socket.write_sequence();
-    finish(&mut socket, OUT, result as u32, sequence, begun, source);
+    finish(&mut socket, OUT, result as u32, sequence, begun, false, source);
 }
 
 /// A receive is done. `flags` are those of the call.
@@ -99,15 +120,20 @@ pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce() -> Source) 
 pub(crate) fn received(sk: *const u8, result: i32, flags: u32, source: impl FnOnce() -> Source) {
     let Some(mut socket) = admit(sk) else { return };
     let begun = take(sk, IN);
-    if result <= 0 || flags & NOT_STREAM != 0 {
+    if result < 0 || flags & NOT_STREAM != 0 {
         return;
     }
-    socket.place();
-    let sequence = socket.read_sequence();
-    let discarded = flags & TRUNC != 0;
-    finish(&mut socket, IN, result as u32, sequence, begun, || {
-        if discarded { Source::nowhere(GapReason::Discarded) } else { source() }
-    });
+    if result > 0 {
+        if !socket.place() {
+            return count(counter::gap(GapReason::NoState), 1);
+        }
+        let sequence = socket.read_sequence();
+        finish(&mut socket, IN, result as u32, sequence, begun, flags & TRUNC != 0, source);
+    }
+    // The connection ended before the application had received all of it.
+    if socket.state.closing != 0 && socket.unread() == 0 {
+        emit::close(socket.state, now());
+    }
 }
 
 #[inline(always)]
@@ -117,6 +143,7 @@ fn finish(
     length: u32,
     sequence: u32,
     begun: Option<Begun>,
+    discarded: bool,
     source: impl FnOnce() -> Source,
 ) {
     let side = usize::from(direction & 1);
@@ -124,43 +151,26 @@ fn finish(
     if socket.state.opened == 0 && emit::open(socket, time) {
         socket.state.opened = 1;
     }
-    let base = socket.state.base[side];
-    let reached = socket.state.reached[side];
-    let proven = socket.state.proven[side] != 0;
-    let end = position(reached, base, sequence);
-    let start = end.wrapping_sub(u64::from(length));
-    // The bytes are this call's if the stream moved by just its result: since its start, or since the last byte that was
-    // accounted for. Otherwise other threads moved bytes meanwhile, and whose are which cannot be known.
-    let alone = begun.as_ref().is_some_and(|begun| sequence.wrapping_sub(begun.sequence) == length);
-    let follows = proven && start == reached;
-    let first = !proven && begun.is_none();
-    if proven && end.wrapping_sub(reached) as i64 <= 0 {
+    let sequence_begun = begun.as_ref().map(|begun| begun.sequence);
+    let Some(account) = account::account(socket.state, side, length, sequence, sequence_begun, time) else { return };
+    let cookie = socket.state.cookie;
+    if account.unseen.1 != 0 {
+        emit::gap(cookie, time, direction, account.unseen.0, account.unseen.1, GapReason::Unseen as u8);
+    }
+    if account.gap != 0 {
+        emit::gap(cookie, time, direction, account.start, account.gap, GapReason::Interleaved as u8);
         return;
     }
-    socket.state.reached[side] = end;
-    socket.state.proven[side] = 1;
-    if !(alone || follows || first) {
-        let from = match &begun {
-            Some(begun) => position(reached, base, begun.sequence),
-            None => reached,
-        };
-        emit::gap(socket.state.cookie, time, direction, from, end.wrapping_sub(from), GapReason::Interleaved as u8);
-        return;
-    }
-    let transfer = Transfer {
-        cookie: socket.state.cookie,
-        // A send is timed at its start and a receive at its end, so that no response precedes its request.
-        time: match &begun {
-            Some(begun) if direction == OUT => begun.time,
-            _ => time,
-        },
-        position: start,
-        length,
-        direction,
-        source: match begun {
-            Some(begun) => begun.source,
-            None => source(),
-        },
+    // A send is timed at its start and a receive at its end, so that no response precedes its request.
+    let time = match &begun {
+        _ if direction == IN => time,
+        Some(begun) => begun.time,
+        None => entry_time().unwrap_or(time),
     };
-    transfer::transfer(&transfer);
+    let source = match begun {
+        _ if discarded => Source::nowhere(GapReason::Discarded),
+        Some(begun) => begun.source,
+        None => source(),
+    };
+    transfer::transfer(&Transfer { cookie, time, position: account.start, length, direction, source });
 }

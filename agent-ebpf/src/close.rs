@@ -1,4 +1,4 @@
-//! End of a connection.
+//! Begin and end of a connection.
 
 use agent_common::{
     gap::GapReason,
@@ -11,44 +11,73 @@ use crate::{
     emit,
     kernel::{layout, member},
     maps::socket_state,
-    socket::{fin_sent, position, state},
+    scope,
+    socket::{fin_sent, is_tcp, position, state, unread},
 };
 
 /// `inet_sock_set_state(sk, oldstate, newstate)`.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn set_state(context: BtfTracePointContext) -> i32 {
     let sk: *const u8 = context.arg(0);
-    let new: i32 = context.arg(2);
-    if new != i32::from(state::CLOSE) {
-        return 0;
+    let (old, new): (i32, i32) = (context.arg(1), context.arg(2));
+    if new == i32::from(state::ESTABLISHED) {
+        begin(sk);
+    } else if new == i32::from(state::CLOSE) {
+        end(sk, old as u8);
     }
-    let old: i32 = context.arg(1);
-    let Some(socket) = socket_state(sk, false) else { return 0 };
+    0
+}
+
+/// Remembers that nothing was moved yet: that proves whose the first bytes are.
+#[inline(always)]
+fn begin(sk: *const u8) {
+    if scope::current().generation != 0
+        && is_tcp(sk)
+        && let Some(socket) = socket_state(sk, true)
+    {
+        socket.begin();
+    }
+}
+
+#[inline(always)]
+fn end(sk: *const u8, old: u8) {
+    let Some(socket) = socket_state(sk, false) else { return };
     if socket.opened == 0 {
-        return 0;
+        return;
     }
-    let old = old as u8;
     // Both ends have closed when the last state was one of these; any other way here is an abort.
     let in_order = matches!(old, state::LAST_ACK | state::FIN_WAIT2 | state::CLOSING | state::TIME_WAIT);
+    socket.closing = if in_order { CLOSE_FIN } else { CLOSE_RESET };
     let reached = socket.reached[OUT as usize];
     let proven = socket.proven[OUT as usize] != 0;
-    let mut sent = reached;
+    let time = now();
     // SAFETY: `sk` is typed.
     let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()) } as *const u8;
     if !tcp.is_null() {
         // SAFETY: `tcp` is typed.
         let write = unsafe { member::<u32>(tcp, layout!(write_seq)) };
-        sent = position(sent, socket.base[OUT as usize], write.wrapping_sub(u32::from(fin_sent(old))));
+        let sent = position(reached, socket.base[OUT as usize], write.wrapping_sub(u32::from(fin_sent(old))));
+        let unseen = sent.wrapping_sub(reached);
+        if proven && unseen as i64 > 0 {
+            emit::gap(socket.cookie, time, OUT, reached, unseen, GapReason::Unseen as u8);
+            socket.reached[OUT as usize] = sent;
+        }
+        // What has come may still be received: the end is told of after that, or when the socket goes.
+        if unread(sk, tcp) != 0 {
+            return;
+        }
     }
-    // The state may come again (a socket can be connected anew): a new open record is due then.
-    socket.opened = 0;
-    socket.placed = 0;
-    socket.proven = [0; 2];
-    let time = now();
-    let unseen = sent.wrapping_sub(reached);
-    if proven && unseen as i64 > 0 {
-        emit::gap(socket.cookie, time, OUT, reached, unseen, GapReason::Unseen as u8);
+    emit::close(socket, time);
+}
+
+/// `tcp_destroy_sock(sk)`.
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+fn destroy(context: BtfTracePointContext) -> i32 {
+    let sk: *const u8 = context.arg(0);
+    if let Some(socket) = socket_state(sk, false)
+        && socket.closing != 0
+    {
+        emit::close(socket, now());
     }
-    emit::close(socket.cookie, time, if in_order { CLOSE_FIN } else { CLOSE_RESET });
     0
 }

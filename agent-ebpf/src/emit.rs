@@ -15,7 +15,7 @@ use crate::{
     atomic,
     kernel::{layout, member, read},
     maps::{RING0, RING1, RING2, RING3, SCRATCH, Scratch, WAKE, count},
-    socket::{Admitted, INET},
+    socket::{Admitted, INET, Socket},
     task,
 };
 
@@ -73,11 +73,19 @@ pub(crate) fn gap(cookie: u64, time: u64, direction: u8, position: u64, length: 
     }
 }
 
-/// Says that the connection is over.
+/// Says that the connection is over, as `closing` has it.
 #[inline(always)]
-pub(crate) fn close(cookie: u64, time: u64, how: u8) {
+pub(crate) fn close(socket: &mut Socket, time: u64) {
+    let how = socket.closing;
+    let opened = socket.opened;
+    // The socket may be used again: an open is due then.
+    socket.closing = 0;
+    socket.opened = 0;
+    if opened == 0 {
+        return;
+    }
     let head = Head {
-        connection: cookie,
+        connection: socket.cookie,
         time,
         position: 0,
         length: 0,
@@ -87,7 +95,7 @@ pub(crate) fn close(cookie: u64, time: u64, how: u8) {
         reason: how,
         reserved: [0; 5],
     };
-    output(cookie, (&raw const head).cast(), HEAD);
+    output(socket.cookie, (&raw const head).cast(), HEAD);
 }
 
 /// Says who is connected to whom. False if the ring was full: then it is said at the next call.

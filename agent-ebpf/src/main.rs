@@ -1,10 +1,11 @@
-//! Kernel programs: one core ([`call`], [`socket`], [`scope`], [`emit`]) and one thin file per hook family.
+//! Kernel programs: one core ([`call`], [`account`], [`socket`], [`scope`], [`emit`]) and one thin file per hook family.
 //!
 //! The programs copy bytes and count; they understand nothing of what they copy.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod account;
 mod atomic;
 mod call;
 mod close;

@@ -13,7 +13,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 
-use crate::{atomic, call::Call, socket::Socket};
+use crate::{atomic, call::Call, socket::Socket, transfer::Cursor};
 
 /// Size before userspace sets the real one; the least that the kernel accepts.
 const RING_BYTES: usize = 4096;
@@ -56,6 +56,7 @@ pub(crate) static COUNTERS: PerCpuArray<u64, { counter::LENGTH as usize }> = Per
 #[repr(C)]
 pub(crate) struct Scratch {
     pub(crate) taken: u64,
+    pub(crate) cursor: Cursor,
     pub(crate) head: Head,
     pub(crate) payload: [u8; CHUNK as usize],
 }

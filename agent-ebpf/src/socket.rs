@@ -1,7 +1,7 @@
 //! What is remembered of a socket, and where in its streams it is.
 //!
-//! Runs on several CPUs may update one state at once (two threads in one socket). Positions only ever grow, and bytes are
-//! given out only where positions prove whose they are, so a lost update costs at most a gap, never a wrong byte.
+//! Runs on several CPUs may update one state at once (two threads in one socket). Bytes are given out only where positions
+//! prove whose they are (see [`crate::account`]), so a lost update costs at most a gap, never a wrong byte.
 
 use agent_common::{
     counter::Counter,
@@ -25,6 +25,9 @@ const TCP: u16 = 6;
 
 /// TCP states (`include/net/tcp_states.h`).
 pub(crate) mod state {
+    pub(crate) const ESTABLISHED: u8 = 1;
+    pub(crate) const SYN_SENT: u8 = 2;
+    pub(crate) const SYN_RECV: u8 = 3;
     pub(crate) const FIN_WAIT1: u8 = 4;
     pub(crate) const FIN_WAIT2: u8 = 5;
     pub(crate) const TIME_WAIT: u8 = 6;
@@ -32,6 +35,7 @@ pub(crate) mod state {
     pub(crate) const LAST_ACK: u8 = 9;
     pub(crate) const LISTEN: u8 = 10;
     pub(crate) const CLOSING: u8 = 11;
+    pub(crate) const NEW_SYN_RECV: u8 = 12;
 }
 
 /// `SOCK_DONE` of `enum sock_flags`: the FIN of the other end was received.
@@ -52,12 +56,14 @@ pub(crate) struct Socket {
     pub(crate) base: [u32; 2],
     /// Position after the last byte that was accounted for, by direction.
     pub(crate) reached: [u64; 2],
+    /// Bytes before `reached` that were told of as gaps and whose calls have not ended yet, by direction.
+    pub(crate) owed: [u64; 2],
+    /// When such bytes were last found.
+    pub(crate) unsettled: [u64; 2],
     /// Socket cookie.
     pub(crate) cookie: u64,
     /// Generation of the scope that `verdict` is of.
     generation: u32,
-    /// Process that `verdict` is of, where the scope is of processes.
-    process: u32,
     verdict: u8,
     /// 1 once `base` and `reached` are set.
     pub(crate) placed: u8,
@@ -68,7 +74,23 @@ pub(crate) struct Socket {
     pub(crate) isn_known: u8,
     /// By direction: 1 once a byte was accounted for, so that `reached` is proven.
     pub(crate) proven: [u8; 2],
-    reserved: u8,
+    /// 1 if the connection was seen to begin: nothing was moved before.
+    fresh: u8,
+    /// How the connection ended, while the application still has bytes to receive; 0 otherwise.
+    pub(crate) closing: u8,
+    reserved: [u8; 3],
+}
+
+impl Socket {
+    /// A connection begins; the socket may have had another one before.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self) {
+        self.verdict = UNDECIDED;
+        self.placed = 0;
+        self.opened = 0;
+        self.closing = 0;
+        self.fresh = 1;
+    }
 }
 
 /// A TCP socket in scope, with its state.
@@ -95,10 +117,7 @@ pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
     let state = match existing {
         Some(state) => state,
         None => {
-            // SAFETY: `sk` is typed.
-            let (family, protocol) =
-                unsafe { (member::<u16>(sk, layout!(sk_family)), member::<u16>(sk, layout!(sk_protocol))) };
-            if protocol != TCP || (family != INET && family != INET6) {
+            if !is_tcp(sk) {
                 return None;
             }
             if let Some(state) = socket_state(sk, true) {
@@ -109,13 +128,18 @@ pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
             }
         }
     };
+    let new = state.verdict == UNDECIDED || state.generation != scope.generation;
+    // Processes in scope and others may use one socket at once, so what was decided for one says nothing of the next.
     let by_process = scope.kinds & agent_common::scope::PROCESS != 0;
-    if state.verdict == UNDECIDED || state.generation != scope.generation || (by_process && state.process != process) {
-        state.verdict = if scope::admits(scope, sk, process) && covered(sk) { ADMITTED } else { REFUSED };
-        state.process = process;
+    let verdict = if new || by_process {
+        let verdict = if scope::admits(scope, sk, process) && covered(sk, new) { ADMITTED } else { REFUSED };
+        state.verdict = verdict;
         state.generation = scope.generation;
-    }
-    if state.verdict != ADMITTED {
+        verdict
+    } else {
+        state.verdict
+    };
+    if verdict != ADMITTED {
         return None;
     }
     // SAFETY: `sk` is typed.
@@ -128,16 +152,21 @@ pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
 
 /// Whether the bytes of the application are the bytes of the connection: not under kernel TLS, not in a socket map.
 #[inline(always)]
-fn covered(sk: *const u8) -> bool {
+fn covered(sk: *const u8, new: bool) -> bool {
+    let count = |kind: Counter| {
+        if new {
+            count(kind as u32, 1);
+        }
+    };
     let ops = read::<u64>(sk as u64 + u64::from(layout!(icsk_ulp_ops))).unwrap_or(0);
     if ops != 0 {
         let first = read::<u8>(ops + u64::from(layout!(ulp_name))).unwrap_or(0);
-        count(if first == b'm' { Counter::Mptcp } else { Counter::KernelTls } as u32, 1);
+        count(if first == b'm' { Counter::Mptcp } else { Counter::KernelTls });
         return false;
     }
     let user_data = read::<u64>(sk as u64 + u64::from(layout!(sk_user_data))).unwrap_or(0);
     if user_data & IN_SOCKMAP != 0 {
-        count(Counter::Sockmap as u32, 1);
+        count(Counter::Sockmap);
         return false;
     }
     true
@@ -181,15 +210,28 @@ impl Admitted {
         copied.wrapping_sub(u32::from(flags & SOCK_DONE != 0 && copied == next))
     }
 
-    /// Finds position 0 of both directions, at the first call seen on the socket.
+    /// Bytes that came and that the application has not received yet, the FIN not counted.
+    #[inline(always)]
+    pub(crate) fn unread(&self) -> u32 {
+        unread(self.sk, self.tcp)
+    }
+
+    /// Finds position 0 of both directions, at the first call seen on the socket. False if that cannot be done in the
+    /// socket's state: the numbers of the other end are not known yet, or the own ones not known any more.
     ///
     /// `bytes_acked` counts the SYN of a socket that connected and not that of one that was accepted, so
     /// `snd_una - bytes_acked` is the initial sequence number or the one after it; `snd_nxt` less the data sent for the
     /// first time is always the one after it. Their difference tells which, and with it the role.
     #[inline(always)]
-    pub(crate) fn place(&mut self) {
+    pub(crate) fn place(&mut self) -> bool {
         if self.state.placed != 0 {
-            return;
+            return true;
+        }
+        if matches!(
+            self.tcp_state(),
+            state::CLOSE | state::LISTEN | state::SYN_SENT | state::SYN_RECV | state::NEW_SYN_RECV
+        ) {
+            return false;
         }
         let mut out_base = 0_u32;
         let mut in_base = 0_u32;
@@ -242,10 +284,38 @@ impl Admitted {
                 member::<u32>(self.tcp, layout!(rcv_nxt)),
             )
         };
-        self.state.reached[OUT as usize] = position(acked, out_base, una);
-        self.state.reached[IN as usize] = position(received, in_base, received_next);
+        let fresh = self.state.fresh;
+        self.state.reached[OUT as usize] = if fresh != 0 { 0 } else { position(acked, out_base, una) };
+        self.state.reached[IN as usize] = if fresh != 0 { 0 } else { position(received, in_base, received_next) };
+        self.state.proven = [fresh; 2];
+        self.state.owed = [0; 2];
         self.state.placed = 1;
+        true
     }
+}
+
+/// Bytes in the receive queue of a typed socket, the FIN not counted.
+#[inline(always)]
+pub(crate) fn unread(sk: *const u8, tcp: *const u8) -> u32 {
+    // SAFETY: both are typed.
+    let (copied, next, flags) = unsafe {
+        (
+            member::<u32>(tcp, layout!(copied_seq)),
+            member::<u32>(tcp, layout!(rcv_nxt)),
+            member::<u64>(sk, layout!(sk_flags)),
+        )
+    };
+    let queued = next.wrapping_sub(copied);
+    if flags & SOCK_DONE != 0 && queued != 0 { queued.wrapping_sub(1) } else { queued }
+}
+
+/// Whether the socket is one of TCP over IPv4 or IPv6.
+#[inline(always)]
+pub(crate) fn is_tcp(sk: *const u8) -> bool {
+    // SAFETY: `sk` is typed.
+    let (family, protocol) =
+        unsafe { (member::<u16>(sk, layout!(sk_family)), member::<u16>(sk, layout!(sk_protocol))) };
+    protocol == TCP && (family == INET || family == INET6)
 }
 
 /// Whether a FIN may have been sent in this state.
@@ -255,4 +325,4 @@ pub(crate) fn fin_sent(state: u8) -> bool {
 }
 
 const _: () = assert!(ABSENT == u32::MAX);
-const _: () = assert!(size_of::<Socket>() == 48);
+const _: () = assert!(size_of::<Socket>() == 80);

@@ -17,6 +17,9 @@ pub(crate) const USER_VECTOR: u8 = 3;
 /// `MSG_SPLICE_PAGES`: the payload is pages of a file or pipe.
 const SPLICE_PAGES: u32 = 0x0800_0000;
 
+/// `PF_IO_WORKER`.
+const IO_WORKER: u32 = 0x10;
+
 /// The payload of one call.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -79,12 +82,13 @@ impl Source {
 
     /// From the registers that the current system call was entered with.
     #[inline(always)]
-    pub(crate) fn of_registers() -> Self {
-        // SAFETY: no arguments, and a typed task.
-        let (task, registers) = unsafe {
-            let task = bpf_get_current_task_btf();
-            (task as u64, bpf_task_pt_regs(task.cast()) as u64)
-        };
+    pub(crate) fn of_registers(sk: *const u8) -> Self {
+        let (task, registers) = current();
+        // A worker of io_uring has the registers of whatever call it was made in.
+        let flags = read::<u32>(task + u64::from(layout!(task_flags))).unwrap_or(IO_WORKER);
+        if flags & IO_WORKER != 0 {
+            return Self::nowhere(GapReason::IoUring);
+        }
         let calls_compat = layout!(calls.compat_word);
         if calls_compat != ABSENT {
             let word = read::<u32>(task + u64::from(calls_compat)).unwrap_or(0);
@@ -92,11 +96,20 @@ impl Source {
                 return Self::nowhere(GapReason::UnknownCall);
             }
         }
-        let Some(number) = read::<u64>(registers + u64::from(layout!(calls.register_number))) else {
+        let number = number_of(registers);
+        if number == layout!(calls.sendfile) || number == layout!(calls.splice) {
+            return Self::nowhere(GapReason::Sendfile);
+        }
+        if number == layout!(calls.io_uring_enter) {
+            return Self::nowhere(GapReason::IoUring);
+        }
+        let argument = |register: u32| read::<u64>(registers + u64::from(register)).unwrap_or(0);
+        // The kernel uses sockets of its own within system calls on files, and io_uring completes its operations at the end
+        // of any: the buffer is this socket's only if the call is.
+        if !is_of(sk, task, argument(layout!(calls.register_first))) {
             return Self::nowhere(GapReason::UnknownCall);
-        };
-        let number = number as u32;
-        let second = read::<u64>(registers + u64::from(layout!(calls.register_second))).unwrap_or(0);
+        }
+        let second = argument(layout!(calls.register_second));
         if number == layout!(calls.read)
             || number == layout!(calls.recvfrom)
             || number == layout!(calls.write)
@@ -105,8 +118,7 @@ impl Source {
             return Self::buffer(second);
         }
         if number == layout!(calls.readv) || number == layout!(calls.writev) {
-            let third = read::<u64>(registers + u64::from(layout!(calls.register_third))).unwrap_or(0);
-            return Self::vector(USER_VECTOR, second, third);
+            return Self::vector(USER_VECTOR, second, argument(layout!(calls.register_third)));
         }
         if number == layout!(calls.recvmsg) || number == layout!(calls.sendmsg) {
             // `struct user_msghdr`: the array's address is its third word, its length the fourth.
@@ -119,14 +131,44 @@ impl Source {
             }
             return Self::vector(USER_VECTOR, array[0], array[1]);
         }
-        if number == layout!(calls.sendfile) || number == layout!(calls.splice) {
-            return Self::nowhere(GapReason::Sendfile);
-        }
-        if number == layout!(calls.io_uring_enter) {
-            return Self::nowhere(GapReason::IoUring);
-        }
         Self::nowhere(GapReason::UnknownCall)
     }
+}
+
+/// Addresses of the current task and of the registers that its system call was entered with.
+#[inline(always)]
+fn current() -> (u64, u64) {
+    // SAFETY: no arguments, and a typed task.
+    unsafe {
+        let task = bpf_get_current_task_btf();
+        (task as u64, bpf_task_pt_regs(task.cast()) as u64)
+    }
+}
+
+#[inline(always)]
+fn number_of(registers: u64) -> u32 {
+    read::<u64>(registers + u64::from(layout!(calls.register_number))).map_or(ABSENT, |number| number as u32)
+}
+
+/// Number of the current system call.
+#[inline(always)]
+pub(crate) fn current_number() -> u32 {
+    number_of(current().1)
+}
+
+/// Whether a file descriptor of the task is this socket.
+#[inline(always)]
+fn is_of(sk: *const u8, task: u64, descriptor: u64) -> bool {
+    let descriptor = u64::from(descriptor as u32);
+    let pointer = |base: u64, offset: u32| read::<u64>(base + u64::from(offset)).unwrap_or(0);
+    let table = pointer(pointer(task, layout!(task_files)), layout!(files_table));
+    let length = read::<u32>(table + u64::from(layout!(table_length))).unwrap_or(0);
+    if descriptor >= u64::from(length) {
+        return false;
+    }
+    let file = pointer(pointer(table, layout!(table_files)) + descriptor * 8, 0);
+    let socket = pointer(file, layout!(file_private));
+    pointer(socket, layout!(socket_sk)) == sk as u64
 }
 
 const _: () = assert!(size_of::<Source>() == 24);

@@ -3,7 +3,7 @@
 use agent_common::{
     counter::Counter,
     gap::GapReason,
-    limits::{CHUNK, SKIP_LOOKUP, STEPS, STEPS_WITHOUT_LOOP},
+    limits::{CALL_BYTES, CHUNK, SKIP_LOOKUP, STEPS, STEPS_WITHOUT_LOOP},
     record::{Head, KIND_DATA},
     scope::Skip,
 };
@@ -27,14 +27,17 @@ pub(crate) struct Transfer {
     pub(crate) source: Source,
 }
 
-/// How far a transfer has come.
-struct Cursor {
-    scratch: &'static mut Scratch,
+/// How far a transfer has come. It lives in the scratch slot, not on the stack: the verifier then knows nothing of its values
+/// and need not follow them through every step.
+#[repr(C)]
+pub(crate) struct Cursor {
     cookie: u64,
     time: u64,
     position: u64,
     /// Bytes still to account for.
     left: u64,
+    /// Bytes that may still be copied.
+    budget: u64,
     /// Bytes that nobody wants, before those that are copied.
     skip: u64,
     /// Where the next byte is, and how many follow it in its buffer.
@@ -47,6 +50,7 @@ struct Cursor {
     offset: u64,
     direction: u8,
     kernel_vector: bool,
+    reserved: [u8; 6],
 }
 
 /// How many bytes of the transfer userspace does not want copied.
@@ -81,12 +85,12 @@ pub(crate) fn transfer(transfer: &Transfer) {
         return whole(GapReason::ScratchBusy as u8);
     };
     let one = transfer.source.form == BUFFER;
-    let mut cursor = Cursor {
-        scratch,
+    scratch.cursor = Cursor {
         cookie: transfer.cookie,
         time: transfer.time,
         position: transfer.position,
         left: length,
+        budget: u64::from(CALL_BYTES),
         skip,
         base: if one { transfer.source.base.wrapping_add(transfer.source.offset) } else { 0 },
         room: if one { length } else { 0 },
@@ -95,23 +99,28 @@ pub(crate) fn transfer(transfer: &Transfer) {
         offset: transfer.source.offset,
         direction: transfer.direction,
         kernel_vector: transfer.source.form == KERNEL_VECTOR,
+        reserved: [0; 6],
     };
+    let mut scratch: *mut Scratch = scratch;
     if layout!(use_loop) != 0 {
-        let callback: unsafe extern "C" fn(u64, *mut Cursor) -> i64 = step;
+        let callback: unsafe extern "C" fn(u64, *mut *mut Scratch) -> i64 = step;
         // SAFETY: the kernel calls back with an index and the pointer given here, which outlives the call.
-        unsafe { bpf_loop(STEPS, callback as *mut c_void, (&raw mut cursor).cast(), 0) };
+        unsafe { bpf_loop(STEPS, callback as *mut c_void, (&raw mut scratch).cast(), 0) };
     } else {
         for index in 0..STEPS_WITHOUT_LOOP {
-            // SAFETY: the cursor is this frame's.
-            if unsafe { step(u64::from(index), &raw mut cursor) } != 0 {
+            // SAFETY: the variable is this frame's.
+            if unsafe { step(u64::from(index), &raw mut scratch) } != 0 {
                 break;
             }
         }
     }
+    // SAFETY: the slot is this run's until it is released.
+    let scratch = unsafe { &mut *scratch };
+    let cursor = &scratch.cursor;
     if cursor.left > 0 {
         cursor.gap(cursor.left, GapReason::CallLimit);
     }
-    release(cursor.scratch);
+    release(scratch);
 }
 
 impl Cursor {
@@ -157,16 +166,22 @@ impl Cursor {
     }
 }
 
-/// One step: the next buffer, or what is skipped of it, or one record of it. Returns 1 when nothing is left to do.
+/// One step: one record of a buffer, or what is skipped of it. Returns 1 when nothing is left to do.
 #[inline(never)]
-unsafe extern "C" fn step(_index: u64, cursor: *mut Cursor) -> i64 {
-    // SAFETY: the caller gives a cursor of its own frame.
-    let cursor = unsafe { &mut *cursor };
+unsafe extern "C" fn step(_index: u64, scratch: *mut *mut Scratch) -> i64 {
+    // SAFETY: the caller gives a variable of its own frame, which points to the slot that it claimed.
+    let scratch = unsafe { &mut **scratch };
+    let cursor = &mut scratch.cursor;
     if cursor.left == 0 {
         return 1;
     }
     if cursor.room == 0 {
-        return i64::from(!cursor.next_buffer());
+        if !cursor.next_buffer() {
+            return 1;
+        }
+        if cursor.room == 0 {
+            return 0;
+        }
     }
     let available = if cursor.room < cursor.left { cursor.room } else { cursor.left };
     if cursor.skip > 0 {
@@ -177,17 +192,17 @@ unsafe extern "C" fn step(_index: u64, cursor: *mut Cursor) -> i64 {
         return 0;
     }
     let size = if available > u64::from(CHUNK) { u64::from(CHUNK) } else { available };
+    let size = if size > cursor.budget { cursor.budget } else { size };
     // The verifier must see the bound on the very register that the helper is given.
     let size = black_box(size);
     if size == 0 || size > u64::from(CHUNK) {
         return 1;
     }
     // SAFETY: the payload holds CHUNK bytes; the helper checks the source.
-    let failed = unsafe {
-        bpf_probe_read_user((&raw mut cursor.scratch.payload).cast(), size as u32, cursor.base as *const c_void)
-    };
+    let failed =
+        unsafe { bpf_probe_read_user((&raw mut scratch.payload).cast(), size as u32, cursor.base as *const c_void) };
     if failed == 0 {
-        cursor.scratch.head = Head {
+        scratch.head = Head {
             connection: cursor.cookie,
             time: cursor.time,
             position: cursor.position,
@@ -198,11 +213,12 @@ unsafe extern "C" fn step(_index: u64, cursor: *mut Cursor) -> i64 {
             reason: 0,
             reserved: [0; 5],
         };
-        let written = output(cursor.cookie, (&raw const cursor.scratch.head).cast(), HEAD + size);
+        let written = output(cursor.cookie, (&raw const scratch.head).cast(), HEAD + size);
         count(if written { Counter::CopiedBytes } else { Counter::RingFullBytes } as u32, size);
     } else {
         cursor.gap(size, GapReason::Fault);
     }
+    cursor.budget = cursor.budget.wrapping_sub(size);
     cursor.advance(size);
     0
 }

@@ -29,6 +29,8 @@ pub enum Need {
     Required,
     /// Kernels without the function or tracepoint do what it is for in another way.
     IfPresent,
+    /// Kernels with this tracepoint do what it is for in a better way.
+    Without(&'static str),
 }
 
 /// One program and where it goes.
@@ -49,7 +51,10 @@ const fn hook(program: &'static str, attachment: Attachment, target: &'static st
 }
 
 /// Hooks of every backend.
-pub const COMMON: &[Hook] = &[hook("set_state", Attachment::TracePoint, "inet_sock_set_state", Need::Required)];
+pub const COMMON: &[Hook] = &[
+    hook("set_state", Attachment::TracePoint, "inet_sock_set_state", Need::Required),
+    hook("destroy", Attachment::TracePoint, "tcp_destroy_sock", Need::Required),
+];
 
 /// Hooks of a scope that follows processes.
 pub const PROCESS: &[Hook] = &[
@@ -67,6 +72,7 @@ const SOCKET: &[Hook] = &[
 ];
 
 const SYSCALL: &[Hook] = &[
+    hook("enter", Attachment::TracePoint, "sys_enter", Need::Without("tcp_sendmsg_locked")),
     hook("send_length", Attachment::TracePoint, "sock_send_length", Need::Required),
     hook("receive_length", Attachment::TracePoint, "sock_recv_length", Need::Required),
     hook("send_loop", Attachment::TracePoint, "tcp_sendmsg_locked", Need::IfPresent),

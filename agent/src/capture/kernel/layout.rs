@@ -36,6 +36,7 @@ pub(super) fn resolve(btf: &Btf) -> Result<Layout, BtfError> {
 fn calls(btf: &Btf) -> Result<Calls, BtfError> {
     Ok(Calls {
         register_number: btf.offset("pt_regs", "orig_ax")?,
+        register_first: btf.offset("pt_regs", "di")?,
         register_second: btf.offset("pt_regs", "si")?,
         register_third: btf.offset("pt_regs", "dx")?,
         // `TS_COMPAT`: numbers and registers are those of the 32-bit ABI.
@@ -50,6 +51,8 @@ fn calls(btf: &Btf) -> Result<Calls, BtfError> {
     let registers = btf.offset("pt_regs", "regs")?;
     Ok(Calls {
         register_number: btf.offset("pt_regs", "syscallno")?,
+        // The first is kept apart, since the result takes its place.
+        register_first: btf.offset("pt_regs", "orig_x0")?,
         register_second: registers + 8,
         register_third: registers + 16,
         // `TIF_32BIT` is bit 22 of the flags.
@@ -70,6 +73,7 @@ fn numbers() -> Calls {
         writev: number(libc::SYS_writev),
         sendto: number(libc::SYS_sendto),
         sendmsg: number(libc::SYS_sendmsg),
+        sendmmsg: number(libc::SYS_sendmmsg),
         sendfile: number(libc::SYS_sendfile),
         splice: number(libc::SYS_splice),
         io_uring_enter: number(libc::SYS_io_uring_enter),

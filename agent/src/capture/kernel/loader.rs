@@ -242,6 +242,11 @@ fn attach(
     let hooks = COMMON.iter().chain(if follows { PROCESS } else { &[] }).chain(backend.hooks());
     for hook in hooks {
         let step = format!("attach {} {}", hook.attachment.name(), hook.target);
+        if let Need::Without(better) = hook.need
+            && kernel.has_tracepoint(better)
+        {
+            continue;
+        }
         if !hook.is_present(kernel) {
             if hook.need == Need::IfPresent {
                 continue;

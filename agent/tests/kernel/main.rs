@@ -1,0 +1,23 @@
+//! Capture on a real kernel, byte for byte.
+//!
+//! The one test binary that runs on this machine and inside the kernels of `cargo xtask vm`. It needs no other program: the
+//! traffic comes from copies of itself (test `traffic`, see [`generator`]), since capture leaves out the process that
+//! captures. `TELLTALE_TEST_BACKEND` names the backend to test; without it every backend that this kernel allows is.
+#![cfg(all(feature = "ebpf", target_os = "linux"))]
+
+mod bytes;
+mod calls;
+mod captured;
+mod ends;
+mod generator;
+mod pattern;
+mod session;
+
+/// Scenarios of the copies, by name.
+const SCENARIOS: &[(&str, generator::Scenario)] = &[("bytes_server", bytes::server), ("bytes_client", bytes::client)];
+
+/// Not a test of its own: a copy of this binary runs it to make traffic. Without a scenario it does nothing.
+#[test]
+fn traffic() {
+    generator::run(SCENARIOS);
+}

@@ -1,0 +1,130 @@
+//! A capture with its workers, for one test.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use telltale::capture::{
+    Event,
+    kernel::{Backend, Capture, Scope, Settings, Skips, Worker},
+};
+
+use super::captured::Captured;
+
+/// Tests run one at a time: they count programs and compare counters.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The backends to test: the one that the environment names, which must work, or all that this kernel allows.
+pub(crate) fn backends() -> &'static [Backend] {
+    static BACKENDS: OnceLock<Vec<Backend>> = OnceLock::new();
+    BACKENDS.get_or_init(|| {
+        if let Ok(name) = std::env::var("TELLTALE_TEST_BACKEND") {
+            return vec![Backend::from_name(&name).expect("TELLTALE_TEST_BACKEND names a backend")];
+        }
+        let nothing = Scope { ports: vec![1], ..Scope::default() };
+        let works = |backend: &Backend| {
+            let settings = Settings { backend: Some(*backend), scope: nothing.clone(), ..Settings::default() };
+            Capture::start(&settings).map_err(|error| println!("{}: {error}", backend.name())).is_ok()
+        };
+        let working: Vec<_> = Backend::ALL.into_iter().filter(works).collect();
+        assert!(!working.is_empty(), "no backend works here (the kernel tests need root)");
+        working
+    })
+}
+
+/// Runs a test with each backend.
+pub(crate) fn each_backend(test: impl Fn(Backend)) {
+    let _alone = alone();
+    for backend in backends() {
+        test(*backend);
+    }
+}
+
+/// Told of every event before it is kept.
+pub(crate) type Watch = Box<dyn FnMut(&Event<'_>, &mut Skips) + Send>;
+
+struct Keeper {
+    captured: Captured,
+    ring: u32,
+    watch: Option<Watch>,
+}
+
+impl Worker for Keeper {
+    fn event(&mut self, event: Event<'_>, skips: &mut Skips) {
+        if let Some(watch) = &mut self.watch {
+            watch(&event, skips);
+        }
+        self.captured.keep(event, self.ring);
+    }
+
+    fn tick(&mut self, _skips: &mut Skips) {}
+
+    fn malformed(&mut self) {
+        self.captured.malformed += 1;
+    }
+}
+
+/// A running capture.
+pub(crate) struct Session {
+    /// The capture itself.
+    pub(crate) capture: Capture,
+    workers: Vec<JoinHandle<Captured>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Settings of a capture of processes.
+pub(crate) fn processes(backend: Backend, processes: &[u32]) -> Settings {
+    let scope = Scope { processes: processes.to_vec(), ..Scope::default() };
+    // Large: the worker of an unoptimised build is slower than the traffic.
+    Settings { backend: Some(backend), scope, ring_bytes: 32 << 20, ..Settings::default() }
+}
+
+impl Session {
+    /// Starts a capture.
+    pub(crate) fn start(settings: &Settings) -> Self {
+        Self::watched(settings, || None)
+    }
+
+    /// Starts a capture whose events are also shown to a watch, one a ring.
+    pub(crate) fn watched(settings: &Settings, watch: impl Fn() -> Option<Watch>) -> Self {
+        let mut capture = Capture::start(settings).unwrap_or_else(|error| panic!("{error}"));
+        let stop = Arc::new(AtomicBool::new(false));
+        let rings = capture.rings().expect("rings");
+        let workers = rings
+            .into_iter()
+            .zip(0..)
+            .map(|(ring, index)| {
+                let mut keeper = Keeper { captured: Captured::default(), ring: index, watch: watch() };
+                let stop = Arc::clone(&stop);
+                std::thread::spawn(move || {
+                    ring.run(&mut keeper, &stop);
+                    keeper.captured
+                })
+            })
+            .collect();
+        Self { capture, workers, stop }
+    }
+
+    /// Ends the capture and gives what it saw.
+    pub(crate) fn finish(self) -> Captured {
+        self.stop.store(true, Ordering::Release);
+        let mut all = Captured::default();
+        for worker in self.workers {
+            all.merge(worker.join().expect("a worker that ends"));
+        }
+        let counters = self.capture.counters().expect("counters");
+        all.counters = counters.plain().expect("counters").into_iter().collect();
+        all.gaps = counters.gaps().expect("counters").into_iter().collect();
+        assert_eq!(all.malformed, 0, "malformed records");
+        let missed: Vec<_> = counters.programs().into_iter().filter(|program| program.recursion_misses > 0).collect();
+        assert!(missed.is_empty(), "runs that the kernel left out: {missed:?}");
+        all
+    }
+}
