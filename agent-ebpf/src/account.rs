@@ -19,8 +19,21 @@ use crate::{
 /// Nanoseconds after which a call that has moved bytes is taken to have passed its hook.
 const PATIENCE: u64 = 1_000_000_000;
 
+/// A call that has moved bytes.
+pub(crate) struct Moved {
+    /// How many.
+    pub(crate) length: u32,
+    /// Sequence number of the direction when it ended.
+    pub(crate) sequence: u32,
+    /// The same when it began, if that is known.
+    pub(crate) begun: u32,
+    pub(crate) begun_known: bool,
+}
+
 /// What a call's end tells of its stream.
 pub(crate) struct Account {
+    /// The call's bytes were told of before.
+    pub(crate) nothing: bool,
     /// Start of the bytes that no call seen has moved, and their number.
     pub(crate) unseen: (u64, u64),
     /// Start of the bytes that are this call's, or of the gap.
@@ -35,47 +48,40 @@ fn owe(socket: &mut Socket, side: usize, bytes: u64) {
     unsafe { atomic::add(&raw mut socket.owed[side], bytes) };
 }
 
-/// Accounts for a call of `length` bytes that ends at `time` with the stream at `sequence`, and began at `begun` if that is
-/// known. `None` if its bytes were told of before.
+/// Accounts for a call that ends at `time`.
 #[inline(always)]
-pub(crate) fn account(
-    socket: &mut Socket,
-    side: usize,
-    length: u32,
-    sequence: u32,
-    begun: Option<u32>,
-    time: u64,
-) -> Option<Account> {
-    let length = u64::from(length);
+pub(crate) fn account(socket: &mut Socket, side: usize, call: &Moved, time: u64) -> Account {
+    let length = u64::from(call.length);
     let reached = socket.reached[side];
-    let end = position(reached, socket.base[side], sequence);
+    let end = position(reached, socket.base[side], call.sequence);
     let start = end.wrapping_sub(length);
+    let moved = u64::from(call.sequence.wrapping_sub(call.begun));
     if socket.proven[side] == 0 {
         socket.proven[side] = 1;
         socket.reached[side] = end;
-        let from = begun.map_or(start, |begun| position(reached, socket.base[side], begun));
-        let gap = if from == start { 0 } else { end.wrapping_sub(from) };
-        return Some(Account { unseen: (0, 0), start: from, gap });
+        let gap = if call.begun_known && moved != length { moved } else { 0 };
+        let start = if gap == 0 { start } else { end.wrapping_sub(gap) };
+        return Account { nothing: false, unseen: (0, 0), start, gap };
     }
     if end.wrapping_sub(reached) as i64 <= 0 {
         // Another call's end told of these bytes, as a gap.
         owe(socket, side, length.wrapping_neg());
-        return None;
+        return Account { nothing: true, unseen: (0, 0), start, gap: 0 };
     }
     if socket.owed[side] != 0 && time.wrapping_sub(socket.unsettled[side]) > PATIENCE {
         socket.owed[side] = 0;
     }
     socket.reached[side] = end;
     let ahead = start.wrapping_sub(reached);
-    let alone = begun.is_some_and(|begun| u64::from(sequence.wrapping_sub(begun)) == length) && ahead as i64 >= 0;
     if ahead != 0 {
         // Bytes of calls that are yet to end, or of none that is seen. (Negative: of this one, told of before.)
         owe(socket, side, ahead);
         socket.unsettled[side] = time;
     }
-    if alone {
-        return Some(Account { unseen: (reached, ahead), start, gap: 0 });
+    if call.begun_known && moved == length && ahead as i64 >= 0 {
+        return Account { nothing: false, unseen: (reached, ahead), start, gap: 0 };
     }
     let follows = ahead == 0 && socket.owed[side] == 0;
-    Some(Account { unseen: (0, 0), start: reached, gap: if follows { 0 } else { end.wrapping_sub(reached) } })
+    let gap = if follows { 0 } else { end.wrapping_sub(reached) };
+    Account { nothing: false, unseen: (0, 0), start: reached, gap }
 }

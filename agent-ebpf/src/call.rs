@@ -8,7 +8,8 @@ use agent_common::{
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 
 use crate::{
-    account, emit,
+    account::{self, Moved},
+    emit,
     maps::{count, current_call},
     socket::{Admitted, admit, state},
     source::{self, Source},
@@ -76,21 +77,26 @@ pub(crate) fn entered(number: u32) {
     }
 }
 
-/// What was kept at the start of the call that now ends.
+/// What was kept at the start of the call that now ends. Not an option of it, whose unused bytes kernels before 6.3 do not
+/// let a program copy.
 struct Begun {
+    /// False if nothing was kept.
+    known: bool,
     time: u64,
     source: Source,
     sequence: u32,
 }
 
 #[inline(always)]
-fn take(sk: *const u8, direction: u8) -> Option<Begun> {
-    let call = current_call(false)?;
-    if call.socket != sk as u64 || call.direction != direction {
-        return None;
+fn take(sk: *const u8, direction: u8) -> Begun {
+    if let Some(call) = current_call(false)
+        && call.socket == sk as u64
+        && call.direction == direction
+    {
+        call.socket = 0;
+        return Begun { known: true, time: call.time, source: call.source, sequence: call.sequence };
     }
-    call.socket = 0;
-    Some(Begun { time: call.time, source: call.source, sequence: call.sequence })
+    Begun { known: false, time: 0, source: Source::nowhere(GapReason::NoState), sequence: 0 }
 }
 
 /// When the system call that now ends was entered, if that was kept.
@@ -142,7 +148,7 @@ fn finish(
     direction: u8,
     length: u32,
     sequence: u32,
-    begun: Option<Begun>,
+    begun: Begun,
     discarded: bool,
     source: impl FnOnce() -> Source,
 ) {
@@ -151,8 +157,11 @@ fn finish(
     if socket.state.opened == 0 && emit::open(socket, time) {
         socket.state.opened = 1;
     }
-    let sequence_begun = begun.as_ref().map(|begun| begun.sequence);
-    let Some(account) = account::account(socket.state, side, length, sequence, sequence_begun, time) else { return };
+    let call = Moved { length, sequence, begun: begun.sequence, begun_known: begun.known };
+    let account = account::account(socket.state, side, &call, time);
+    if account.nothing {
+        return;
+    }
     let cookie = socket.state.cookie;
     if account.unseen.1 != 0 {
         emit::gap(cookie, time, direction, account.unseen.0, account.unseen.1, GapReason::Unseen as u8);
@@ -162,15 +171,19 @@ fn finish(
         return;
     }
     // A send is timed at its start and a receive at its end, so that no response precedes its request.
-    let time = match &begun {
-        _ if direction == IN => time,
-        Some(begun) => begun.time,
-        None => entry_time().unwrap_or(time),
+    let time = if direction == IN {
+        time
+    } else if begun.known {
+        begun.time
+    } else {
+        entry_time().unwrap_or(time)
     };
-    let source = match begun {
-        _ if discarded => Source::nowhere(GapReason::Discarded),
-        Some(begun) => begun.source,
-        None => source(),
+    let source = if discarded {
+        Source::nowhere(GapReason::Discarded)
+    } else if begun.known {
+        begun.source
+    } else {
+        source()
     };
     transfer::transfer(&Transfer { cookie, time, position: account.start, length, direction, source });
 }
