@@ -8,6 +8,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use agent_common::counter::Counter;
 use telltale::capture::{
     Event,
     kernel::{Backend, Capture, Scope, Settings, Skips, Worker},
@@ -120,7 +121,8 @@ impl Session {
             all.merge(worker.join().expect("a worker that ends"));
         }
         let counters = self.capture.counters().expect("counters");
-        all.counters = counters.plain().expect("counters").into_iter().collect();
+        all.counters =
+            Counter::NAMES.iter().map(|(kind, name)| (*name, counters.plain(*kind).expect("a counter"))).collect();
         all.gaps = counters.gaps().expect("counters").into_iter().collect();
         assert_eq!(all.malformed, 0, "malformed records");
         let missed: Vec<_> = counters.programs().into_iter().filter(|program| program.recursion_misses > 0).collect();
