@@ -56,8 +56,8 @@ pub(crate) struct Loss {
     pub(crate) exchanges: u64,
     /// Records that the kernel programs could not hand over.
     pub(crate) drops: u64,
-    /// Stretches of bytes that were not seen.
-    pub(crate) gaps: u64,
+    /// Bytes that were moved and not seen.
+    pub(crate) unseen: u64,
 }
 
 /// Everything that is measured.
@@ -174,7 +174,7 @@ fn observed(agent: &Agent, server: &Server, cores: Cores, load: Load) -> Result<
         requests,
         exchanges,
         drops: agent.metric("telltale_kernel_drops_total")?,
-        gaps: agent.metric("telltale_gaps_total")?,
+        unseen: agent.metric("telltale_gap_bytes_total")?,
     };
     Ok((loss, cpu))
 }

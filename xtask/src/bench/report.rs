@@ -129,12 +129,12 @@ fn losses(figures: &Figures) -> Vec<Line> {
     let missing = |loss: Loss| loss.requests.saturating_sub(loss.exchanges);
     let lost = |loss: Loss| {
         format!(
-            "{} of {} requests at {:.0}/s; {} kernel drops, {} gaps",
+            "{} of {} requests at {:.0}/s; {} kernel drops, {} bytes not seen",
             missing(loss),
             loss.requests,
             loss.rate,
             loss.drops,
-            loss.gaps
+            loss.unseen
         )
     };
     let paced = figures.paced;
@@ -143,7 +143,7 @@ fn losses(figures: &Figures) -> Vec<Line> {
             "lost at 80 % of the sustainable rate",
             lost(paced),
             "0",
-            paced.drops + paced.gaps + missing(paced) == 0,
+            paced.drops + paced.unseen + missing(paced) == 0,
         ),
         Line::shown("lost at saturation", lost(figures.saturated)),
     ]
