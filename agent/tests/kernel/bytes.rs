@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use agent_common::counter::Counter;
 use telltale::capture::{CloseHow, Direction, GapReason, Role, kernel::Backend};
 
 use super::{
@@ -218,5 +219,7 @@ fn every_call_on_every_address() {
             captured.events,
             captured.data_bytes()
         );
+        let counted = [Counter::CopiedBytes, Counter::RingFull].map(|kind| captured.counter(kind));
+        assert_eq!(counted, [captured.data_bytes(), 0], "the kernel side counts what it copies");
     });
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agent_common::counter::Counter;
 use telltale::capture::{CloseHow, Direction, Event, EventKind, GapReason, Open};
 
 /// Bytes or a gap.
@@ -48,8 +49,8 @@ pub(crate) struct Captured {
     pub(crate) events: u64,
     /// Records that could not be decoded.
     pub(crate) malformed: u64,
-    /// The kernel side's own counts, by name.
-    pub(crate) counters: BTreeMap<&'static str, u64>,
+    /// The kernel side's own counts, by the number of the counter.
+    pub(crate) counters: BTreeMap<u32, u64>,
     /// Gaps by reason, as the kernel side counted them.
     pub(crate) gaps: BTreeMap<GapReason, u64>,
 }
@@ -85,6 +86,11 @@ impl Captured {
             assert!(own.rings == 0, "connection {cookie} came through two rings");
             *own = connection;
         }
+    }
+
+    /// One of the kernel side's counts.
+    pub(crate) fn counter(&self, kind: Counter) -> u64 {
+        self.counters[&(kind as u32)]
     }
 
     /// Payload bytes.

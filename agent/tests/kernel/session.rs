@@ -16,6 +16,9 @@ use telltale::capture::{
 
 use super::captured::Captured;
 
+/// What tests ask for of the kernel side's counters.
+const COUNTERS: [Counter; 4] = [Counter::Records, Counter::CopiedBytes, Counter::RingFull, Counter::RingFullBytes];
+
 /// Tests run one at a time: they count programs and compare counters.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
@@ -121,8 +124,7 @@ impl Session {
             all.merge(worker.join().expect("a worker that ends"));
         }
         let counters = self.capture.counters().expect("counters");
-        all.counters =
-            Counter::NAMES.iter().map(|(kind, name)| (*name, counters.plain(*kind).expect("a counter"))).collect();
+        all.counters = COUNTERS.map(|kind| (kind as u32, counters.plain(kind).expect("a counter"))).into();
         all.gaps = counters.gaps().expect("counters").into_iter().collect();
         assert_eq!(all.malformed, 0, "malformed records");
         let missed: Vec<_> = counters.programs().into_iter().filter(|program| program.recursion_misses > 0).collect();
