@@ -83,6 +83,11 @@ impl Plan {
     }
 }
 
+/// How many connections the client makes to each port.
+pub(crate) const fn connections_of_one_port() -> usize {
+    PLANS.len()
+}
+
 /// Where the server listens: IPv4, IPv6, and both for v4-mapped addresses.
 const FAMILIES: [IpAddr; 3] =
     [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];

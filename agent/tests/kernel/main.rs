@@ -10,11 +10,19 @@ mod calls;
 mod captured;
 mod ends;
 mod generator;
+mod late_join;
+mod pair;
 mod pattern;
+mod scope;
 mod session;
 
 /// Scenarios of the copies, by name.
-const SCENARIOS: &[(&str, generator::Scenario)] = &[("bytes_server", bytes::server), ("bytes_client", bytes::client)];
+const SCENARIOS: &[(&str, generator::Scenario)] = &[
+    ("bytes_server", bytes::server),
+    ("bytes_client", bytes::client),
+    ("exchanges", pair::exchanges),
+    ("late_connections", late_join::connections),
+];
 
 /// Not a test of its own: a copy of this binary runs it to make traffic. Without a scenario it does nothing.
 #[test]

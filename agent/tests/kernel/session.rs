@@ -51,6 +51,18 @@ pub(crate) fn each_backend(test: impl Fn(Backend)) {
     }
 }
 
+/// Numbers of the maps or programs that this process holds: `map_id:` or `prog_id:`.
+pub(crate) fn owned_ids(key: &str) -> Vec<u32> {
+    let folder = std::fs::read_dir("/proc/self/fdinfo").expect("procfs");
+    let mut ids: Vec<u32> = folder
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok())
+        .filter_map(|text| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
 /// Told of every event before it is kept.
 pub(crate) type Watch = Box<dyn FnMut(&Event<'_>, &mut Skips) + Send>;
 
