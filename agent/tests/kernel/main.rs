@@ -9,12 +9,15 @@ mod bytes;
 mod calls;
 mod captured;
 mod ends;
+mod gaps;
 mod generator;
 mod late_join;
 mod pair;
 mod pattern;
 mod scope;
 mod session;
+mod side_by_side;
+mod threads;
 
 /// Scenarios of the copies, by name.
 const SCENARIOS: &[(&str, generator::Scenario)] = &[
@@ -22,6 +25,16 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("bytes_client", bytes::client),
     ("exchanges", pair::exchanges),
     ("late_connections", late_join::connections),
+    ("thread_connections", threads::connections),
+    ("shared_writers", threads::shared_writers),
+    ("shared_readers", threads::shared_readers),
+    ("sendfile", gaps::sendfile),
+    ("splice", gaps::splice),
+    ("zero_copy", gaps::zero_copy),
+    ("huge", gaps::huge),
+    ("unreadable", gaps::unreadable),
+    ("many_calls", gaps::many_calls),
+    ("skipped", gaps::skipped),
 ];
 
 /// Not a test of its own: a copy of this binary runs it to make traffic. Without a scenario it does nothing.

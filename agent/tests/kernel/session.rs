@@ -87,10 +87,14 @@ impl Worker for Keeper {
     }
 }
 
+/// A capture whose events nobody takes yet.
+pub(crate) struct Idle {
+    capture: Capture,
+}
+
 /// A running capture.
 pub(crate) struct Session {
-    /// The capture itself.
-    pub(crate) capture: Capture,
+    capture: Capture,
     workers: Vec<JoinHandle<Captured>>,
     stop: Arc<AtomicBool>,
 }
@@ -102,17 +106,15 @@ pub(crate) fn processes(backend: Backend, processes: &[u32]) -> Settings {
     Settings { backend: Some(backend), scope, ring_bytes: 32 << 20, ..Settings::default() }
 }
 
-impl Session {
-    /// Starts a capture.
-    pub(crate) fn start(settings: &Settings) -> Self {
-        Self::watched(settings, || None)
+impl Idle {
+    /// Takes the events, those that have come and those that come.
+    pub(crate) fn work(self) -> Session {
+        self.watched(|| None)
     }
 
-    /// Starts a capture whose events are also shown to a watch, one a ring.
-    pub(crate) fn watched(settings: &Settings, watch: impl Fn() -> Option<Watch>) -> Self {
-        let mut capture = Capture::start(settings).unwrap_or_else(|error| panic!("{error}"));
+    fn watched(mut self, watch: impl Fn() -> Option<Watch>) -> Session {
         let stop = Arc::new(AtomicBool::new(false));
-        let rings = capture.rings().expect("rings");
+        let rings = self.capture.rings().expect("rings");
         let workers = rings
             .into_iter()
             .zip(0..)
@@ -125,7 +127,24 @@ impl Session {
                 })
             })
             .collect();
-        Self { capture, workers, stop }
+        Session { capture: self.capture, workers, stop }
+    }
+}
+
+impl Session {
+    /// Starts a capture.
+    pub(crate) fn start(settings: &Settings) -> Self {
+        Self::watched(settings, || None)
+    }
+
+    /// Starts a capture whose events are also shown to a watch, one a ring.
+    pub(crate) fn watched(settings: &Settings, watch: impl Fn() -> Option<Watch>) -> Self {
+        Self::idle(settings).watched(watch)
+    }
+
+    /// Starts a capture whose events stay in its rings.
+    pub(crate) fn idle(settings: &Settings) -> Idle {
+        Idle { capture: Capture::start(settings).unwrap_or_else(|error| panic!("{error}")) }
     }
 
     /// Ends the capture and gives what it saw.
