@@ -83,9 +83,12 @@ impl Plan {
     }
 }
 
-/// How many connections the client makes to each port.
-pub(crate) const fn connections_of_one_port() -> usize {
-    PLANS.len()
+/// How many connections the client makes to each port when it is told to make few.
+pub(crate) const FEW: usize = 3;
+
+/// The plans that are carried out: all, or the first few if the arguments end with this word.
+fn plans(stage: &Stage) -> &'static [Plan] {
+    if stage.arguments.last().is_some_and(|word| word == "few") { &PLANS[..FEW] } else { PLANS }
 }
 
 /// Where the server listens: IPv4, IPv6, and both for v4-mapped addresses.
@@ -97,10 +100,11 @@ pub(crate) fn server(stage: &mut Stage) {
     let ports = listeners.iter().map(|listener| listener.local_addr().expect("bound").port().to_string());
     stage.say(&ports.collect::<Vec<_>>().join(" "));
     stage.wait();
+    let plans = plans(stage);
     std::thread::scope(|scope| {
         for listener in &listeners {
             scope.spawn(|| {
-                for plan in PLANS {
+                for plan in plans {
                     serve(&listener.accept().expect("a client").0, plan);
                 }
             });
@@ -133,6 +137,7 @@ fn serve(stream: &TcpStream, plan: &Plan) {
 
 pub(crate) fn client(stage: &mut Stage) {
     stage.wait();
+    let plans = plans(stage);
     let ports: Vec<u16> = (0..FAMILIES.len()).map(|index| stage.number(index)).collect();
     let connections: Vec<Vec<SocketAddr>> = std::thread::scope(|scope| {
         let clients: Vec<_> = FAMILIES
@@ -141,7 +146,7 @@ pub(crate) fn client(stage: &mut Stage) {
             .map(|(ip, port)| {
                 // The unspecified address stands for IPv4 to a socket of both families.
                 let ip = if ip.is_unspecified() { FAMILIES[0] } else { *ip };
-                scope.spawn(move || PLANS.iter().map(|plan| call(SocketAddr::new(ip, *port), plan)).collect())
+                scope.spawn(move || plans.iter().map(|plan| call(SocketAddr::new(ip, *port), plan)).collect())
             })
             .collect();
         clients.into_iter().map(|client| client.join().expect("a client")).collect()

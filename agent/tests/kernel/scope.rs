@@ -76,10 +76,10 @@ fn descendants_follow_and_leave() {
 #[test]
 fn a_port_is_followed_at_both_ends() {
     each_backend(|backend| {
-        let mut server = Generator::start("bytes_server", "");
+        let mut server = Generator::start("bytes_server", "few");
         let ports = server.hear();
         let port: u16 = ports.split(' ').next().and_then(|port| port.parse().ok()).expect("a port");
-        let mut client = Generator::start("bytes_client", &ports);
+        let mut client = Generator::start("bytes_client", &format!("{ports} few"));
         let scope = Scope { ports: vec![port], ..Scope::default() };
         let session = Session::start(&Settings { scope, ..processes(backend, &[]) });
         server.tell("go");
@@ -92,7 +92,7 @@ fn a_port_is_followed_at_both_ends() {
             open.local.port() == port || open.peer.port() == port
         };
         assert!(captured.connections.values().all(|end| of_port(&end)), "no other port");
-        assert_eq!(captured.connections.len(), 2 * super::bytes::connections_of_one_port(), "every connection of it");
+        assert_eq!(captured.connections.len(), 2 * super::bytes::FEW, "every connection of it");
     });
 }
 

@@ -167,7 +167,8 @@ impl Btf {
                 if matches!(inner.kind, STRUCT | UNION)
                     && let Some((inner_bits, inner_type)) = self.member(inner, name, depth + 1)?
                 {
-                    return Ok(Some((bits + inner_bits, inner_type)));
+                    let bits = bits.checked_add(inner_bits).ok_or(BtfError::Malformed(at))?;
+                    return Ok(Some((bits, inner_type)));
                 }
             }
         }
@@ -180,13 +181,13 @@ impl Btf {
         let id =
             self.find(STRUCT, structure).ok_or_else(|| BtfError::NoType { kind: "struct", name: structure.into() })?;
         let mut current = self.get(id)?;
-        let mut bits = 0;
+        let mut bits = 0_u32;
         for part in path.split('.') {
             if !matches!(current.kind, STRUCT | UNION) {
                 return Err(missing());
             }
             let (offset, member_type) = self.member(current, part, 0)?.ok_or_else(missing)?;
-            bits += offset;
+            bits = bits.checked_add(offset).ok_or(BtfError::Malformed(current.rest))?;
             (_, current) = self.resolve(member_type)?;
         }
         Ok(bits / 8)
@@ -228,4 +229,131 @@ impl Btf {
 
 fn word(data: &[u8], at: usize) -> Result<u32, BtfError> {
     data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes).ok_or(BtfError::Malformed(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Btf, BtfError};
+
+    /// Writes BTF: types in the order of their ids, names as they come.
+    struct Writer {
+        types: Vec<u32>,
+        strings: Vec<u8>,
+    }
+
+    impl Writer {
+        fn name(&mut self, name: &str) -> u32 {
+            if name.is_empty() {
+                return 0;
+            }
+            let at = self.strings.len() as u32;
+            self.strings.extend_from_slice(name.as_bytes());
+            self.strings.push(0);
+            at
+        }
+
+        fn add(&mut self, name: &str, kind: u32, length: u32, operand: u32, rest: &[u32]) {
+            let name = self.name(name);
+            self.types.extend([name, kind << 24 | length, operand]);
+            self.types.extend_from_slice(rest);
+        }
+
+        fn finish(self) -> Vec<u8> {
+            let types = 4 * self.types.len() as u32;
+            let header = [0x0001_eb9f, 24, 0, types, types, self.strings.len() as u32];
+            let words = header.iter().chain(&self.types).flat_map(|word| word.to_ne_bytes());
+            words.chain(self.strings).collect()
+        }
+    }
+
+    /// `struct sock { struct { int pad; volatile word num; }; }`, an enum, a function of two arguments and a tracepoint.
+    fn sample() -> Vec<u8> {
+        let mut writer = Writer { types: Vec::new(), strings: vec![0] };
+        writer.add("int", super::INT, 0, 4, &[32]);
+        writer.add("word", super::TYPEDEF, 0, 1, &[]);
+        writer.add("", super::VOLATILE, 0, 2, &[]);
+        let (pad, num) = (writer.name("pad"), writer.name("num"));
+        writer.add("", super::STRUCT, 2, 8, &[pad, 1, 0, num, 3, 32]);
+        let state = writer.name("state");
+        writer.add("sock", super::STRUCT, 2, 16, &[state, 1, 0, 0, 4, 64]);
+        let ubuf = writer.name("ITER_UBUF");
+        writer.add("iter_type", super::ENUM, 1, 4, &[ubuf, 7]);
+        writer.add("", super::FUNC_PROTO, 2, 0, &[0, 1, 0, 1]);
+        writer.add("tcp_recvmsg", super::FUNC, 0, 7, &[]);
+        writer.add("btf_trace_sys_enter", super::TYPEDEF, 0, 7, &[]);
+        writer.finish()
+    }
+
+    /// Asks everything; only that it ends matters.
+    fn ask(data: Vec<u8>) {
+        let Ok(btf) = Btf::parse(data) else { return };
+        let _ = btf.offset("sock", "num");
+        let _ = btf.offset("sock", "state.num");
+        let _ = btf.enumerator("ITER_UBUF");
+        let _ = btf.arguments("tcp_recvmsg");
+        let _ = (btf.has_function("x"), btf.has_tracepoint("sys_enter"));
+    }
+
+    #[test]
+    fn members_values_and_functions_are_found() {
+        let btf = Btf::parse(sample()).expect("well-formed");
+        assert_eq!(btf.offset("sock", "num").expect("in an anonymous structure"), 12);
+        assert_eq!(btf.offset("sock", "state").expect("a member"), 0);
+        assert_eq!(btf.enumerator("ITER_UBUF"), Some(7));
+        assert_eq!(btf.arguments("tcp_recvmsg").expect("a function"), 2);
+        assert!(btf.has_function("tcp_recvmsg") && btf.has_tracepoint("sys_enter") && !btf.has_tracepoint("sys_exit"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let btf = Btf::parse(sample()).expect("well-formed");
+        let error = btf.offset("sock", "sk_state").expect_err("no such member");
+        assert_eq!(error.to_string(), "`struct sock` of this kernel has no member `sk_state`");
+        let error = btf.offset("tcp_sock", "write_seq").expect_err("no such structure");
+        assert_eq!(error.to_string(), "the kernel's BTF has no struct `tcp_sock`");
+        assert!(matches!(btf.offset("sock", "state.deeper"), Err(BtfError::NoMember { .. })));
+        assert!(btf.arguments("tcp_sendmsg").is_err());
+    }
+
+    #[test]
+    fn a_truncated_file_is_malformed() {
+        let whole = sample();
+        for length in 0..whole.len() {
+            ask(whole[..length].to_vec());
+        }
+        assert!(matches!(Btf::parse(whole[..60].to_vec()), Err(BtfError::Malformed(_))));
+        assert!(matches!(Btf::parse(Vec::new()), Err(BtfError::Malformed(0))));
+    }
+
+    #[test]
+    fn this_kernel_is_read() {
+        // Not every machine has a kernel with BTF.
+        if let Ok(btf) = Btf::of_kernel() {
+            assert!(btf.has_function("tcp_recvmsg"));
+            assert!(super::super::layout::resolve(&btf).is_ok());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damage_never_panics(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+            let mut data = sample();
+            for (index, byte) in damage {
+                let length = data.len();
+                data[index.index(length)] = byte;
+            }
+            ask(data);
+        }
+
+        #[test]
+        fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..400), with_header: bool) {
+            let mut data = noise;
+            if with_header {
+                data.splice(0..0, sample().into_iter().take(24));
+            }
+            ask(data);
+        }
+    }
 }
