@@ -1,0 +1,105 @@
+//! Nothing is left behind, and agents do not disturb each other.
+
+use std::collections::BTreeSet;
+
+use nix::sys::signal::Signal;
+
+use crate::common::{
+    agent::{Run, value},
+    program::{Server, curl, done},
+    rotel::Rotel,
+    seen::{row, text},
+    wait_for,
+};
+
+/// Ids of the BPF programs that a process has attached.
+fn attached(process: u32) -> BTreeSet<u32> {
+    let entries = std::fs::read_dir(format!("/proc/{process}/fdinfo")).expect("the process lives");
+    entries
+        .flatten()
+        .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
+        .filter_map(|text| text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok()))
+        .collect()
+}
+
+fn loaded() -> BTreeSet<u32> {
+    aya::programs::loaded_programs().flatten().map(|program| program.id()).collect()
+}
+
+fn leaves_nothing(signal: Signal) {
+    let server = Server::python();
+    let run = Run::port(server.port);
+    let programs = attached(run.id());
+    assert!(!programs.is_empty() && programs.is_subset(&loaded()), "{programs:?}");
+    let (code, _) = run.end_with(signal);
+    assert_eq!(code, if signal == Signal::SIGKILL { None } else { Some(0) });
+    // The kernel frees a program some time after its last user is gone.
+    wait_for("the programs to be gone", || loaded().is_disjoint(&programs).then_some(()));
+}
+
+#[test]
+fn sigterm_leaves_nothing() {
+    leaves_nothing(Signal::SIGTERM);
+}
+
+#[test]
+fn sigint_leaves_nothing() {
+    leaves_nothing(Signal::SIGINT);
+}
+
+#[test]
+fn sigkill_leaves_nothing() {
+    leaves_nothing(Signal::SIGKILL);
+}
+
+#[test]
+fn two_agents_see_the_same() {
+    let server = Server::python();
+    let runs = [Run::port(server.port), Run::port(server.port)];
+    done(&mut curl([server.url("/bytes/15")]));
+    let expected = [row("GET", "/bytes/15", 200, 0, 15)];
+    let [first, second] = runs.map(|run| run.expect_both_ends(&expected));
+    let ids = |seen: &crate::common::seen::Seen| {
+        seen.logs
+            .iter()
+            .map(|line| (line["trace_id"].to_string(), line["span_id"].to_string()))
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(ids(&first), ids(&second), "ids follow from the traffic alone");
+}
+
+/// Two agents that watch the whole machine and export to one receiver: each sees the other's exports, counts them, and tells nothing about them.
+#[test]
+fn two_agents_do_not_feed_each_other() {
+    let server = Server::python();
+    let receiver = Rotel::start();
+    let start = || {
+        Run::start_with(["--all"], |_, command| {
+            command
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", receiver.http))
+                .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+                .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+        })
+    };
+    let runs = [start(), start()];
+    for _ in 0..5 {
+        done(&mut curl([server.url("/bytes/15")]));
+    }
+    // Each must have seen several exports of the other; were they fed by them there would be no end.
+    for run in &runs {
+        wait_for("exports of the other agent", || (run.value("telltale_exchanges_own_total", "") >= 2.0).then_some(()));
+    }
+    for seen in runs.map(Run::stop) {
+        let own = server.url("");
+        let own: Vec<_> = seen.logs.iter().filter(|line| own.ends_with(text(line, "authority"))).collect();
+        assert_eq!(own.len(), 10, "both ends of five exchanges");
+        let exports = seen
+            .logs
+            .iter()
+            .filter(|line| text(line, "path").starts_with("/v1/"))
+            .filter(|line| text(line, "user_agent").starts_with("telltale/"));
+        assert_eq!(exports.count(), 0, "an export was turned into telemetry");
+        assert!(value(&seen.metrics, "telltale_exchanges_own_total", "") >= 2.0);
+    }
+    assert!(!receiver.output().contains("/v1/traces"), "an export was exported");
+}

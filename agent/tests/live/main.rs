@@ -1,0 +1,21 @@
+//! `telltale run` with real programs on this machine's kernel: every exchange on both ends, exactly once, right.
+//!
+//! Needs root. Each test captures only what it starts itself (ports, processes and cgroups of its own), so that tests may run
+//! side by side.
+#![cfg(all(target_os = "linux", feature = "ebpf"))]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod addresses;
+mod bad_input;
+mod command;
+mod detach;
+mod endings;
+mod load;
+mod messages;
+mod outputs;
+mod privacy;
+mod programs;
+mod recordings;
+mod scope;

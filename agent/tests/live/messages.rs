@@ -1,0 +1,113 @@
+//! Every way to frame a message, and every way to move its bytes.
+
+use std::process::Command;
+
+use crate::common::{
+    agent::Run,
+    program::{Server, curl, done},
+    seen::{Row, row},
+    tools,
+};
+
+fn python(way: &str, server: &Server) -> Command {
+    let mut command = tools::python("client.py");
+    command.arg(way).arg(server.url(""));
+    command
+}
+
+/// Runs a client against `server.py` and checks what both ends saw.
+fn case(client: impl FnOnce(&Server) -> Command, expected: &[Row]) {
+    let server = Server::python();
+    let run = Run::port(server.port);
+    done(&mut client(&server));
+    run.expect_both_ends(expected);
+}
+
+#[test]
+fn fifty_pipelined_requests() {
+    let expected: Vec<Row> = (0..50).map(|size| row("GET", format!("/bytes/{size}"), 200, 0, size)).collect();
+    case(
+        |server| {
+            let mut client = python("pipelined", server);
+            client.arg("50");
+            client
+        },
+        &expected,
+    );
+}
+
+#[test]
+fn one_byte_a_call() {
+    case(
+        |server| python("bytewise", server),
+        &[row("POST", "/echo", 200, 30, 30), row("GET", "/bytewise/40", 200, 0, 40)],
+    );
+}
+
+#[test]
+fn peeked_bytes_count_once_and_vectors_are_whole() {
+    case(|server| python("peek", server), &[row("GET", "/bytes/100", 200, 0, 100)]);
+}
+
+#[test]
+fn head_and_statuses_without_content() {
+    let statuses = [200, 204, 304];
+    let expected = [
+        row("HEAD", "/bytes/12345", 200, 0, 0),
+        row("GET", "/status/200", 200, 0, 7),
+        row("GET", "/status/204", 204, 0, 0),
+        row("GET", "/status/304", 304, 0, 0),
+    ];
+    case(
+        |server| {
+            let mut client = curl(["--head", &server.url("/bytes/12345")]);
+            for status in statuses {
+                client.args(["--next", "--silent", "-o", "/dev/null", &server.url(&format!("/status/{status}"))]);
+            }
+            client
+        },
+        &expected,
+    );
+}
+
+#[test]
+fn interim_responses_are_not_the_answer() {
+    case(|server| curl([server.url("/hints/33")]), &[row("GET", "/hints/33", 200, 0, 33)]);
+}
+
+/// `Expect: 100-continue`: the body follows an interim response.
+#[test]
+fn a_body_that_waits_for_100() {
+    case(
+        |server| curl(["-H", "Expect: 100-continue", "--data-binary", &"d".repeat(2000), &server.url("/sink")]),
+        &[row("POST", "/sink", 200, 2000, 4)],
+    );
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_request() {
+    case(|server| python("early", server), &[row("POST", "/early/9", 413, 20_000, 9)]);
+}
+
+/// After the upgrade nothing is HTTP, whatever it looks like.
+#[test]
+fn a_websocket_is_one_exchange() {
+    case(|server| python("upgrade", server), &[row("GET", "/upgrade", 101, 0, 0)]);
+}
+
+#[test]
+fn other_methods() {
+    case(
+        |server| {
+            let mut client = curl(["-X", "PATCH", "-d", "abc", &server.url("/bytes/1")]);
+            client.args(["--next", "--silent", "-X", "OPTIONS", "-o", "/dev/null", &server.url("/bytes/2")]);
+            client.args(["--next", "--silent", "-X", "BREW", "-o", "/dev/null", &server.url("/bytes/3")]);
+            client
+        },
+        &[
+            row("PATCH", "/bytes/1", 200, 3, 1),
+            row("OPTIONS", "/bytes/2", 200, 0, 2),
+            row("BREW", "/bytes/3", 200, 0, 3),
+        ],
+    );
+}

@@ -1,0 +1,99 @@
+//! A live run's outputs, taken by those who take them in production.
+
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use crate::common::{
+    agent::{Run, get},
+    program::{Program, Server, curl, done, free_port},
+    rotel::Rotel,
+    seen::row,
+    wait_for,
+};
+
+#[test]
+fn promtool_finds_nothing_wrong() {
+    let server = Server::python();
+    let run = Run::port(server.port);
+    done(&mut curl(["-d", "abc", &server.url("/bytes/1")]));
+    wait_for("the exchanges", || (run.value("telltale_exchanges_total", "") >= 2.0).then_some(()));
+    let scrape = run.scrape();
+    let seen = run.expect_both_ends(&[row("POST", "/bytes/1", 200, 3, 1)]);
+    for text in [scrape, seen.metrics] {
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool is of Debian's prometheus: run `cargo xtask setup`");
+        promtool.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+        let output = promtool.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+        for (metric, labels) in [
+            ("http_server_request_duration_seconds_count", "service_name=\"server\""),
+            ("http_client_request_duration_seconds_count", "service_name=\"curl\""),
+            ("http_client_request_body_size_bytes_sum", "service_name=\"curl\""),
+        ] {
+            let expected = if metric.ends_with("_sum") { 3.0 } else { 1.0 };
+            let value = crate::common::agent::value(&text, metric, labels);
+            assert!((value - expected).abs() < f64::EPSILON, "{metric}: {value}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn prometheus_scrapes_a_run() {
+    let server = Server::python();
+    let run = Run::port(server.port);
+    for _ in 0..3 {
+        done(&mut curl([server.url("/bytes/1")]));
+    }
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("prometheus.yml");
+    let configuration = format!(
+        "global: {{scrape_interval: 200ms}}\nscrape_configs: [{{job_name: telltale, static_configs: [{{targets: ['{}']}}]}}]\n",
+        run.address()
+    );
+    fs::write(&file, configuration).expect("a file can be written");
+    let web = free_port();
+    let _prometheus = Program::start(
+        Command::new("prometheus")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{web}"))
+            .arg("--log.level=error"),
+    );
+    let address = ([127, 0, 0, 1], web).into();
+    wait_for("prometheus", || std::net::TcpStream::connect(address).ok());
+    for name in ["http_client_request_duration_seconds_count", "http_server_request_duration_seconds_count"] {
+        let answer = wait_for(name, || {
+            let answer = get(address, &format!("/api/v1/query?query={name}"));
+            answer.contains("\"3\"").then_some(answer)
+        });
+        assert!(answer.contains("\"service_name\":\""), "{answer}");
+        assert!(!answer.contains("exported_"), "{answer}");
+    }
+}
+
+/// Spans of a live run reach a receiver over either protocol, before the run ends.
+#[test]
+fn rotel_takes_spans_of_a_run() {
+    let receiver = Rotel::start();
+    for (protocol, port) in [("grpc", receiver.grpc), ("http/protobuf", receiver.http)] {
+        let server = Server::python();
+        let run = Run::start_with(["--port", &server.port.to_string()], |_, command| {
+            command
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}"))
+                .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+                .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+        });
+        done(&mut curl([server.url("/bytes/1")]));
+        wait_for(protocol, || receiver.output().contains(&server.url("/bytes/1")).then_some(()));
+        run.expect_both_ends(&[row("GET", "/bytes/1", 200, 0, 1)]);
+    }
+}

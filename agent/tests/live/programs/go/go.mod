@@ -1,0 +1,3 @@
+module example.invalid/live
+
+go 1.19
