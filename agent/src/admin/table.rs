@@ -74,8 +74,8 @@ metrics! {
     KERNEL_DROPS = Counter "telltale_kernel_drops" ["reason"] "Records that the kernel programs could not hand over.";
     KERNEL_DROPPED_BYTES = Counter "telltale_kernel_dropped" ("bytes") [] "Stream bytes of records that a full ring refused.";
     KERNEL_MAP_MEMORY = Gauge "telltale_kernel_map_memory" ("bytes") [] "Kernel memory of the maps; storage of sockets and threads is not in it.";
-    KERNEL_PROGRAM_RUNS = Counter "telltale_kernel_program_runs" ["program"] "Runs of a kernel program, while kernel.bpf_stats_enabled is on.";
-    KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while kernel.bpf_stats_enabled is on.";
+    KERNEL_PROGRAM_RUNS = Counter "telltale_kernel_program_runs" ["program"] "Runs of a kernel program, while BPF statistics are enabled.";
+    KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while BPF statistics are enabled.";
     NOT_COVERED = Counter "telltale_sockets_not_covered" ["kind"] "Sockets whose bytes cannot be seen.";
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
     POLICY_FAULTS = Counter "telltale_policy_faults" ["kind"] "Expressions of policies that failed at run time.";

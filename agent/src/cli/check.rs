@@ -47,11 +47,11 @@ fn text(report: &Report) -> String {
         .filter_map(|capability| Some(format!("  {}: {}", capability.name, capability.mend.as_ref()?)))
         .collect();
     if !mends.is_empty() {
-        text += &format!("\nwhat to do\n{}\n", mends.join("\n"));
+        text = text + "\nwhat to do\n" + &mends.join("\n") + "\n";
     }
-    text += &match report.backend {
-        Some(backend) => format!("\n`telltale run` will use the backend `{backend}`.\n"),
-        None => "\nNothing can be captured on this machine; `telltale replay` works everywhere.\n".to_owned(),
+    let verdict = match report.backend {
+        Some(backend) => format!("`telltale run` will use the backend `{backend}`."),
+        None => "Nothing can be captured on this machine; `telltale replay` works everywhere.".to_owned(),
     };
-    text
+    text + "\n" + &verdict + "\n"
 }

@@ -90,11 +90,16 @@ impl Outputs {
         let health = Health::new();
         register_process_metrics(&health);
         let log = match &args.output.logs {
-            Some(out) => open(out, true)?,
-            None if args.command.is_empty() => Output::stdout(),
-            None => stderr_output(),
+            // Nobody reads it: no line is made.
+            Some(Out::File(path)) if path == Path::new("/dev/null") => None,
+            Some(out) => Some(open(out, true)?),
+            None if args.command.is_empty() => Some(Output::stdout()),
+            None => Some(stderr_output()),
         };
-        let logs = Logs::Queue(LineQueue::start(log, &health).context("cannot start the access log")?);
+        let logs = match log {
+            Some(log) => Logs::Queue(LineQueue::start(log, &health).context("cannot start the access log")?),
+            None => Logs::None,
+        };
         let settings = Settings {
             methods: lookup("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS")
                 .filter(|list| !list.is_empty())

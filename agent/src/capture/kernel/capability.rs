@@ -53,15 +53,15 @@ pub fn report() -> Report {
     let mut capabilities = vec![privileges(), pid_namespace(), lockdown()];
     match Btf::of_kernel() {
         Ok(btf) => {
-            capabilities.push(row("kernel types", Status::Ok, "read /sys/kernel/btf/vmlinux", "present"));
+            capabilities.push(row("kernel types", Status::Ok, "read /sys/kernel/btf/vmlinux", &"present"));
             capabilities.push(match layout::resolve(&btf) {
-                Ok(_) => row("structure layout", Status::Ok, "look up every structure member", "all there"),
-                Err(error) => row("structure layout", Status::Fatal, "look up every structure member", error)
+                Ok(_) => row("structure layout", Status::Ok, "look up every structure member", &"all there"),
+                Err(error) => row("structure layout", Status::Fatal, "look up every structure member", &error)
                     .mend("this kernel is not supported; please report it with this line"),
             });
         }
         Err(error) => capabilities.push(
-            row("kernel types", Status::Fatal, "read /sys/kernel/btf/vmlinux", error)
+            row("kernel types", Status::Fatal, "read /sys/kernel/btf/vmlinux", &error)
                 .mend("use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every large distribution has one)"),
         ),
     }
@@ -84,7 +84,7 @@ pub fn report() -> Report {
     Report { kernel, backend: chosen, capabilities }
 }
 
-fn row(name: &str, status: Status, tried: &str, found: impl ToString) -> Capability {
+fn row(name: &str, status: Status, tried: &str, found: &dyn std::fmt::Display) -> Capability {
     Capability { name: name.into(), status, tried: tried.into(), found: found.to_string(), errno: None, mend: None }
 }
 
@@ -106,35 +106,35 @@ fn privileges() -> Capability {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
         u64::from_str_radix(line.trim(), 16).ok()
     }) else {
-        return row("privileges", Status::Fatal, tried, "cannot read /proc/self/status");
+        return row("privileges", Status::Fatal, tried, &"cannot read /proc/self/status");
     };
     let has = |number: u32| effective >> number & 1 == 1;
     let missing: Vec<&str> =
         NEEDED.iter().filter(|(number, _)| !has(*number) && !has(SYS_ADMIN)).map(|(_, name)| *name).collect();
     if missing.is_empty() {
-        return row("privileges", Status::Ok, tried, "BPF and PERFMON");
+        return row("privileges", Status::Ok, tried, &"BPF and PERFMON");
     }
-    row("privileges", Status::Fatal, tried, format!("without {}", missing.join(" and ")))
+    row("privileges", Status::Fatal, tried, &format!("without {}", missing.join(" and ")))
         .mend("run it with sudo, or grant the capabilities BPF and PERFMON")
 }
 
 fn pid_namespace() -> Capability {
     let tried = "compare the PID namespace with the kernel's first";
     if super::loader::pid_namespace_is_initial() {
-        return row("PID namespace", Status::Ok, tried, "the host's");
+        return row("PID namespace", Status::Ok, tried, &"the host's");
     }
-    row("PID namespace", Status::Fatal, tried, "one of its own").mend("run in the host's (a pod: hostPID: true)")
+    row("PID namespace", Status::Fatal, tried, &"one of its own").mend("run in the host's (a pod: hostPID: true)")
 }
 
 fn lockdown() -> Capability {
     let tried = "read /sys/kernel/security/lockdown";
     let Ok(text) = std::fs::read_to_string("/sys/kernel/security/lockdown") else {
-        return row("lockdown", Status::Ok, tried, "not known: securityfs is not mounted");
+        return row("lockdown", Status::Ok, tried, &"not known: securityfs is not mounted");
     };
     let active = text.split(['[', ']']).nth(1).unwrap_or("none");
     match active {
-        "none" | "integrity" => row("lockdown", Status::Ok, tried, active),
-        _ => row("lockdown", Status::Fatal, tried, active)
+        "none" | "integrity" => row("lockdown", Status::Ok, tried, &active),
+        _ => row("lockdown", Status::Fatal, tried, &active)
             .mend("confidentiality mode forbids reading memory by BPF; boot with lockdown=integrity or none"),
     }
 }
@@ -150,12 +150,12 @@ fn try_backend(backend: Backend) -> Capability {
         without_new_helpers: false,
     };
     match Capture::start(&settings) {
-        Ok(_) => row(&name, Status::Ok, tried, "works"),
+        Ok(_) => row(&name, Status::Ok, tried, &"works"),
         Err(CaptureError::NoBackend(mut refusals)) => match refusals.pop() {
             Some(refusal) => refused(&name, backend, &refusal),
-            None => row(&name, Status::Missing, tried, "nothing was tried"),
+            None => row(&name, Status::Missing, tried, &"nothing was tried"),
         },
-        Err(error) => row(&name, Status::Missing, tried, error),
+        Err(error) => row(&name, Status::Missing, tried, &error),
     }
 }
 
@@ -173,8 +173,8 @@ fn refused(name: &str, backend: Backend, refusal: &Refusal) -> Capability {
 fn command_cgroup() -> Capability {
     let tried = "make a cgroup below the own one";
     match super::super::command_cgroup::CommandCgroup::create() {
-        Ok(cgroup) => row("cgroup for a COMMAND", Status::Ok, tried, cgroup.path().display()),
-        Err(error) => row("cgroup for a COMMAND", Status::Missing, tried, error)
+        Ok(cgroup) => row("cgroup for a COMMAND", Status::Ok, tried, &cgroup.path().display()),
+        Err(error) => row("cgroup for a COMMAND", Status::Missing, tried, &error)
             .mend("not needed: `run -- COMMAND` follows the processes that COMMAND starts instead"),
     }
 }

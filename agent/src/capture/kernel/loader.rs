@@ -125,7 +125,11 @@ impl Capture {
         let mut refusals = Vec::new();
         for backend in candidates {
             match attach(backend, settings, &layout, &kernel, &types) {
-                Ok(ebpf) => return Ok(Self { ebpf, backend, refusals, clock, workers: settings.workers }),
+                Ok(ebpf) => {
+                    drop((types, kernel));
+                    return_memory();
+                    return Ok(Self { ebpf, backend, refusals, clock, workers: settings.workers });
+                }
                 Err(Attempt::Refused(refusal)) => refusals.push(refusal),
                 Err(Attempt::Failed(error)) => return Err(error),
             }
@@ -180,6 +184,15 @@ impl Capture {
     /// What the kernel side counted, readable from any thread.
     pub fn counters(&self) -> Result<super::KernelCounters, CaptureError> {
         Ok(super::KernelCounters::open(&self.ebpf)?)
+    }
+}
+
+/// Gives back what the kernel's types took: the allocator would keep it for ever, more than all else the agent needs.
+fn return_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes no pointers and may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

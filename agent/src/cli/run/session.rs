@@ -57,7 +57,7 @@ pub(super) struct Session<'a> {
     recorder: Option<recording::Recorder>,
     command: Option<Child>,
     /// Last: processes that are still in it are moved out after all else.
-    _cgroup: Option<CommandCgroup>,
+    cgroup: Option<CommandCgroup>,
 }
 
 impl<'a> Session<'a> {
@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
             stop,
             recorder,
             command: None,
-            _cgroup: cgroup,
+            cgroup,
         };
         session.start_command()?;
         Ok(session)
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let identity = if self.args.root { None } else { Identity::of_sudo() };
-        let file = self._cgroup.as_ref().map(CommandCgroup::processes_file);
+        let file = self.cgroup.as_ref().map(CommandCgroup::processes_file);
         let command = &self.args.command;
         let start = || launch::start(command, file.as_deref(), identity.as_ref());
         let child = match file {
@@ -157,12 +157,11 @@ impl<'a> Session<'a> {
 
     /// Waits for the end, then stops everything from the source to the sinks, so that what was captured comes out.
     pub(super) fn finish(mut self) -> Result<Exit, Failure> {
-        let command_exit = match self.command.take() {
-            Some(child) => Some(self.wait_for(child)?),
-            None => {
-                self.runtime.block_on(self.signals.any());
-                None
-            }
+        let command_exit = if let Some(child) = self.command.take() {
+            Some(self.wait_for(child)?)
+        } else {
+            self.runtime.block_on(self.signals.any());
+            None
         };
         if command_exit.is_some() {
             std::thread::sleep(AFTERGLOW);
