@@ -123,7 +123,7 @@ pub(crate) fn open(socket: &Admitted, time: u64) -> bool {
     };
     let sk = socket.sk as u64;
     // SAFETY: the payload is larger than an `Open`, which has no invalid bit patterns, and is aligned to 8.
-    let open = unsafe { &mut *(&raw mut scratch.payload).cast::<Open>() };
+    let open = unsafe { &mut *(&raw mut scratch.payload).cast::<core::ffi::c_void>().cast::<Open>() };
     (open.local, open.peer) = ([0; 16], [0; 16]);
     if family == INET {
         let own = read::<[u8; 4]>(sk + u64::from(layout!(sk_rcv_saddr))).unwrap_or_default();

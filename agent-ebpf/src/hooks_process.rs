@@ -19,7 +19,7 @@ fn process_fork(context: BtfTracePointContext) -> i32 {
     // SAFETY: both are typed `struct task_struct`.
     let (parent, child) =
         unsafe { (member::<u32>(parent, layout!(task_tgid)), member::<u32>(child, layout!(task_tgid))) };
-    if parent != child && scope::holds_process(parent) && SCOPE_PROCESSES.insert(&child, &1, 0).is_err() {
+    if parent != child && scope::holds_process(parent) && SCOPE_PROCESSES.insert(child, 1, 0).is_err() {
         count(Counter::ProcessTable as u32, 1);
     }
     0
@@ -37,7 +37,7 @@ fn process_exit(context: BtfTracePointContext) -> i32 {
     let signal = read::<u64>(task as u64 + u64::from(layout!(task_signal))).unwrap_or(0);
     let live = read::<u32>(signal + u64::from(layout!(signal_live))).unwrap_or(0);
     if live == 0 && scope::holds_process(process) {
-        let _ = SCOPE_PROCESSES.remove(&process);
+        let _ = SCOPE_PROCESSES.remove(process);
     }
     0
 }

@@ -46,14 +46,15 @@ fn send_end(context: FExitContext) -> i32 {
     0
 }
 
-/// `tcp_sendpage_locked(sk, page, offset, size, flags)`, until 6.4: `sendfile` goes this way.
-#[fentry(function = "tcp_sendpage_locked")]
+/// `tcp_sendpage(sk, page, offset, size, flags)`, until 6.4: `sendfile` goes this way. (`tcp_sendpage_locked` within it may
+/// be inlined.)
+#[fentry(function = "tcp_sendpage")]
 fn sendpage_begin(context: FEntryContext) -> i32 {
     call::begin(context.arg(0), OUT, || Source::nowhere(GapReason::Sendfile));
     0
 }
 
-#[fexit(function = "tcp_sendpage_locked")]
+#[fexit(function = "tcp_sendpage")]
 fn sendpage_end(context: FExitContext) -> i32 {
     call::sent(context.arg(0), result(&context, 5), || Source::nowhere(GapReason::Sendfile));
     0

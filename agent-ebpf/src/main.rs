@@ -4,6 +4,8 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
+#![expect(clippy::inline_always, reason = "the verifier knows what a value is only within one function")]
+#![expect(clippy::needless_pass_by_value, reason = "aya's macros pass a program its context by value")]
 
 mod account;
 mod atomic;

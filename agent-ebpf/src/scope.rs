@@ -18,7 +18,7 @@ pub(crate) fn current() -> Scope {
 #[inline(always)]
 pub(crate) fn holds_process(process: u32) -> bool {
     // SAFETY: the value is not kept.
-    unsafe { SCOPE_PROCESSES.get(&process) }.is_some()
+    unsafe { SCOPE_PROCESSES.get(process) }.is_some()
 }
 
 /// Decides for a socket and the current task. No payload is read before this says yes.
@@ -35,7 +35,7 @@ pub(crate) fn admits(scope: Scope, sk: *const u8, process: u32) -> bool {
         let (local, peer) =
             unsafe { (member::<u16>(sk, layout!(sk_num)), u16::from_be(member::<u16>(sk, layout!(sk_dport)))) };
         // SAFETY: the values are not kept.
-        if unsafe { SCOPE_PORTS.get(&local).is_some() || SCOPE_PORTS.get(&peer).is_some() } {
+        if unsafe { SCOPE_PORTS.get(local).is_some() || SCOPE_PORTS.get(peer).is_some() } {
             return true;
         }
     }

@@ -113,19 +113,17 @@ pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
     if scope.generation == 0 {
         return None;
     }
-    let existing = socket_state(sk, false);
-    let state = match existing {
-        Some(state) => state,
-        None => {
-            if !is_tcp(sk) {
-                return None;
-            }
-            if let Some(state) = socket_state(sk, true) {
-                state
-            } else {
-                count(Counter::SocketState as u32, 1);
-                return None;
-            }
+    let state = if let Some(state) = socket_state(sk, false) {
+        state
+    } else {
+        if !is_tcp(sk) {
+            return None;
+        }
+        if let Some(state) = socket_state(sk, true) {
+            state
+        } else {
+            count(Counter::SocketState as u32, 1);
+            return None;
         }
     };
     let new = state.verdict == UNDECIDED || state.generation != scope.generation;
@@ -177,7 +175,7 @@ fn covered(sk: *const u8, new: bool) -> bool {
 pub(crate) fn position(reached: u64, base: u32, sequence: u32) -> u64 {
     let relative = sequence.wrapping_sub(base);
     let step = relative.wrapping_sub(reached as u32) as i32;
-    reached.wrapping_add(step as i64 as u64)
+    reached.wrapping_add(i64::from(step) as u64)
 }
 
 impl Admitted {

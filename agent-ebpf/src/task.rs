@@ -57,7 +57,7 @@ pub(crate) fn in_scoped_cgroup() -> bool {
     for _ in 0..CGROUP_LEVELS {
         let Some(id) = cgroup_id(cgroup) else { return false };
         // SAFETY: the value is not kept.
-        if unsafe { SCOPE_CGROUPS.get(&id) }.is_some() {
+        if unsafe { SCOPE_CGROUPS.get(id) }.is_some() {
             return true;
         }
         let own = cgroup + u64::from(layout!(cgroup_self));

@@ -61,7 +61,7 @@ fn unwanted(transfer: &Transfer) -> u64 {
         return 0;
     }
     // SAFETY: the value is read at once; userspace may write it meanwhile, either value is right.
-    let Some(skip) = (unsafe { SKIP.get(&transfer.cookie) }) else { return 0 };
+    let Some(skip) = (unsafe { SKIP.get(transfer.cookie) }) else { return 0 };
     let Skip { until } = skip;
     let beyond = until[usize::from(transfer.direction & 1)].saturating_sub(transfer.position);
     if beyond >= length { length } else { beyond }

@@ -11,6 +11,7 @@ fn moved(result: isize) -> Result<usize> {
 }
 
 /// A way to send.
+#[expect(clippy::enum_variant_names, reason = "named after the system calls")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Send {
     /// `write`.
@@ -87,7 +88,11 @@ pub(crate) fn send(stream: &TcpStream, how: Send, bytes: &mut [u8], flags: i32) 
                 let vectors = vectors(bytes, size, 1024);
                 libc::writev(fd, vectors.as_ptr(), vectors.len() as i32)
             }
-            Send::SendMsg(size) => libc::sendmsg(fd, &raw const *&message(&mut vectors(bytes, size, 1024)), flags),
+            Send::SendMsg(size) => {
+                let mut vectors = vectors(bytes, size, 1024);
+                let message = message(&mut vectors);
+                libc::sendmsg(fd, &raw const message, flags)
+            }
             Send::SendMmsg(size) => {
                 let mut vectors = vectors(bytes, size, 1024);
                 let mut messages = messages(&mut vectors);
@@ -124,7 +129,11 @@ pub(crate) fn receive(stream: &TcpStream, how: Receive, bytes: &mut [u8], flags:
                 let vectors = vectors(bytes, size, 1024);
                 libc::readv(fd, vectors.as_ptr(), vectors.len() as i32)
             }
-            Receive::RecvMsg(size) => libc::recvmsg(fd, &raw mut *&mut message(&mut vectors(bytes, size, 1024)), flags),
+            Receive::RecvMsg(size) => {
+                let mut vectors = vectors(bytes, size, 1024);
+                let mut message = message(&mut vectors);
+                libc::recvmsg(fd, &raw mut message, flags)
+            }
             Receive::RecvMmsg(size) => {
                 let mut vectors = vectors(bytes, size, 1024);
                 let mut messages = messages(&mut vectors);

@@ -95,7 +95,7 @@ impl Captured {
 
     /// Payload bytes.
     pub(crate) fn data_bytes(&self) -> u64 {
-        self.connections.values().map(|connection| connection.data_bytes()).sum()
+        self.connections.values().map(Connection::data_bytes).sum()
     }
 }
 
@@ -151,7 +151,7 @@ impl Connection {
         for (direction, pieces) in ["out", "in"].iter().zip(&self.pieces) {
             for piece in pieces {
                 let what = piece.content.as_ref().map_or_else(|reason| reason.name(), |_| "data");
-                text += &format!("\n  {direction} {}+{} {what}", piece.position, piece.length);
+                text.extend([format!("\n  {direction} {}+{} {what}", piece.position, piece.length)]);
             }
         }
         text + &format!("\n  {:?}", self.closes)

@@ -17,7 +17,7 @@ const ARGUMENTS: &str = "TELLTALE_TEST_ARGUMENTS";
 /// Starts a line of the copy to the test, among those of the test framework.
 const MARK: &str = "@said ";
 /// The longest that a copy lives and that a test waits for a line. Emulated machines are slow.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// The copy's end of the pipe.
 pub(crate) struct Stage {
@@ -27,12 +27,14 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Tells the test.
+    #[expect(clippy::unused_self, reason = "only a copy has a test to talk to")]
     pub(crate) fn say(&mut self, text: &str) {
         let mut out = std::io::stdout().lock();
         out.write_all(format!("\n{MARK}{text}\n").as_bytes()).and_then(|()| out.flush()).expect("the test listens");
     }
 
     /// Waits for a line of the test. The copy ends if the test has.
+    #[expect(clippy::unused_self, reason = "only a copy has a test to talk to")]
     pub(crate) fn wait(&mut self) -> String {
         let mut line = String::new();
         match std::io::stdin().lock().read_line(&mut line) {

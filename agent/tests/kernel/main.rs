@@ -11,6 +11,7 @@ mod captured;
 mod ends;
 mod gaps;
 mod generator;
+mod io_uring;
 mod late_join;
 mod pair;
 mod pattern;
@@ -35,6 +36,7 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("unreadable", gaps::unreadable),
     ("many_calls", gaps::many_calls),
     ("skipped", gaps::skipped),
+    ("io_uring", io_uring::operations),
 ];
 
 /// Not a test of its own: a copy of this binary runs it to make traffic. Without a scenario it does nothing.
