@@ -4,6 +4,9 @@
 pub const CHUNK: u32 = 16 * 1024;
 /// Bytes of one call that are copied. What is left over is a gap [`CallLimit`](crate::gap::GapReason::CallLimit).
 pub const CALL_BYTES: u32 = 512 * 1024;
+/// The same while the ring is more than half full: large bodies give way, so that the heads of messages, which are at the
+/// beginning of calls, are not lost. What is left over is a gap [`RingFull`](crate::gap::GapReason::RingFull).
+pub const PRESSED_CALL_BYTES: u32 = 4 * 1024;
 /// Copy steps of one program run: a step is one record, which is of one buffer. A vectored call has at most 1024 buffers
 /// (`UIO_MAXIOV`), so all that is below [`CALL_BYTES`] is copied.
 pub const STEPS: u32 = 1024 + CALL_BYTES / CHUNK;

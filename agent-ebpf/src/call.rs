@@ -106,19 +106,28 @@ fn entry_time() -> Option<u64> {
     (call.entered != 0 && call.number == source::current_number()).then_some(call.entered)
 }
 
+/// Whether the current thread is inside a send on this socket.
+#[inline(always)]
+pub(crate) fn is_sending(sk: *const u8) -> bool {
+    current_call(false).is_some_and(|call| call.socket == sk as u64 && call.direction == OUT)
+}
+
 /// A send is done. `result` is what the application is told. Where nothing was kept at its start, `source` finds the payload.
 #[inline(always)]
 pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce() -> Source) {
     let Some(mut socket) = admit(sk) else { return };
     let begun = take(sk, OUT);
-    if result <= 0 {
-        return;
+    if result > 0 {
+        if !socket.place() {
+            return count(counter::gap(GapReason::NoState), 1);
+        }
+        let sequence = socket.write_sequence();
+        finish(&mut socket, OUT, result as u32, sequence, begun, false, source);
     }
-    if !socket.place() {
-        return count(counter::gap(GapReason::NoState), 1);
+    // The connection ended inside this send.
+    if socket.state.closing != 0 && socket.unread() == 0 {
+        emit::close(socket.state, now());
     }
-    let sequence = socket.write_sequence();
-    finish(&mut socket, OUT, result as u32, sequence, begun, false, source);
 }
 
 /// A receive is done. `flags` are those of the call.
@@ -154,8 +163,14 @@ fn finish(
 ) {
     let side = usize::from(direction & 1);
     let time = now();
-    if socket.state.opened == 0 && emit::open(socket, time) {
-        socket.state.opened = 1;
+    if socket.state.opened == 0 {
+        // Its end was told of; nothing can follow.
+        if socket.tcp_state() == state::CLOSE {
+            return count(counter::gap(GapReason::NoState), 1);
+        }
+        if emit::open(socket, time) {
+            socket.state.opened = 1;
+        }
     }
     let call = Moved { length, sequence, begun: begun.sequence, begun_known: begun.known };
     let account = account::account(socket.state, side, &call, time);

@@ -7,7 +7,7 @@ use agent_common::{
 use aya_ebpf::{helpers::generated::bpf_skc_to_tcp_sock, macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    call::now,
+    call::{self, now},
     emit,
     kernel::{layout, member},
     maps::socket_state,
@@ -48,6 +48,10 @@ fn end(sk: *const u8, old: u8) {
     // Both ends have closed when the last state was one of these; any other way here is an abort.
     let in_order = matches!(old, state::LAST_ACK | state::FIN_WAIT2 | state::CLOSING | state::TIME_WAIT);
     socket.closing = if in_order { CLOSE_FIN } else { CLOSE_RESET };
+    // A reset that arrives inside a send (loopback delivers it at once): the end of the send tells of its bytes and then of this.
+    if call::is_sending(sk) {
+        return;
+    }
     let reached = socket.reached[OUT as usize];
     let proven = socket.proven[OUT as usize] != 0;
     let time = now();

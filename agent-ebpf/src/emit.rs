@@ -7,9 +7,10 @@ use agent_common::{
     record::{Head, KIND_CLOSE, KIND_GAP, KIND_OPEN, Open},
 };
 use aya_ebpf::{
-    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::bpf_ringbuf_output,
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE},
+    helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query},
 };
+use core::ffi::c_void;
 
 use crate::{
     atomic,
@@ -21,10 +22,40 @@ use crate::{
 
 pub(crate) const HEAD: u64 = size_of::<Head>() as u64;
 
+/// The ring of a connection.
+#[inline(always)]
+fn ring(cookie: u64) -> u32 {
+    cookie.checked_rem(u64::from(layout!(rings))).unwrap_or(0) as u32
+}
+
+#[inline(always)]
+fn map(ring: u32) -> *mut c_void {
+    match ring {
+        0 => (&raw const RING0).cast_mut().cast(),
+        1 => (&raw const RING1).cast_mut().cast(),
+        2 => (&raw const RING2).cast_mut().cast(),
+        _ => (&raw const RING3).cast_mut().cast(),
+    }
+}
+
+/// Whether the ring of a connection is more than half full: its worker does not keep up.
+#[inline(always)]
+pub(crate) fn is_pressed(cookie: u64) -> bool {
+    let ring = ring(cookie);
+    // SAFETY: the map is a ring; the helper only reads its positions.
+    let (held, size) = unsafe {
+        (
+            bpf_ringbuf_query(map(ring), u64::from(BPF_RB_AVAIL_DATA)),
+            bpf_ringbuf_query(map(ring), u64::from(BPF_RB_RING_SIZE)),
+        )
+    };
+    held > size / 2
+}
+
 /// Hands a record to the worker of the connection. The worker is only woken if it sleeps.
 #[inline(always)]
 pub(crate) fn output(cookie: u64, record: *const u8, size: u64) -> bool {
-    let ring = cookie.checked_rem(u64::from(layout!(rings))).unwrap_or(0) as u32;
+    let ring = ring(cookie);
     let mut flags = u64::from(BPF_RB_NO_WAKEUP);
     if let Some(asleep) = WAKE.get_ptr_mut(ring) {
         // SAFETY: the value is one word, written by both sides on purpose; a lost update costs one more wake-up.
@@ -35,14 +66,8 @@ pub(crate) fn output(cookie: u64, record: *const u8, size: u64) -> bool {
             }
         }
     }
-    let map = match ring {
-        0 => (&raw const RING0).cast_mut(),
-        1 => (&raw const RING1).cast_mut(),
-        2 => (&raw const RING2).cast_mut(),
-        _ => (&raw const RING3).cast_mut(),
-    };
     // SAFETY: `record` holds `size` bytes; the verifier checks it.
-    let failed = unsafe { bpf_ringbuf_output(map.cast(), record.cast_mut().cast(), size, flags) };
+    let failed = unsafe { bpf_ringbuf_output(map(ring), record.cast_mut().cast(), size, flags) };
     if failed != 0 {
         count(Counter::RingFull as u32, 1);
         return false;

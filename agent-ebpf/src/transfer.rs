@@ -3,7 +3,7 @@
 use agent_common::{
     counter::Counter,
     gap::GapReason,
-    limits::{CALL_BYTES, CHUNK, SKIP_LOOKUP, STEPS, STEPS_WITHOUT_LOOP},
+    limits::{CALL_BYTES, CHUNK, PRESSED_CALL_BYTES, SKIP_LOOKUP, STEPS, STEPS_WITHOUT_LOOP},
     record::{Head, KIND_DATA},
     scope::Skip,
 };
@@ -84,13 +84,14 @@ pub(crate) fn transfer(transfer: &Transfer) {
     let Some(scratch) = claim() else {
         return whole(GapReason::ScratchBusy as u8);
     };
+    let pressed = transfer.length > PRESSED_CALL_BYTES && emit::is_pressed(transfer.cookie);
     let one = transfer.source.form == BUFFER;
     scratch.cursor = Cursor {
         cookie: transfer.cookie,
         time: transfer.time,
         position: transfer.position,
         left: length,
-        budget: u64::from(CALL_BYTES),
+        budget: u64::from(if pressed { PRESSED_CALL_BYTES } else { CALL_BYTES }),
         skip,
         base: if one { transfer.source.base.wrapping_add(transfer.source.offset) } else { 0 },
         room: if one { length } else { 0 },
@@ -118,7 +119,7 @@ pub(crate) fn transfer(transfer: &Transfer) {
     let scratch = unsafe { &mut *scratch };
     let cursor = &scratch.cursor;
     if cursor.left > 0 {
-        cursor.gap(cursor.left, GapReason::CallLimit);
+        cursor.gap(cursor.left, if pressed { GapReason::RingFull } else { GapReason::CallLimit });
     }
     release(scratch);
 }

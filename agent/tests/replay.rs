@@ -261,3 +261,33 @@ fn what_is_read_can_be_written_again() {
         assert_eq!(text(&writer.finish().unwrap()), original);
     }
 }
+
+/// Traffic of real programs (`tests/live/take.rs`), each through all stages: every line as it was when it was taken.
+#[test]
+fn recordings_of_real_traffic() {
+    for (name, lines) in [
+        ("bad_endings", 4),
+        ("chat_stream", 2),
+        ("curl_python", 6),
+        ("late_join", 4),
+        ("nginx_sendfile", 4),
+        ("node", 14),
+        ("pipelined", 20),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = recording(&format!("{name}.jsonl"));
+        assert!(fs::metadata(&file).unwrap().len() < 60_000);
+        let [logs, ..] = outputs(&file, &directory);
+        insta::assert_snapshot!(format!("real_{name}"), logs);
+        // Both ends of each exchange, in one trace each.
+        assert_eq!(logs.lines().count(), lines, "{name}");
+        let ends: std::collections::BTreeSet<_> = column(&logs, "trace_id")
+            .iter()
+            .zip(column(&logs, "reporter"))
+            .map(|(trace, reporter)| (trace.to_string(), reporter.to_string()))
+            .collect();
+        let traces: std::collections::BTreeSet<_> = ends.iter().map(|(trace, _)| trace).collect();
+        assert_eq!((ends.len(), traces.len()), (lines, lines / 2), "{name}");
+        assert!(!decoded(&fs::read_to_string(&file).unwrap()).contains("hunter2"), "{name}");
+    }
+}

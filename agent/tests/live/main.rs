@@ -19,3 +19,4 @@ mod privacy;
 mod programs;
 mod recordings;
 mod scope;
+mod take;

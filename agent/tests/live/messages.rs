@@ -1,11 +1,11 @@
 //! Every way to frame a message, and every way to move its bytes.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use crate::common::{
     agent::Run,
     program::{Server, curl, done},
-    seen::{Row, row},
+    seen::{Row, row, text},
     tools,
 };
 
@@ -87,6 +87,45 @@ fn a_body_that_waits_for_100() {
 #[test]
 fn an_answer_before_the_end_of_the_request() {
     case(|server| python("early", server), &[row("POST", "/early/9", 413, 20_000, 9)]);
+}
+
+/// Whatever the agent can keep up with: heads and statuses are seen, sizes are exact or absent, never wrong.
+#[test]
+fn ten_megabytes_each_way() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let body = folder.path().join("body");
+    fs::write(&body, vec![b'u'; 10_000_000]).expect("a file can be written");
+    let body = format!("@{}", body.display());
+    let server = Server::python();
+    let run = Run::port(server.port);
+    let mut client = curl(["--data-binary", &body, &server.url("/sink/a")]);
+    client.args(["--next", "--silent", "-o", "/dev/null", "--data-binary", &body]);
+    client.args(["-H", "Transfer-Encoding: chunked", &server.url("/sink/b")]);
+    for path in ["/bytes/10000000", "/chunked/10000000", "/close/10000000"] {
+        client.args(["--next", "--silent", "-o", "/dev/null", &server.url(path)]);
+    }
+    done(&mut client);
+    let seen = run.stop_after(10);
+    for reporter in ["client", "server"] {
+        let lines = seen.of(reporter);
+        assert_eq!(lines.len(), 5, "{lines:#?}\n{}", seen.stderr);
+        for line in lines {
+            let (sizes, framed) = match text(line, "path") {
+                "/sink/a" => ([10_000_000, 8], true),
+                "/sink/b" => ([10_000_000, 8], false),
+                "/bytes/10000000" => ([0, 10_000_000], true),
+                _ => ([0, 10_000_000], false),
+            };
+            assert_eq!(line["response_code"], 200, "{line}\n{}", seen.stderr);
+            for (key, size) in ["bytes_received", "bytes_sent"].into_iter().zip(sizes) {
+                let known = line[key].as_u64();
+                assert!(known == Some(size) || (!framed && known.is_none()), "{key} of {line}");
+            }
+            let incomplete = text(line, "incomplete");
+            assert!(["", "call_limit", "ring_full"].contains(&incomplete), "{line}");
+        }
+    }
+    seen.assert_joined();
 }
 
 /// After the upgrade nothing is HTTP, whatever it looks like.
