@@ -13,7 +13,7 @@ use aya_ebpf::{
 use core::ffi::c_void;
 
 use crate::{
-    atomic,
+    atomic, debug,
     kernel::{layout, member, read},
     maps::{RING0, RING1, RING2, RING3, SCRATCH, Scratch, WAKE, count},
     socket::{Admitted, INET, Socket},
@@ -121,6 +121,7 @@ pub(crate) fn close(socket: &mut Socket, time: u64) {
         reserved: [0; 5],
     };
     output(socket.cookie, (&raw const head).cast(), HEAD);
+    debug::closed(socket.cookie, how);
 }
 
 /// Says who is connected to whom. False if the ring was full: then it is said at the next call.
@@ -148,7 +149,7 @@ pub(crate) fn open(socket: &Admitted, time: u64) -> bool {
     };
     let sk = socket.sk as u64;
     // SAFETY: the payload is larger than an `Open`, which has no invalid bit patterns, and is aligned to 8.
-    let open = unsafe { &mut *(&raw mut scratch.payload).cast::<core::ffi::c_void>().cast::<Open>() };
+    let open = unsafe { &mut *(&raw mut scratch.payload).cast::<c_void>().cast::<Open>() };
     (open.local, open.peer) = ([0; 16], [0; 16]);
     if family == INET {
         let own = read::<[u8; 4]>(sk + u64::from(layout!(sk_rcv_saddr))).unwrap_or_default();
@@ -172,6 +173,7 @@ pub(crate) fn open(socket: &Admitted, time: u64) -> bool {
     open.reserved = [0; 4];
     let written = output(socket.state.cookie, (&raw const scratch.head).cast(), HEAD + size_of::<Open>() as u64);
     release(scratch);
+    debug::opened(socket.state, task::current_process());
     written
 }
 

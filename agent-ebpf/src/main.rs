@@ -11,6 +11,7 @@ mod account;
 mod atomic;
 mod call;
 mod close;
+mod debug;
 mod emit;
 mod hooks_process;
 mod hooks_socket;

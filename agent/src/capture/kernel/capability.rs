@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Backend, Capture, CaptureError, Scope, Settings, btf::Btf, layout, loader::Refusal};
+use super::{Backend, Capture, CaptureError, Settings, btf::Btf, layout, loader::Refusal};
 
 /// How a capability was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -142,13 +142,7 @@ fn lockdown() -> Capability {
 fn try_backend(backend: Backend) -> Capability {
     let name = format!("backend {}", backend.name());
     let tried = "load, attach, detach";
-    let settings = Settings {
-        backend: Some(backend),
-        scope: Scope::default(),
-        workers: 1,
-        ring_bytes: 4096,
-        without_new_helpers: false,
-    };
+    let settings = Settings { backend: Some(backend), ring_bytes: 4096, ..Settings::default() };
     match Capture::start(&settings) {
         Ok(_) => row(&name, Status::Ok, tried, &"works"),
         Err(CaptureError::NoBackend(mut refusals)) => match refusals.pop() {

@@ -35,11 +35,20 @@ pub struct Settings {
     pub ring_bytes: u32,
     /// Does without the helpers of 5.17 even where the kernel has them, as on 5.12 to 5.16.
     pub without_new_helpers: bool,
+    /// Lets the programs tell of connections: see [`Capture::debug_log`].
+    pub debug: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { backend: None, scope: Scope::default(), workers: 1, ring_bytes: 4 << 20, without_new_helpers: false }
+        Self {
+            backend: None,
+            scope: Scope::default(),
+            workers: 1,
+            ring_bytes: 4 << 20,
+            without_new_helpers: false,
+            debug: false,
+        }
     }
 }
 
@@ -145,6 +154,12 @@ impl Capture {
     /// The backends before it, and why they were not taken.
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals
+    }
+
+    /// Writes the log lines of the programs to the agent's own log, on the current tokio runtime.
+    /// [`Settings::debug`] lets them write any.
+    pub fn debug_log(&mut self) -> std::io::Result<()> {
+        super::debug_log::start(&mut self.ebpf)
     }
 
     /// One ring for each worker.
@@ -281,7 +296,15 @@ fn load(settings: &Settings, layout: &Layout, types: &aya::Btf) -> Result<Ebpf, 
         std::slice::from_raw_parts(std::ptr::from_ref(layout).cast::<u32>(), size_of::<Layout>() / size_of::<u32>())
     };
     let mut loader = EbpfLoader::new();
-    loader.btf(Some(types)).override_global("LAYOUT", words, true).allow_unsupported_maps();
+    let level = if settings.debug { aya_log::Level::Debug as u8 } else { 0 };
+    loader
+        .btf(Some(types))
+        .override_global("LAYOUT", words, true)
+        .override_global("AYA_LOG_LEVEL", &level, true)
+        .allow_unsupported_maps();
+    if !settings.debug {
+        loader.map_max_entries("AYA_LOGS", 4096);
+    }
     for (index, name) in super::ring::NAMES.into_iter().enumerate() {
         if (index as u32) < settings.workers {
             loader.map_max_entries(name, settings.ring_bytes);

@@ -5,6 +5,7 @@ pub mod btf;
 pub mod capability;
 mod clock;
 mod counters;
+mod debug_log;
 mod layout;
 mod loader;
 mod record;

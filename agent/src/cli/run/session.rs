@@ -91,6 +91,10 @@ impl<'a> Session<'a> {
             None => None,
         };
         let mut capture = Capture::start(&settings).map_err(anyhow::Error::from)?;
+        if args.debug_ebpf {
+            let _entered = runtime.enter();
+            capture.debug_log().context("cannot read the log of the kernel programs")?;
+        }
         health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
         let stop = Arc::new(AtomicBool::new(false));
         let mut workers = Vec::new();
@@ -228,7 +232,7 @@ fn settings(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Result<Settings, 
         cgroups,
         ports: args.port.clone(),
     };
-    Ok(Settings { backend, scope, workers: workers(), ..Settings::default() })
+    Ok(Settings { backend, scope, workers: workers(), debug: args.debug_ebpf, ..Settings::default() })
 }
 
 /// One worker for every four CPUs: one alone handles more than a small machine can send.
