@@ -1,9 +1,10 @@
 //! Log lines of the kernel programs, for people who debug them.
 
+use std::time::Duration;
+
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
-use tokio::io::unix::AsyncFd;
 
 /// Hands lines of the programs to the agent's own log.
 struct ToTracing;
@@ -20,14 +21,17 @@ impl Log for ToTracing {
     fn flush(&self) {}
 }
 
+/// Between two looks at the lines.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Reads the lines on the current runtime until the capture ends.
-pub(super) fn start(ebpf: &mut Ebpf) -> std::io::Result<()> {
-    let logger = EbpfLogger::init_with_logger(ebpf, ToTracing).map_err(std::io::Error::other)?;
-    let mut logger = AsyncFd::register(logger)?;
+pub(super) fn start(ebpf: &mut Ebpf) -> Result<(), aya_log::Error> {
+    let mut logger = EbpfLogger::init_with_logger(ebpf, ToTracing)?;
     tokio::spawn(async move {
-        while let Ok(mut ready) = logger.readable_mut().await {
-            ready.get_inner_mut().flush();
-            ready.clear_ready();
+        let mut ticks = tokio::time::interval(PAUSE);
+        loop {
+            ticks.tick().await;
+            logger.flush();
         }
     });
     Ok(())

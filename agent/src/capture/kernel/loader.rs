@@ -158,7 +158,7 @@ impl Capture {
 
     /// Writes the log lines of the programs to the agent's own log, on the current tokio runtime.
     /// [`Settings::debug`] lets them write any.
-    pub fn debug_log(&mut self) -> std::io::Result<()> {
+    pub fn debug_log(&mut self) -> Result<(), aya_log::Error> {
         super::debug_log::start(&mut self.ebpf)
     }
 
