@@ -84,8 +84,8 @@ fn length_of_call(thread: u64, call: u64) -> usize {
 
 /// Scenario: threads write to one socket with no lock. What the other end received goes to a file.
 pub(crate) fn shared_writers(stage: &mut Stage) {
-    let pair = Pair::new(LOOPBACK);
     stage.wait();
+    let pair = Pair::new(LOOPBACK);
     let (mut received, total) = (Vec::new(), AtomicU64::new(0));
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -125,8 +125,8 @@ pub(crate) fn shared_writers(stage: &mut Stage) {
 
 /// Scenario: threads read from one socket with no lock.
 pub(crate) fn shared_readers(stage: &mut Stage) {
-    let mut pair = Pair::new(LOOPBACK);
     stage.wait();
+    let mut pair = Pair::new(LOOPBACK);
     let pattern = pair.pattern(Way::Request);
     let total = 250 * SHARERS * CALLS;
     thread::scope(|scope| {

@@ -58,6 +58,8 @@ pub struct Btf {
     data: Vec<u8>,
     /// Byte offset of each type by id; id 0 is `void`.
     types: Vec<u32>,
+    /// Kind of each type by id, apart, since a search looks at few kinds of many types.
+    kinds: Vec<u8>,
     strings: usize,
 }
 
@@ -95,12 +97,13 @@ impl Btf {
         let (types_offset, types_length) = (header + word(8)? as usize, word(12)? as usize);
         let strings = header + word(16)? as usize;
         let end = types_offset + types_length;
-        let mut types = vec![0];
+        let (mut types, mut kinds) = (vec![0], vec![0]);
         let mut at = types_offset;
         while at < end {
             types.push(at as u32);
             let info = word(at + 4)?;
             let (kind, length) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
+            kinds.push(kind as u8);
             at += 12
                 + match kind {
                     INT | VAR | DECL_TAG => 4,
@@ -113,7 +116,7 @@ impl Btf {
         if at != end {
             return Err(BtfError::Malformed(at));
         }
-        Ok(Self { data, types, strings })
+        Ok(Self { data, types, kinds, strings })
     }
 
     fn get(&self, id: u32) -> Result<Type, BtfError> {
@@ -135,9 +138,13 @@ impl Btf {
         self.data.get(start..end) == Some(name.as_bytes()) && self.data.get(end) == Some(&0)
     }
 
+    /// The types of a kind.
+    fn of_kind(&self, kind: u32) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.kinds).filter(move |(_, own)| u32::from(**own) == kind).map(|(id, _)| id)
+    }
+
     fn find(&self, kind: u32, name: &str) -> Option<u32> {
-        (1..self.types.len() as u32)
-            .find(|id| self.get(*id).is_ok_and(|found| found.kind == kind && self.is_named(found.name, name)))
+        self.of_kind(kind).find(|id| self.get(*id).is_ok_and(|found| self.is_named(found.name, name)))
     }
 
     /// Follows typedefs and qualifiers.
@@ -195,7 +202,7 @@ impl Btf {
 
     /// Value of an enumerator, of whichever enum holds it.
     pub fn enumerator(&self, name: &str) -> Option<u32> {
-        (1..self.types.len() as u32).find_map(|id| {
+        self.of_kind(ENUM).chain(self.of_kind(ENUM64)).find_map(|id| {
             let found = self.get(id).ok()?;
             let size = match found.kind {
                 ENUM => 8,
