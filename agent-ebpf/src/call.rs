@@ -45,9 +45,9 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
-/// A send or receive begins. `source` is only asked for if the socket is in scope.
+/// A send or receive begins, or goes on (`in_loop`). `source` is only asked for if the socket is in scope.
 #[inline(always)]
-pub(crate) fn begin(sk: *const u8, direction: u8, source: impl FnOnce() -> Source) {
+pub(crate) fn begin(sk: *const u8, direction: u8, in_loop: bool, source: impl FnOnce() -> Source) {
     let Some(mut socket) = admit(sk) else { return };
     // A socket that is connecting has its own numbers and not yet the other end's; it is placed at the end of the call.
     if !socket.place() && socket.tcp_state() != state::SYN_SENT {
@@ -57,13 +57,15 @@ pub(crate) fn begin(sk: *const u8, direction: u8, source: impl FnOnce() -> Sourc
         count(Counter::ThreadState as u32, 1);
         return;
     };
-    // A hook inside the loop of a send fires many times: the first is the start.
-    if call.socket == sk as u64 && call.direction == direction {
+    let sequence = if direction == OUT { socket.write_sequence() } else { socket.read_sequence() };
+    // A hook inside the loop of a send fires many times: the first is the start. What is kept where nothing was moved since
+    // may also be of an older call whose end the kernel did not run (it leaves out a program that it has preempted).
+    if in_loop && call.socket == sk as u64 && call.direction == direction && call.sequence != sequence {
         return;
     }
     call.time = now();
     call.source = source();
-    call.sequence = if direction == OUT { socket.write_sequence() } else { socket.read_sequence() };
+    call.sequence = sequence;
     call.direction = direction;
     call.socket = sk as u64;
 }
@@ -112,9 +114,9 @@ pub(crate) fn is_sending(sk: *const u8) -> bool {
     current_call(false).is_some_and(|call| call.socket == sk as u64 && call.direction == OUT)
 }
 
-/// A send is done. `result` is what the application is told. Where nothing was kept at its start, `source` finds the payload.
+/// A send is done. `result` is what the application is told. `source` finds the payload, from what was kept at the begin.
 #[inline(always)]
-pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce() -> Source) {
+pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce(Source) -> Source) {
     let Some(mut socket) = admit(sk) else { return };
     let begun = take(sk, OUT);
     if result > 0 {
@@ -132,7 +134,7 @@ pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce() -> Source) 
 
 /// A receive is done. `flags` are those of the call.
 #[inline(always)]
-pub(crate) fn received(sk: *const u8, result: i32, flags: u32, source: impl FnOnce() -> Source) {
+pub(crate) fn received(sk: *const u8, result: i32, flags: u32, source: impl FnOnce(Source) -> Source) {
     let Some(mut socket) = admit(sk) else { return };
     let begun = take(sk, IN);
     if result < 0 || flags & NOT_STREAM != 0 {
@@ -159,7 +161,7 @@ fn finish(
     sequence: u32,
     begun: Begun,
     discarded: bool,
-    source: impl FnOnce() -> Source,
+    source: impl FnOnce(Source) -> Source,
 ) {
     let side = usize::from(direction & 1);
     let time = now();
@@ -193,12 +195,6 @@ fn finish(
     } else {
         entry_time().unwrap_or(time)
     };
-    let source = if discarded {
-        Source::nowhere(GapReason::Discarded)
-    } else if begun.known {
-        begun.source
-    } else {
-        source()
-    };
+    let source = if discarded { Source::nowhere(GapReason::Discarded) } else { source(begun.source) };
     transfer::transfer(&Transfer { cookie, time, position: account.start, length, direction, source });
 }

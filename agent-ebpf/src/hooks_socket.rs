@@ -36,13 +36,15 @@ fn result(context: &FExitContext, arguments: u32) -> i32 {
 #[fentry(function = "tcp_sendmsg_locked")]
 fn send_begin(context: FEntryContext) -> i32 {
     let message: *const u8 = context.arg(1);
-    call::begin(context.arg(0), OUT, || Source::of_message(message));
+    call::begin(context.arg(0), OUT, false, || Source::of_message(message));
     0
 }
 
 #[fexit(function = "tcp_sendmsg_locked")]
 fn send_end(context: FExitContext) -> i32 {
-    call::sent(context.arg(0), result(&context, 3), || Source::nowhere(GapReason::NoState));
+    let message: *const u8 = context.arg(1);
+    let result = result(&context, 3);
+    call::sent(context.arg(0), result, |kept| Source::of_done_message(message, result as u32, kept));
     0
 }
 
@@ -50,13 +52,13 @@ fn send_end(context: FExitContext) -> i32 {
 /// be inlined.)
 #[fentry(function = "tcp_sendpage")]
 fn sendpage_begin(context: FEntryContext) -> i32 {
-    call::begin(context.arg(0), OUT, || Source::nowhere(GapReason::Sendfile));
+    call::begin(context.arg(0), OUT, false, || Source::nowhere(GapReason::Sendfile));
     0
 }
 
 #[fexit(function = "tcp_sendpage")]
 fn sendpage_end(context: FExitContext) -> i32 {
-    call::sent(context.arg(0), result(&context, 5), || Source::nowhere(GapReason::Sendfile));
+    call::sent(context.arg(0), result(&context, 5), |_| Source::nowhere(GapReason::Sendfile));
     0
 }
 
@@ -64,7 +66,7 @@ fn sendpage_end(context: FExitContext) -> i32 {
 #[fentry(function = "tcp_recvmsg")]
 fn receive_begin(context: FEntryContext) -> i32 {
     let message: *const u8 = context.arg(1);
-    call::begin(context.arg(0), IN, || Source::of_message(message));
+    call::begin(context.arg(0), IN, false, || Source::of_message(message));
     0
 }
 
@@ -73,6 +75,8 @@ fn receive_end(context: FExitContext) -> i32 {
     let arguments = layout!(recvmsg_arguments);
     // Until 5.18 `nonblock` stands before `flags`.
     let flags: i32 = if arguments == 6 { context.arg(4) } else { context.arg(3) };
-    call::received(context.arg(0), result(&context, arguments), flags as u32, || Source::nowhere(GapReason::NoState));
+    let message: *const u8 = context.arg(1);
+    let result = result(&context, arguments);
+    call::received(context.arg(0), result, flags as u32, |kept| Source::of_done_message(message, result as u32, kept));
     0
 }

@@ -13,7 +13,7 @@ use crate::{call, kernel::layout, source::Source};
 #[btf_tracepoint(function = "tcp_sendmsg_locked")]
 fn send_loop(context: BtfTracePointContext) -> i32 {
     let message: *const u8 = context.arg(1);
-    call::begin(context.arg(0), OUT, || Source::of_message(message));
+    call::begin(context.arg(0), OUT, true, || Source::of_message(message));
     0
 }
 
@@ -39,7 +39,7 @@ fn enter(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_length(context: BtfTracePointContext) -> i32 {
     let sk: *const u8 = context.arg(0);
-    call::sent(sk, context.arg(1), || Source::of_registers(sk));
+    call::sent(sk, context.arg(1), |kept| Source::of_registers_or(sk, kept));
     0
 }
 
@@ -48,6 +48,6 @@ fn send_length(context: BtfTracePointContext) -> i32 {
 fn receive_length(context: BtfTracePointContext) -> i32 {
     let flags: i32 = context.arg(2);
     let sk: *const u8 = context.arg(0);
-    call::received(sk, context.arg(1), flags as u32, || Source::of_registers(sk));
+    call::received(sk, context.arg(1), flags as u32, |kept| Source::of_registers_or(sk, kept));
     0
 }

@@ -80,9 +80,37 @@ impl Source {
         source
     }
 
-    /// From the registers that the current system call was entered with.
+    /// From the typed `struct msghdr` of a call that ends and has moved `length` bytes. `kept` is what was found at the begin
+    /// of the thread's call: that may have been an older one, if the kernel left out runs of the programs.
     #[inline(always)]
-    pub(crate) fn of_registers(sk: *const u8) -> Self {
+    pub(crate) fn of_done_message(message: *const u8, length: u32, kept: Self) -> Self {
+        let mut source = Self::of_message(message);
+        // The iterator has gone on. Within one buffer it can be taken back; in an array its end stays where it was.
+        if source.form == BUFFER && source.offset >= u64::from(length) {
+            source.offset -= u64::from(length);
+            return source;
+        }
+        if source.form == NOWHERE || (source.form == kept.form && source.array_end() == kept.array_end()) {
+            return kept;
+        }
+        Self::nowhere(GapReason::NoState)
+    }
+
+    #[inline(always)]
+    const fn array_end(&self) -> u64 {
+        self.base.wrapping_add(16 * self.count as u64)
+    }
+
+    /// From the registers that the current system call was entered with, or what was `kept` at the begin of the call if they
+    /// do not tell.
+    #[inline(always)]
+    pub(crate) fn of_registers_or(sk: *const u8, kept: Self) -> Self {
+        let source = Self::of_registers(sk);
+        if source.form == NOWHERE && kept.form != NOWHERE { kept } else { source }
+    }
+
+    #[inline(always)]
+    fn of_registers(sk: *const u8) -> Self {
         let (task, registers) = current();
         // A worker of io_uring has the registers of whatever call it was made in.
         let flags = read::<u32>(task + u64::from(layout!(task_flags))).unwrap_or(IO_WORKER);

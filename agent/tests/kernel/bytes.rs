@@ -213,9 +213,9 @@ fn every_call_on_every_address() {
             let how = if plan.end == End::Reset { CloseHow::Reset } else { CloseHow::Fin };
             for (end, (pid, comm)) in [ends.client, ends.server].into_iter().zip(&names) {
                 assert_eq!((end.open().pid, &end.open().comm), (*pid, comm));
-                assert_eq!(end.closes, [Some(how)], "{:?}/{:?}: {}", plan.send, plan.receive, end.tell());
+                assert!(ends.missed || end.closes == [Some(how)], "{:?}/{:?}: {}", plan.send, plan.receive, end.tell());
             }
-            if matches!(plan.receive, Receive::Truncate) {
+            if matches!(plan.receive, Receive::Truncate) && !ends.missed {
                 let discarded = ends.server.gaps(Direction::In)[&GapReason::Discarded];
                 assert_eq!(discarded, request, "what was discarded is a gap");
             }

@@ -47,6 +47,8 @@ pub(crate) struct Captured {
     pub(crate) connections: BTreeMap<u64, Connection>,
     /// Events of all kinds.
     pub(crate) events: u64,
+    /// Runs of the programs that the kernel left out, as it does where one program preempts itself.
+    pub(crate) missed: u64,
     /// Records that could not be decoded.
     pub(crate) malformed: u64,
     /// The kernel side's own counts, by the number of the counter.

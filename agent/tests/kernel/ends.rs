@@ -9,6 +9,9 @@ use super::{
     pattern::{Pattern, Way},
 };
 
+/// Reasons of the gaps that runs leave which the kernel left out.
+pub(crate) const MISSED: [GapReason; 3] = [GapReason::NoState, GapReason::Unseen, GapReason::Interleaved];
+
 /// The two ends of one connection.
 pub(crate) struct Ends<'a> {
     /// The end that connected.
@@ -17,6 +20,8 @@ pub(crate) struct Ends<'a> {
     pub(crate) server: &'a Connection,
     /// The client's port.
     pub(crate) port: u16,
+    /// The kernel left out runs of the programs, so some calls are gaps, and what ends a direction may be missing.
+    pub(crate) missed: bool,
 }
 
 impl Captured {
@@ -45,6 +50,7 @@ impl Captured {
             client: self.end(Role::Client, client, server),
             server: self.end(Role::Server, server, client),
             port: client.port(),
+            missed: self.missed > 0,
         }
     }
 }
@@ -89,7 +95,9 @@ impl Ends<'_> {
     pub(crate) fn check_whole(&self, request: u64, response: u64) {
         for (end, direction, way) in self.sides() {
             let length = if way == Way::Request { request } else { response };
-            assert_eq!(end.whole(direction), (0, length), "{way:?} {direction:?}: {}", end.tell());
+            let (first, last) = end.whole(direction);
+            let all = (first, last) == (0, length) || self.missed && last <= length;
+            assert!(all, "{way:?} {direction:?}: {first} to {last} of {length}; {}", end.tell());
             assert_eq!(end.misplaced, 0, "pieces come between open and close: {}", end.tell());
         }
     }
@@ -99,7 +107,13 @@ impl Ends<'_> {
     pub(crate) fn check_reasons(&self, allowed: &[GapReason]) {
         for (end, direction, _) in self.sides() {
             for (reason, length) in end.gaps(direction) {
-                assert!(allowed.contains(&reason), "{direction:?}: {length} bytes {}: {}", reason.name(), end.tell());
+                let missed = self.missed && MISSED.contains(&reason);
+                assert!(
+                    missed || allowed.contains(&reason),
+                    "{direction:?}: {length} bytes {}: {}",
+                    reason.name(),
+                    end.tell()
+                );
             }
         }
     }

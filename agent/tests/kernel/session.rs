@@ -158,8 +158,10 @@ impl Session {
         all.counters = COUNTERS.map(|kind| (kind as u32, counters.plain(kind).expect("a counter"))).into();
         all.gaps = counters.gaps().expect("counters").into_iter().collect();
         assert_eq!(all.malformed, 0, "malformed records");
-        let missed: Vec<_> = counters.programs().into_iter().filter(|program| program.recursion_misses > 0).collect();
-        assert!(missed.is_empty(), "runs that the kernel left out: {missed:?}");
+        all.missed = counters.programs().iter().map(|program| program.recursion_misses).sum();
+        if all.missed > 0 {
+            println!("the kernel left out {} runs of the programs", all.missed);
+        }
         all
     }
 }
