@@ -23,8 +23,6 @@ pub(crate) struct Program {
     child: Child,
     output: BufReader<ChildStdout>,
     input: Option<ChildStdin>,
-    /// Removed with it.
-    _folder: Option<TempDir>,
 }
 
 impl Program {
@@ -37,7 +35,7 @@ impl Program {
             .unwrap_or_else(|error| panic!("cannot start {command:?} ({error}): run `cargo xtask setup`"));
         let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         let input = child.stdin.take();
-        Self { child, output, input, _folder: None }
+        Self { child, output, input }
     }
 
     /// The next line that it writes, without its end.
@@ -95,6 +93,8 @@ pub(crate) fn done(command: &mut Command) -> Output {
 pub(crate) struct Server {
     /// Ends with it.
     _program: Program,
+    /// Removed after that.
+    _folder: Option<TempDir>,
     /// Where it listens.
     pub(crate) port: u16,
 }
@@ -107,6 +107,7 @@ impl Server {
         Self {
             port: port.parse().unwrap_or_else(|_| panic!("{command:?} said {port:?} instead of its port")),
             _program: program,
+            _folder: None,
         }
     }
 
@@ -155,8 +156,7 @@ impl Server {
             assert!(program.child.try_wait().expect("it is our child").is_none(), "nginx ended");
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
-        program._folder = Some(folder);
-        Self { _program: program, port }
+        Self { _program: program, _folder: Some(folder), port }
     }
 
     /// A URL of it.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nix::sys::signal::Signal;
 
 use crate::common::{
-    agent::{Run, value},
+    agent::{Run, run_command, value},
     program::{Server, curl, done},
     rotel::Rotel,
     seen::{row, text},
@@ -102,4 +102,22 @@ fn two_agents_do_not_feed_each_other() {
         assert!(value(&seen.metrics, "telltale_exchanges_own_total", "") >= 2.0);
     }
     assert!(!receiver.output().contains("/v1/traces"), "an export was exported");
+}
+
+/// What COMMAND leaves running lives on, outside of a cgroup that is gone.
+#[test]
+fn a_daemon_outlives_the_run() {
+    let run = run_command(&[], &["sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!; cat /proc/self/cgroup"]);
+    assert_eq!(run.code(), 0, "{}", run.stderr());
+    let said = run.stdout();
+    let process = said.lines().next().and_then(|line| line.parse::<i32>().ok()).expect("a process id");
+    let status = std::fs::read_to_string(format!("/proc/{process}/cgroup")).expect("the daemon lives");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), Signal::SIGKILL).expect("it is ours");
+    assert!(!status.contains("telltale-"), "{status}");
+    for cgroup in said.lines().filter_map(|line| line.strip_prefix("0::")).filter(|path| path.contains("/telltale-")) {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").expect("it can be read");
+        let mount = mounts.lines().find(|line| line.contains(" cgroup2 ")).and_then(|line| line.split(' ').nth(1));
+        let path = format!("{}{cgroup}", mount.expect("it was made there"));
+        assert!(!std::path::Path::new(&path).exists(), "{path}");
+    }
 }

@@ -1,12 +1,15 @@
 //! Clients and servers that people run, in every pair that tells something new.
 
-use std::process::Command;
+use std::{
+    net::TcpStream,
+    process::{Command, Stdio},
+};
 
 use crate::common::{
     agent::Run,
-    program::{Server, curl, done},
+    program::{Program, Server, curl, done, free_port},
     seen::{Row, row, text},
-    tools,
+    tools, wait_for,
 };
 
 /// What the clients of `programs/` ask for.
@@ -91,6 +94,30 @@ fn curl_with_several_urls() {
         row("GET", "/chunked/70000", 200, 0, 70_000),
         row("GET", "/close/600", 200, 0, 600),
     ]);
+}
+
+/// HTTP/1.0 answers that end with the connection, from the module that everybody has.
+#[test]
+fn python_http_server_module() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("page"), vec![b'p'; 70_000]).expect("a file can be written");
+    let port = free_port();
+    let _server = Program::start(
+        Command::new(tools::interpreter())
+            .args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()])
+            .current_dir(folder.path())
+            .stderr(Stdio::null()),
+    );
+    wait_for("http.server", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let run = Run::port(port);
+    let url = format!("http://127.0.0.1:{port}/page");
+    done(&mut curl([&url]));
+    done(&mut curl(["--http1.0", "--head", &url]));
+    let seen = run.expect_both_ends(&[row("GET", "/page", 200, 0, 70_000), row("HEAD", "/page", 200, 0, 0)]);
+    assert!(seen.of("server").iter().all(|line| text(line, "destination") == "http.server"), "{:?}", seen.logs);
+    let mut versions: Vec<&str> = seen.of("client").iter().map(|line| text(line, "protocol")).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, ["HTTP/1.0", "HTTP/1.1"]);
 }
 
 /// The bodies go from file to socket inside the kernel: they are counted, not seen, and what follows on the connection is right.
