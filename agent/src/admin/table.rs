@@ -56,7 +56,24 @@ metrics! {
     CONNECTIONS_TRACKED = Gauge "telltale_connections_tracked" [] "Connections now in the tables.";
     PARSE_FAILURES = Counter "telltale_parse_failures" ["protocol", "reason"] "Messages that could not be parsed.";
     RESYNCHRONISATIONS = Counter "telltale_resynchronisations" ["protocol"] "Times that a parser found the next message after it had lost its place.";
-    ORPHAN_RESPONSES = Counter "telltale_orphan_responses" [] "Responses whose request was not seen.";
+    EVENTS_WITHOUT_OPEN = Counter "telltale_events_without_open" [] "Events of connections that are not in the table: their open was lost, or they were forgotten.";
+    CONNECTIONS_PROTOCOL = Counter "telltale_connections_protocol" ["protocol"] "Connections by what they were found to speak; one that was upgraded counts twice.";
+    CONNECTION_BYTES = Counter "telltale_connection" ("bytes") ["protocol", "direction"] "Bytes moved, copied or not, by what the connection is known to speak.";
+    WORKLOADS_EVICTED = Counter "telltale_workloads_evicted" [] "Processes forgotten because of a limit; met again, they are looked up again.";
+    STREAM_REORDERED = Counter "telltale_stream_reordered" [] "Events that came after an event of a later position.";
+    STREAM_LATE_BYTES = Counter "telltale_stream_late" ("bytes") [] "Bytes that came again, or after their place had been given up.";
+    STREAM_CUT_SHORT = Counter "telltale_stream_window_cut_short" ["reason"] "Waits for missing bytes that ended without them.";
+    STREAM_DATA_BYTES = Counter "telltale_stream_data" ("bytes") [] "Bytes delivered in order.";
+    HTTP1_MESSAGES = Counter "telltale_http1_messages" ["kind"] "Heads of HTTP/1 messages that were parsed.";
+    HTTP1_HEADS_LOST = Counter "telltale_http1_heads_lost" ["reason"] "Heads of HTTP/1 messages that were cut off or destroyed.";
+    HTTP1_SKIPPED_BYTES = Counter "telltale_http1_skipped" ("bytes") [] "Bytes passed over while message boundaries were lost.";
+    HTTP1_WAIT_OVERFLOWS = Counter "telltale_http1_wait_overflows" [] "Times that a response waited for its request until the window was full.";
+    HTTP1_PIPELINE_OVERFLOWS = Counter "telltale_http1_pipeline_overflows" [] "Times that too many requests waited for their responses.";
+    HTTP1_GIVEN_UP = Counter "telltale_http1_given_up" [] "Connections on which no message could be found again.";
+    DETECTION_OVERFLOWS = Counter "telltale_protocol_detection_overflows" [] "Connections whose first bytes did not tell what they speak.";
+    OPAQUE_BYTES = Counter "telltale_protocol_opaque" ("bytes") [] "Bytes that are not parsed.";
+    EXCHANGES_OVERFLOWED = Counter "telltale_exchanges_overflowed" [] "Requests that were not tracked, because too many of one connection waited.";
+    UNPAIRED_RESPONSES = Counter "telltale_http1_unpaired_responses" ["reason"] "Responses of which it is not known which request they answer.";
     EXCHANGES = Counter "telltale_exchanges" [] "Exchanges recorded.";
     EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";
     EXCHANGES_OWN = Counter "telltale_exchanges_own" [] "Exchanges of Telltale exporters, which are never turned into telemetry.";
@@ -78,7 +95,6 @@ metrics! {
     KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while BPF statistics are enabled.";
     NOT_COVERED = Counter "telltale_sockets_not_covered" ["kind"] "Sockets whose bytes cannot be seen.";
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
-    POLICY_FAULTS = Counter "telltale_policy_faults" ["kind"] "Expressions of policies that failed at run time.";
     CPU = Counter "telltale_process_cpu" ("seconds") ["mode"] "CPU time of the agent.";
     MEMORY = Gauge "telltale_process_resident_memory" ("bytes") [] "Resident memory of the agent.";
 }

@@ -3,7 +3,6 @@
 use crate::{
     admin::{Health, table},
     capture::{GapReason, recording::RecorderReport},
-    pipeline::metrics,
 };
 
 /// Says what became of a recording. True if something is not in it.
@@ -33,8 +32,8 @@ pub fn losses(health: &Health) -> Vec<String> {
         (&table::GAP_BYTES, "bytes not seen"),
         (&table::KERNEL_DROPS, "events lost in the kernel"),
         (&table::CONNECTIONS_EVICTED, "connections forgotten, too many at once"),
-        (&metrics::EVENTS_WITHOUT_OPEN, "events of connections that are not known"),
-        (&metrics::EXCHANGES_OVERFLOWED, "pipelined requests beyond the bound"),
+        (&table::EVENTS_WITHOUT_OPEN, "events of connections that are not known"),
+        (&table::EXCHANGES_OVERFLOWED, "pipelined requests beyond the bound"),
         (&table::QUEUE_DROPPED, "entries lost by an output"),
         (&table::EXCHANGES_OWN, "exchanges of Telltale's own exporters, left out"),
     ];

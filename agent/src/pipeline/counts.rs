@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::metrics;
 use crate::{
     admin::{Counter, Gauge, Health, SelfMetric, table},
     capture::{Event, EventKind, GapReason},
@@ -13,22 +12,22 @@ use crate::{
 
 /// Where the rows of the stages' counters go: row name, metric, and the values of its labels before the row's `reason`.
 const ROWS: &[(&str, &SelfMetric, &[&str])] = &[
-    ("telltale.stream.reordered", &metrics::STREAM_REORDERED, &[]),
-    ("telltale.stream.late_bytes", &metrics::STREAM_LATE_BYTES, &[]),
-    ("telltale.stream.window.cut_short", &metrics::STREAM_CUT_SHORT, &[]),
-    ("telltale.stream.data_bytes", &metrics::STREAM_DATA_BYTES, &[]),
+    ("telltale.stream.reordered", &table::STREAM_REORDERED, &[]),
+    ("telltale.stream.late_bytes", &table::STREAM_LATE_BYTES, &[]),
+    ("telltale.stream.window.cut_short", &table::STREAM_CUT_SHORT, &[]),
+    ("telltale.stream.data_bytes", &table::STREAM_DATA_BYTES, &[]),
     ("telltale.stream.gap_bytes", &table::GAP_BYTES, &[]),
-    ("telltale.http1.messages", &metrics::HTTP1_MESSAGES, &[]),
+    ("telltale.http1.messages", &table::HTTP1_MESSAGES, &[]),
     ("telltale.http1.parse_failures", &table::PARSE_FAILURES, &["http1"]),
-    ("telltale.http1.heads_lost", &metrics::HTTP1_HEADS_LOST, &[]),
+    ("telltale.http1.heads_lost", &table::HTTP1_HEADS_LOST, &[]),
     ("telltale.http1.resyncs", &table::RESYNCHRONISATIONS, &["http1"]),
-    ("telltale.http1.skipped_bytes", &metrics::HTTP1_SKIPPED_BYTES, &[]),
-    ("telltale.http1.unpaired_responses", &metrics::UNPAIRED_RESPONSES, &[]),
-    ("telltale.http1.wait_overflows", &metrics::HTTP1_WAIT_OVERFLOWS, &[]),
-    ("telltale.http1.pipeline_overflows", &metrics::HTTP1_PIPELINE_OVERFLOWS, &[]),
-    ("telltale.http1.given_up", &metrics::HTTP1_GIVEN_UP, &[]),
-    ("telltale.protocol.detection_overflows", &metrics::DETECTION_OVERFLOWS, &[]),
-    ("telltale.protocol.opaque_bytes", &metrics::OPAQUE_BYTES, &[]),
+    ("telltale.http1.skipped_bytes", &table::HTTP1_SKIPPED_BYTES, &[]),
+    ("telltale.http1.unpaired_responses", &table::UNPAIRED_RESPONSES, &[]),
+    ("telltale.http1.wait_overflows", &table::HTTP1_WAIT_OVERFLOWS, &[]),
+    ("telltale.http1.pipeline_overflows", &table::HTTP1_PIPELINE_OVERFLOWS, &[]),
+    ("telltale.http1.given_up", &table::HTTP1_GIVEN_UP, &[]),
+    ("telltale.protocol.detection_overflows", &table::DETECTION_OVERFLOWS, &[]),
+    ("telltale.protocol.opaque_bytes", &table::OPAQUE_BYTES, &[]),
 ];
 
 /// The name of a protocol in metrics.
@@ -66,8 +65,8 @@ impl Counts {
         let by_protocol = PROTOCOLS
             .iter()
             .map(|&(protocol, name)| {
-                let bytes = DIRECTIONS.map(|direction| health.counter(&metrics::CONNECTION_BYTES, &[name, direction]));
-                (protocol, health.counter(&metrics::CONNECTIONS_PROTOCOL, &[name]), bytes)
+                let bytes = DIRECTIONS.map(|direction| health.counter(&table::CONNECTION_BYTES, &[name, direction]));
+                (protocol, health.counter(&table::CONNECTIONS_PROTOCOL, &[name]), bytes)
             })
             .collect();
         Self {
@@ -78,10 +77,10 @@ impl Counts {
             opened: health.counter(&table::CONNECTIONS_OPENED, &[]),
             closed: health.counter(&table::CONNECTIONS_CLOSED, &[]),
             evicted: health.counter(&table::CONNECTIONS_EVICTED, &["limit"]),
-            without_open: health.counter(&metrics::EVENTS_WITHOUT_OPEN, &[]),
+            without_open: health.counter(&table::EVENTS_WITHOUT_OPEN, &[]),
             tracked: health.gauge(&table::CONNECTIONS_TRACKED, &[]),
-            overflowed: health.counter(&metrics::EXCHANGES_OVERFLOWED, &[]),
-            workloads_evicted: health.counter(&metrics::WORKLOADS_EVICTED, &[]),
+            overflowed: health.counter(&table::EXCHANGES_OVERFLOWED, &[]),
+            workloads_evicted: health.counter(&table::WORKLOADS_EVICTED, &[]),
             rows: Vec::new(),
             health: Arc::clone(health),
         }

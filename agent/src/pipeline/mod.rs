@@ -1,7 +1,6 @@
 //! One worker: events in, telemetry out, with no lock shared with another worker.
 
 mod counts;
-pub mod metrics;
 mod table;
 
 use std::sync::Arc;
