@@ -93,7 +93,7 @@ pub struct RecorderReport {
     pub events: u64,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Events that are not in the file, because the disk was too slow ([`QUEUE`] was full) or failed.
+    /// Events that are not in the file, because the disk was too slow (its queue was full) or failed.
     pub lost: u64,
     /// Why writing stopped, if it did.
     pub error: Option<io::Error>,

@@ -1,6 +1,6 @@
 //! Overwrites the secrets of a recording at equal length, so that it can be given away and still replays to the same telemetry.
 //!
-//! The recording is read twice: once to find the positions of all secrets ([`scanner`]), which may lie across several events,
+//! The recording is read twice: once to find the positions of all secrets (`scanner`), which may lie across several events,
 //! and once to write it with those positions overwritten. docs/recording.md lists what counts as a secret.
 
 mod keys;
