@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use crate::exec::{self, Owned};
 
 /// A machine that has not ended by then has failed.
-const LIMIT: Duration = Duration::from_mins(5);
+const LIMIT: Duration = Duration::from_mins(8);
 /// How often the console is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// The emulated processor: everything that this QEMU can emulate but `cmpxchg16b`. QEMU 7.2 leaves a wrong flags register
