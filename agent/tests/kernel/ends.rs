@@ -118,9 +118,12 @@ impl Ends<'_> {
         }
     }
 
-    /// No byte was received before it was sent.
+    /// No byte was received before it was sent. A send whose begin was left out is timed at its end, which says nothing.
     #[track_caller]
     pub(crate) fn check_order(&self) {
+        if self.missed {
+            return;
+        }
         let pairs = [
             (self.client.pieces(Direction::Out), self.server.pieces(Direction::In)),
             (self.server.pieces(Direction::Out), self.client.pieces(Direction::In)),
