@@ -78,6 +78,8 @@ impl Plan {
             (Send::SendMmsg(_), ..) | (_, Receive::RecvMmsg(_), _) if backend == Backend::Syscall => {
                 &[GapReason::UnknownCall]
             }
+            // Where no hook sees a send begin, a reset can come between its bytes and its hook.
+            _ if self.end == End::Reset && backend == Backend::Syscall => &[GapReason::Unseen],
             _ => &[],
         }
     }
