@@ -211,8 +211,8 @@ impl MessageSink for Assembler {
     fn body(&mut self, _: Direction, _: Timestamp, _: &[u8]) {}
 
     fn body_gap(&mut self, direction: Direction, _: u64, reason: GapReason) {
-        if reason == GapReason::NotCopied && !self.bodies {
-            // Nobody asked for it, and its size is known by the framing: nothing is missing.
+        // Left out on purpose, because the amount that is copied is limited: nobody asked for more.
+        if matches!(reason, GapReason::NotCopied | GapReason::CallLimit) && !self.bodies {
             return;
         }
         if let Current::Request(number) | Current::Response(number) = self.current[direction.index()]
@@ -369,10 +369,12 @@ mod tests {
 
     #[test]
     fn content_that_nobody_asked_for_is_not_missing() {
-        for (bodies, expected) in [(false, None), (true, Some(Incomplete::Gap(GapReason::NotCopied)))] {
+        let cases = [GapReason::NotCopied, GapReason::CallLimit]
+            .map(|reason| [(reason, false, None), (reason, true, Some(Incomplete::Gap(reason)))]);
+        for (reason, bodies, expected) in cases.into_iter().flatten() {
             let mut assembler = Assembler::new(open(None), Arc::new(Workload::default()), bodies);
             assembler.head(Direction::Out, request(0, 1));
-            assembler.body_gap(Direction::Out, 5, GapReason::NotCopied);
+            assembler.body_gap(Direction::Out, 5, reason);
             assembler.end(Direction::Out, end(2));
             assembler.unanswered(0, Timestamp(3), Incomplete::Closed);
             let incomplete = assembler.take_done().next().unwrap().incomplete;
