@@ -8,8 +8,6 @@ mount -t sysfs none /sys
 mkdir -p /dev/pts /dev/shm
 mount -t devpts none /dev/pts
 mount -t tmpfs none /dev/shm
-mount -t tmpfs none /tmp
-mount -t tmpfs none /run
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t bpf none /sys/fs/bpf
 mount -t tracefs none /sys/kernel/tracing 2>/dev/null
