@@ -54,7 +54,7 @@ fn introduction(figures: &Figures) -> String {
         "# Performance\n\n\
          Written by `cargo xtask bench`, which takes every figure again. Ratios are of one run: the agent off and on in turns.\n\n\
          - Machine: {}.\n\
-         - Capture backend: `{}`, scope: nginx's one worker, by process id. Metrics on, access log on (written to nowhere).\n\
+         - Capture backend: `{}`, scope: nginx's one worker, by process id. Metrics on, access log off.\n\
          - Server: nginx, one worker, alone on a core, 100 bytes a response. Load: wrk, one thread, 32 connections with keep-alive,\n  \
            on a core of its own. {spare}\n\
          - Medians; in brackets the least and the greatest turn.\n",
