@@ -58,14 +58,15 @@ impl Source {
     pub(crate) fn of_message(message: *const u8) -> Self {
         let iterator = layout!(msg_iter);
         // SAFETY: `message` is typed.
-        let (kind, offset, base, segments) = unsafe {
+        let (kind, offset, segments) = unsafe {
             (
                 u32::from(member::<u8>(message, iterator + layout!(iter_type))),
                 member::<u64>(message, iterator + layout!(iter_offset)),
-                member::<u64>(message, iterator + layout!(iter_base)),
                 member::<u64>(message, iterator + layout!(iter_segments)),
             )
         };
+        // A typed load would give a typed pointer, with which some kernels allow no arithmetic. User memory needs none.
+        let base = read::<u64>(message as u64 + u64::from(iterator + layout!(iter_base))).unwrap_or(0);
         let mut source = if kind == layout!(iter_ubuf) {
             Self::buffer(base)
         } else if kind == layout!(iter_iovec) {

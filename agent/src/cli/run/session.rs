@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::Notify};
 
 use super::{
     launch::{self, Identity},
@@ -43,6 +43,18 @@ const AFTERGLOW: Duration = Duration::from_millis(150);
 /// How long the end of a run waits for a scrape that is under way.
 const SERVER_DEADLINE: Duration = Duration::from_secs(1);
 
+/// Tells the run that a worker panicked, so that nothing stays attached that nobody reads.
+struct Alarm(Arc<Notify>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a worker panicked: nothing more is captured");
+            self.0.notify_one();
+        }
+    }
+}
+
 /// A run under way.
 pub(super) struct Session<'a> {
     args: &'a RunArgs,
@@ -51,9 +63,10 @@ pub(super) struct Session<'a> {
     signals: Signals,
     outputs: Outputs,
     server: Server,
-    capture: Capture,
+    capture: Option<Capture>,
     workers: Vec<JoinHandle<CaptureWorker>>,
     stop: Arc<AtomicBool>,
+    panicked: Arc<Notify>,
     recorder: Option<recording::Recorder>,
     command: Option<Child>,
     /// Last: processes that are still in it are moved out after all else.
@@ -97,6 +110,7 @@ impl<'a> Session<'a> {
         }
         health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
         let stop = Arc::new(AtomicBool::new(false));
+        let panicked = Arc::new(Notify::new());
         let mut workers = Vec::new();
         for (index, ring) in capture.rings().map_err(anyhow::Error::from)?.into_iter().enumerate() {
             let settings =
@@ -107,9 +121,11 @@ impl<'a> Session<'a> {
                 malformed: outputs.health.counter(&crate::admin::table::KERNEL_DROPS, &["malformed"]),
             };
             let stop = Arc::clone(&stop);
+            let alarm = Alarm(Arc::clone(&panicked));
             let thread = std::thread::Builder::new()
                 .name(format!("telltale-{index}"))
                 .spawn(move || {
+                    let _alarm = alarm;
                     ring.run(&mut worker, &stop);
                     worker
                 })
@@ -132,9 +148,10 @@ impl<'a> Session<'a> {
             signals,
             outputs,
             server,
-            capture,
+            capture: Some(capture),
             workers,
             stop,
+            panicked,
             recorder,
             command: None,
             cgroup,
@@ -151,9 +168,9 @@ impl<'a> Session<'a> {
         let file = self.cgroup.as_ref().map(CommandCgroup::processes_file);
         let command = &self.args.command;
         let start = || launch::start(command, file.as_deref(), identity.as_ref());
-        let child = match file {
-            Some(_) => start(),
-            None => self.capture.following(start).map_err(anyhow::Error::from)?,
+        let child = match (&file, &mut self.capture) {
+            (None, Some(capture)) => capture.following(start).map_err(anyhow::Error::from)?,
+            _ => start(),
         };
         self.command = Some(child.context("cannot start COMMAND")?);
         Ok(())
@@ -164,7 +181,12 @@ impl<'a> Session<'a> {
         let command_exit = if let Some(child) = self.command.take() {
             Some(self.wait_for(child)?)
         } else {
-            self.runtime.block_on(self.signals.any());
+            self.runtime.block_on(async {
+                tokio::select! {
+                    () = self.signals.any() => {}
+                    () = self.panicked.notified() => {}
+                }
+            });
             None
         };
         if command_exit.is_some() {
@@ -196,12 +218,19 @@ impl<'a> Session<'a> {
         let process = child.id();
         let (sender, ended) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || sender.send(child.wait()));
-        let status = self
-            .runtime
-            .block_on(self.signals.while_command(process, ended))
-            .context("cannot wait for COMMAND")?
-            .context("cannot wait for COMMAND")?;
-        Ok(launch::code(status))
+        let Self { runtime, signals, capture, panicked, .. } = self;
+        let status = runtime.block_on(async {
+            let ended = signals.while_command(process, ended);
+            tokio::pin!(ended);
+            tokio::select! {
+                status = &mut ended => return status,
+                () = panicked.notified() => {}
+            }
+            // COMMAND goes on, unobserved.
+            drop(capture.take());
+            ended.await
+        });
+        Ok(launch::code(status.context("cannot wait for COMMAND")?.context("cannot wait for COMMAND")?))
     }
 }
 
