@@ -269,3 +269,22 @@ fn workers() -> u32 {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from) as u32;
     (cpus / 4).clamp(1, agent_common::limits::RINGS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_is_told_of() {
+        let told = Arc::new(Notify::new());
+        let alarm = Alarm(Arc::clone(&told));
+        let worker = std::thread::spawn(move || {
+            let _alarm = alarm;
+            panic!("as a worker would");
+        });
+        worker.join().unwrap_err();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let waiting = async { tokio::time::timeout(Duration::from_secs(5), told.notified()).await };
+        runtime.block_on(waiting).expect("the alarm");
+    }
+}
