@@ -5,7 +5,6 @@
 
 use agent_common::{
     counter::Counter,
-    layout::ABSENT,
     record::{IN, OUT, ROLE_CLIENT, ROLE_SERVER, ROLE_UNKNOWN},
 };
 use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
@@ -322,5 +321,4 @@ pub(crate) fn fin_sent(state: u8) -> bool {
     matches!(state, state::FIN_WAIT1 | state::FIN_WAIT2 | state::TIME_WAIT | state::LAST_ACK | state::CLOSING)
 }
 
-const _: () = assert!(ABSENT == u32::MAX);
 const _: () = assert!(size_of::<Socket>() == 80);

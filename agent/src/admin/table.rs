@@ -93,6 +93,7 @@ metrics! {
     KERNEL_MAP_MEMORY = Gauge "telltale_kernel_map_memory" ("bytes") [] "Kernel memory of the maps; storage of sockets and threads is not in it.";
     KERNEL_PROGRAM_RUNS = Counter "telltale_kernel_program_runs" ["program"] "Runs of a kernel program, while BPF statistics are enabled.";
     KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while BPF statistics are enabled.";
+    SKIPS_REFUSED = Counter "telltale_skip_positions_refused" [] "Times that the kernel's table of what need not be copied was full; it is copied then.";
     NOT_COVERED = Counter "telltale_sockets_not_covered" ["kind"] "Sockets whose bytes cannot be seen.";
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
     CPU = Counter "telltale_process_cpu" ("seconds") ["mode"] "CPU time of the agent.";

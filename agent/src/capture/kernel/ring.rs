@@ -79,9 +79,9 @@ impl Skips {
         }
     }
 
-    /// How many entries a full table refused.
-    pub fn refused(&self) -> u64 {
-        self.refused
+    /// How many entries a full table refused since the last call.
+    pub fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 }
 

@@ -119,6 +119,7 @@ impl<'a> Session<'a> {
                 pipeline: Pipeline::new(settings, outputs.recorder(), &outputs.health),
                 recorder: recorder.as_ref().map(recording::Recorder::handle),
                 malformed: outputs.health.counter(&crate::admin::table::KERNEL_DROPS, &["malformed"]),
+                refused: outputs.health.counter(&crate::admin::table::SKIPS_REFUSED, &[]),
             };
             let stop = Arc::clone(&stop);
             let alarm = Alarm(Arc::clone(&panicked));

@@ -18,6 +18,8 @@ pub(super) struct CaptureWorker {
     pub(super) recorder: Option<RecorderHandle>,
     /// Records that could not be decoded.
     pub(super) malformed: Counter,
+    /// Skip positions that did not fit into the kernel's table.
+    pub(super) refused: Counter,
 }
 
 impl Worker for CaptureWorker {
@@ -36,7 +38,8 @@ impl Worker for CaptureWorker {
         }
     }
 
-    fn tick(&mut self, _skips: &mut Skips) {
+    fn tick(&mut self, skips: &mut Skips) {
+        self.refused.add(skips.take_refused());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.pipeline.tick(Timestamp(now.as_nanos() as u64));
         if let Some(recorder) = &mut self.recorder {
