@@ -39,8 +39,8 @@ pub(super) struct Pending {
 #[derive(Debug)]
 enum Entry {
     Seen(Pending),
-    /// Requests that were not seen: at least this many, the first not before `since`. `until`: when the last of the bytes that
-    /// were lost in their place moved, if any moved since the connection was joined.
+    /// Requests that were not seen, or were given up: at least this many, the first not before `since`. `until`: when the last
+    /// of their bytes moved, if any moved since the connection was joined.
     Unseen {
         at_least: u32,
         since: Timestamp,
@@ -53,6 +53,14 @@ impl Entry {
         match *self {
             Self::Seen(pending) => pending.first_byte,
             Self::Unseen { since, .. } => since,
+        }
+    }
+
+    /// When the latest request is known to have moved that this stands for.
+    fn last_seen(&self) -> Option<Timestamp> {
+        match *self {
+            Self::Seen(pending) => Some(pending.first_byte),
+            Self::Unseen { until, .. } => until,
         }
     }
 }
@@ -284,8 +292,10 @@ impl Pipeline {
     /// Puts one [`Entry::Unseen`] in place of all entries that are not certain.
     fn forget_uncertain(&mut self, gone: &mut impl FnMut(u64)) {
         let Some(since) = self.entries.front().map(Entry::first_byte) else { return };
-        self.forget(self.entries.len() - self.certain, gone);
-        self.entries.push_front(Entry::Unseen { at_least: 0, since, until: None });
+        let uncertain = self.entries.len() - self.certain;
+        let until = self.entries.iter().take(uncertain).filter_map(Entry::last_seen).max();
+        self.forget(uncertain, gone);
+        self.entries.push_front(Entry::Unseen { at_least: 0, since, until });
         self.certain = self.entries.len();
     }
 

@@ -13,6 +13,9 @@ use crate::{
 /// While the start line is not whole, how much of it is looked at again with every segment.
 const LINE_PREFIX: usize = 128;
 
+/// The shortest request head there is, `M / HTTP/1.1` and two line ends; empty lines of that length no client sends.
+const MIN_REQUEST_HEAD: u64 = 16;
+
 impl Http1 {
     pub(super) fn data(
         &mut self,
@@ -329,7 +332,8 @@ impl Http1 {
                 }
                 if length > inside {
                     out.counters.gap_heads += 1;
-                    self.lose(direction, time, true, why, out);
+                    let head = self.held_head(direction, length - inside);
+                    self.lose(direction, time, head, why, out);
                 }
             }
             State::Chunked(chunked::Chunked::Data(left)) if length <= *left => {
@@ -344,13 +348,24 @@ impl Http1 {
                 self.end(direction, time, None, Headers::default(), Some(why), out);
                 self.lose(direction, time, false, why, out);
             }
-            State::Start | State::Head { resync: false } => {
+            State::Start => {
+                out.counters.gap_heads += 1;
+                let head = self.held_head(direction, length);
+                self.lose(direction, time, head, why, out);
+            }
+            State::Head { resync: false } => {
                 out.counters.gap_heads += 1;
                 self.lose(direction, time, true, why, out);
             }
             State::Head { resync: true } | State::Lost => self.lose(direction, time, false, why, out),
         }
         self.lanes[direction.index()].last_byte = time;
+    }
+
+    /// Whether a gap of so many bytes, where a head should begin, destroyed one: before a request there may be empty
+    /// lines (RFC 9112 section 2.2).
+    fn held_head(&self, direction: Direction, length: u64) -> bool {
+        direction != self.requests || length >= MIN_REQUEST_HEAD
     }
 
     fn content_gap(

@@ -108,6 +108,30 @@ fn after_a_lost_request_its_response_is_nobodys() {
     assert_eq!(bench.pairs(), [("GET /b", 202), ("GET /c", 203)]);
 }
 
+#[test]
+fn requests_given_up_are_no_evidence_of_lock_step() {
+    // Pipelined and joined late; the event of the last request comes between the parts of the first response.
+    let first = status(201);
+    let (start, end) = first.as_bytes().split_at(20);
+    let mut bench = Bench::new(None).joined_at(4, 4);
+    bench.gap(Direction::Out, 1, 40);
+    bench.data(Direction::Out, 2, get("b").as_bytes());
+    bench.data(Direction::In, 1000, start).data(Direction::Out, 3, get("c").as_bytes());
+    bench.data(Direction::In, 1000, end).data(Direction::In, 1001, status(202).as_bytes());
+    bench.data(Direction::In, 1002, status(203).as_bytes()).fin();
+    for (request, status) in bench.pairs() {
+        assert!([("GET /b", 202), ("GET /c", 203)].contains(&(request, status)), "{request} got {status}");
+    }
+}
+
+#[test]
+fn a_lost_empty_line_is_no_lost_request() {
+    let mut bench = server();
+    bench.inc(get("a")).out(status(201)).in_gap(2).inc(get("b")).out(status(202)).inc(get("c")).out(status(203)).fin();
+    let pairs = bench.pairs();
+    assert_eq!((pairs.first(), pairs.last()), (Some(&("GET /a", 201)), Some(&("GET /c", 203))));
+}
+
 impl Bench {
     /// A first exchange, so that the connection is known, then a lost request.
     fn inc_gap_then(&mut self, length: u64) -> &mut Self {

@@ -133,7 +133,7 @@ fn pair_numbers(bench: &Bench, streams: &[Vec<u8>; 2], responses: Direction) -> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_segmentation_gives_the_same_messages(
