@@ -1,10 +1,14 @@
 //! TelemetryPolicy -> [`Plan`]: what is asked for.
 
+pub mod attribute;
 mod document;
-
-pub use document::{Mode, PolicyError};
+mod finding;
+pub mod model;
+pub mod objects;
 
 use document::Document;
+pub use document::{Mode, PolicyError};
+pub use finding::{Effect, Finding};
 
 /// The policy that holds where none is given. It lives here and nowhere else.
 pub const DEFAULT_POLICY: &str = include_str!("default.yaml");
