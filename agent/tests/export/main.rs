@@ -7,3 +7,4 @@ mod receiver;
 mod sample;
 mod self_telemetry;
 mod span_file;
+mod tls;

@@ -18,11 +18,11 @@ use super::{
     sample::{ALL, exchange},
 };
 
-const QUEUE: &str = "otlp_spans";
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const QUEUE: &str = "otlp_spans";
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Small and quick, so that a test need not wait for the defaults.
-fn batch() -> BatchConfig {
+pub(crate) fn batch() -> BatchConfig {
     BatchConfig { schedule_delay: Duration::from_millis(20), export_timeout: DEADLINE, ..BatchConfig::default() }
 }
 
@@ -30,14 +30,14 @@ fn retry() -> RetryPolicy {
     RetryPolicy { initial: Duration::from_millis(10), max: Duration::from_millis(50) }
 }
 
-struct Setup {
-    exporter: OtlpExporter,
-    recorder: Recorder,
-    aggregator: Arc<Aggregator>,
-    health: Arc<Health>,
+pub(crate) struct Setup {
+    pub(crate) exporter: OtlpExporter,
+    pub(crate) recorder: Recorder,
+    pub(crate) aggregator: Arc<Aggregator>,
+    pub(crate) health: Arc<Health>,
 }
 
-fn setup(config: &OtlpConfig, batch: BatchConfig) -> Setup {
+pub(crate) fn setup(config: &OtlpConfig, batch: BatchConfig) -> Setup {
     let health = Health::new();
     let exporter = OtlpExporter::start(config, batch, retry(), Vec::new(), &health).unwrap();
     let settings = Settings::default();
@@ -52,7 +52,7 @@ fn config(protocol: Protocol, address: SocketAddr) -> OtlpConfig {
     OtlpConfig::new(protocol, format!("http://{address}{path}"))
 }
 
-fn dropped(health: &Health, reason: &str) -> u64 {
+pub(crate) fn dropped(health: &Health, reason: &str) -> u64 {
     health.value(&table::QUEUE_DROPPED, &[QUEUE, reason])
 }
 
@@ -127,7 +127,9 @@ async fn an_endpoint_that_is_away_is_found_again() {
     }
     let failures = |health: &Health| {
         let samples = health.samples();
-        samples.iter().any(|sample| sample.metric == &table::EXPORT_FAILURES && sample.value > 0.0)
+        samples.iter().any(|sample| {
+            sample.metric == &table::EXPORT_FAILURES && sample.labels == [QUEUE, "unreachable"] && sample.value > 0.0
+        })
     };
     while !failures(&setup.health) {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,4 +1,4 @@
-//! An OTLP/HTTP receiver that answers as it is told, for what a real one does not do on request.
+//! An OTLP receiver that answers as it is told, for what a real one does not do on request.
 
 use std::{
     collections::VecDeque,
@@ -17,8 +17,11 @@ use axum::{
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+    trace_service_server::{TraceService, TraceServiceServer},
 };
 use prost::Message as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
 /// What it got, and the statuses that it still has to give before it accepts.
 #[derive(Clone, Default)]
@@ -39,11 +42,33 @@ impl Receiver {
             rejected,
             requests: Vec::new(),
         })));
-        let router = Router::new().route("/v1/traces", post(take)).with_state(receiver.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let router = receiver.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         (receiver, address)
+    }
+
+    /// Accepts everything, inside TLS.
+    pub(crate) async fn start_tls(config: ServerConfig) -> (Self, SocketAddr) {
+        let receiver = Self::default();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let listener = TlsListener { tcp, acceptor: TlsAcceptor::from(Arc::new(config)) };
+        let router = receiver.router();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (receiver, address)
+    }
+
+    /// Both protocols of OTLP at their paths.
+    fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/traces", post(take))
+            .route_service(
+                "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                TraceServiceServer::new(self.clone()),
+            )
+            .with_state(self.clone())
     }
 
     /// Header fields and bodies of all requests, the refused ones too.
@@ -70,4 +95,40 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     ExportTraceServiceResponse { partial_success: (state.rejected > 0).then_some(partial) }
         .encode_to_vec()
         .into_response()
+}
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let (metadata, _, body) = request.into_parts();
+        self.0.lock().unwrap().requests.push((metadata.into_headers(), body));
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+/// Connections whose handshake succeeded.
+struct TlsListener {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.tcp.accept().await.unwrap();
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
 }

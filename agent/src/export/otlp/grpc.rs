@@ -1,6 +1,6 @@
 //! OTLP/gRPC.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use opentelemetry_proto::tonic::collector::{
     metrics::v1::metrics_service_client::MetricsServiceClient, trace::v1::trace_service_client::TraceServiceClient,
@@ -15,7 +15,7 @@ use tonic_types::StatusExt as _;
 
 use super::{
     Compression, OtlpConfig, SendError, TransportError,
-    transport::{Accepted, Request, chain, invalid, read_pem},
+    transport::{Accepted, Request, chain, invalid, is_tls, read_pem},
 };
 
 /// A lazily connected channel, which reconnects by itself.
@@ -100,6 +100,12 @@ pub(crate) fn metadata(config: &OtlpConfig) -> Result<MetadataMap, TransportErro
 
 /// Which codes may be retried: the table of the OTLP specification. `RESOURCE_EXHAUSTED` only where the receiver says when.
 fn error(status: &Status) -> SendError {
+    let message = chain(status);
+    if matches!(status.source(), Some(cause) if cause.is::<tonic::transport::Error>()) {
+        // The channel made this status, for which it has few codes: no receiver refused anything.
+        let reason = if is_tls(status) { "tls" } else { "unreachable" };
+        return SendError { retryable: true, retry_after: None, reason: reason.to_owned(), message };
+    }
     let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay);
     let retryable = match status.code() {
         Code::Cancelled
@@ -113,8 +119,7 @@ fn error(status: &Status) -> SendError {
     };
     // RetryInfo of zero means: at once, but the backoff still holds.
     let retry_after = retry_after.filter(|wait| *wait > Duration::ZERO);
-    let reason = format!("{:?}", status.code());
-    SendError { retryable, retry_after, reason, message: chain(status) }
+    SendError { retryable, retry_after, reason: format!("{:?}", status.code()), message }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use reqwest::{
 
 use super::{
     Compression, OtlpConfig, SendError, TransportError,
-    transport::{Accepted, Request, chain, invalid, read_pem},
+    transport::{Accepted, Request, chain, invalid, is_tls, read_pem},
 };
 
 /// Longest answer that is read (protocol/exporter.md: 4 MiB).
@@ -132,8 +132,12 @@ async fn read_limited(mut answer: Response) -> Result<Vec<u8>, SendError> {
 }
 
 fn unreachable_error(error: &reqwest::Error) -> SendError {
-    let reason = if error.is_timeout() { "timeout" } else { "unreachable" }.to_owned();
-    SendError { retryable: true, retry_after: None, reason, message: chain(error) }
+    let reason = match error {
+        _ if error.is_timeout() => "timeout",
+        _ if is_tls(error) => "tls",
+        _ => "unreachable",
+    };
+    SendError { retryable: true, retry_after: None, reason: reason.to_owned(), message: chain(error) }
 }
 
 /// Which statuses may be retried: the table of the OTLP specification.

@@ -36,7 +36,7 @@ pub struct SendError {
     pub retryable: bool,
     /// How long the receiver wants to be left alone.
     pub retry_after: Option<Duration>,
-    /// For the metric's attribute: `unreachable`, `timeout`, or the status.
+    /// For the metric's attribute: `unreachable`, `tls`, `timeout`, or the status.
     pub reason: String,
     /// For a person.
     pub message: String,
@@ -109,4 +109,22 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Whether the two ends could not agree on TLS: a certificate that is not trusted, has expired or is missing, or no common version.
+pub(super) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        let io = error.downcast_ref::<std::io::Error>();
+        // Of a refusal that comes after the handshake (TLS 1.3), HTTP/2 keeps the words and this kind, which nothing else has.
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData) {
+            return true;
+        }
+        // An I/O error leaves out what it wraps: its source is that error's source.
+        next = io.and_then(std::io::Error::get_ref).map_or_else(|| error.source(), |wrapped| Some(wrapped));
+    }
+    false
 }
