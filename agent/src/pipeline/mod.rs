@@ -267,8 +267,9 @@ fn settle(tracked: &mut Tracked, recorder: &mut Recorder, summary: &mut Summary,
         return;
     }
     for exchange in tracked.assembler.take_done() {
-        recorder.record(&exchange, plan);
-        summary.record(&exchange);
+        if let Some(facts) = recorder.record(&exchange, plan) {
+            summary.record(&facts);
+        }
     }
     tracked.assembler.shrink();
 }

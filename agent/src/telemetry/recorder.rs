@@ -87,12 +87,12 @@ impl Recorder {
     }
 
     /// Records an exchange in every signal that its plan has. An exchange of a Telltale exporter is only counted: telemetry about telemetry
-    /// would feed itself.
-    pub fn record(&mut self, exchange: &Exchange, plan: Plan) {
-        let Some(facts) = Facts::of(exchange) else { return };
+    /// would feed itself. Returns what it read of an exchange that it recorded.
+    pub fn record<'a>(&mut self, exchange: &'a Exchange, plan: Plan) -> Option<Facts<'a>> {
+        let facts = Facts::of(exchange)?;
         if facts.user_agent().is_some_and(is_telltale_user_agent) {
             self.health.own.add(1);
-            return;
+            return None;
         }
         self.health.recorded.add(1);
         if let Some(incomplete) = exchange.incomplete {
@@ -130,6 +130,7 @@ impl Recorder {
             }
             last.span(record);
         }
+        Some(facts)
     }
 
     /// Writes out what the sinks hold.

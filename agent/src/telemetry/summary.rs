@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use hdrhistogram::Histogram;
 
 use super::Facts;
-use crate::{capture::Role, exchange::Exchange, export::is_telltale_user_agent, protocol::Incomplete};
+use crate::{capture::Role, protocol::Incomplete};
 
 /// The most peers that have a row of their own; the others share one.
 pub const MAX_PEERS: usize = 256;
@@ -100,12 +100,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Adds an exchange; not that of a Telltale exporter, which [`super::Recorder`] counts.
-    pub fn record(&mut self, exchange: &Exchange) {
-        let Some(facts) = Facts::of(exchange) else { return };
-        if facts.user_agent().is_some_and(is_telltale_user_agent) {
-            return;
-        }
+    /// Adds an exchange that [`super::Recorder::record`] recorded.
+    pub fn record(&mut self, facts: &Facts<'_>) {
+        let exchange = facts.exchange;
         let peer = match facts.role {
             Role::Client => match facts.server() {
                 Some((host, port)) if host.contains(':') => Peer::Called(format!("[{host}]:{port}")),
@@ -226,6 +223,11 @@ mod tests {
     use super::*;
     use crate::telemetry::test_support::Sample;
 
+    fn record(summary: &mut Summary, sample: &Sample) {
+        let exchange = sample.exchange();
+        summary.record(&Facts::of(&exchange).expect("a sample has a request"));
+    }
+
     #[test]
     fn what_is_not_known_is_a_dash_and_a_part_is_a_lower_bound() {
         let mut bytes = Bytes::default();
@@ -234,7 +236,7 @@ mod tests {
         bytes.add(Some(1500));
         assert_eq!(bytes.text(), ">=1.5 kB");
         let mut summary = Summary::default();
-        summary.record(&Sample::new(Role::Client).unanswered(Incomplete::Reset).exchange());
+        record(&mut summary, &Sample::new(Role::Client).unanswered(Incomplete::Reset));
         let text = summary.render(false, &["gaps: 5 B".to_owned()]);
         assert!(text.contains(" - "), "{text}");
         assert!(text.ends_with("not seen whole: 1 (1 reset)\ngaps: 5 B\n"), "{text}");
@@ -244,8 +246,8 @@ mod tests {
     fn workers_add_up() {
         let mut shares = [Summary::default(), Summary::default()];
         for share in &mut shares {
-            share.record(&Sample::new(Role::Client).exchange());
-            share.record(&Sample::new(Role::Server).exchange());
+            record(share, &Sample::new(Role::Client));
+            record(share, &Sample::new(Role::Server));
         }
         let mut sum = Summary::default();
         for share in &shares {
@@ -261,7 +263,7 @@ mod tests {
     fn peers_beyond_the_bound_share_a_row() {
         let mut summary = Summary::default();
         for number in 0..MAX_PEERS + 3 {
-            summary.record(&Sample::new(Role::Client).header("host", &format!("h{number}")).exchange());
+            record(&mut summary, &Sample::new(Role::Client).header("host", &format!("h{number}")));
         }
         assert_eq!(summary.rows.len(), MAX_PEERS + 1);
         assert_eq!(summary.rows[&Peer::Others].requests, 3);
