@@ -10,8 +10,8 @@ use telltale::{
         recording::{Reader, Writer},
     },
     pipeline::{MAX_CONNECTIONS, Pipeline, Settings},
-    policy::Plan,
-    telemetry::{self, Recorder, metrics::Aggregator},
+    policy::{Plan, PlanStore, Plans},
+    telemetry::{self, Outlets, Recorder, metrics::Aggregator},
     workload::Source,
 };
 
@@ -64,9 +64,9 @@ fn pipeline() -> Pipeline {
     let settings = telemetry::Settings::default();
     let health = Health::new();
     let aggregator = Aggregator::new(settings.methods.clone(), 2000);
-    let recorder = Recorder::new(settings, aggregator.shard(), Vec::new(), Vec::new(), &health);
-    let plan = Plan { metrics: true, tracing: false, access_logs: false, bodies: false };
-    let settings = Settings { plan, source: Source::Events, connections: MAX_CONNECTIONS };
+    let recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(aggregator.shard())), &health);
+    let plans = PlanStore::new(Plans::everywhere(Plan::of_signals(true, false, false)));
+    let settings = Settings { plans, source: Source::Events, connections: MAX_CONNECTIONS };
     Pipeline::new(settings, recorder, &health)
 }
 

@@ -11,7 +11,7 @@ use telltale::{
     policy::Plan,
     protocol::{Head, Headers, HttpVersion, Protocol, StartLine},
     telemetry::{
-        Recorder, Settings, SpanSink,
+        Outlets, Recorder, Settings, SpanSink,
         metrics::{Aggregator, DEFAULT_CARDINALITY_LIMIT},
         span::SpanRecord,
     },
@@ -85,6 +85,7 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
         service_name: "shop".to_owned(),
         namespace: Some("prod".to_owned()),
         attributes: vec![("k8s.deployment.name", "shop".to_owned()), ("k8s.pod.name", "shop-1".to_owned())],
+        pod: None,
     };
     Exchange {
         connection: Arc::new(Connection { open, role, workload: Arc::new(workload), protocol: Protocol::Http1 }),
@@ -92,30 +93,35 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
         response: Some(half(StartLine::Response { status }, Headers::default(), start + nanos, start + nanos)),
         incomplete: None,
         end: Timestamp(start + nanos),
+        epoch: 0,
     }
 }
 
 fn record(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
     group.throughput(Throughput::Elements(1));
-    let off = Plan { metrics: false, tracing: false, access_logs: false, bodies: false };
     for (name, plan) in [
-        ("metrics", Plan { metrics: true, ..off }),
-        ("access_log", Plan { access_logs: true, ..off }),
-        ("span", Plan { tracing: true, ..off }),
-        ("all", Plan { metrics: true, tracing: true, access_logs: true, ..off }),
+        ("metrics", Plan::of_signals(true, false, false)),
+        ("access_log", Plan::of_signals(false, false, true)),
+        ("span", Plan::of_signals(false, true, false)),
+        ("all", Plan::of_signals(true, true, true)),
     ] {
+        let plan = Arc::new(plan);
         for role in [Role::Server, Role::Client] {
             let settings = Settings::default();
             let aggregator = Aggregator::new(Arc::clone(&settings.methods), DEFAULT_CARDINALITY_LIMIT);
-            let (spans, logs) = (vec![Box::new(Nowhere) as _], vec![Box::new(Nowhere) as _]);
-            let mut recorder = Recorder::new(settings, aggregator.shard(), spans, logs, &Health::new());
+            let outlets = Outlets {
+                metrics: plan.metrics.is_some().then(|| aggregator.shard()),
+                spans: vec![Box::new(Nowhere)],
+                logs: vec![Box::new(Nowhere)],
+            };
+            let mut recorder = Recorder::new(settings, Box::new(outlets), &Health::new());
             // Some series, so that the look-up is a real one.
             let exchanges: Vec<_> =
                 (0..32).map(|number| exchange(role, 200 + number, u64::from(number) * 700_000)).collect();
             let mut next = exchanges.iter().cycle();
             group.bench_function(format!("{name}/{role:?}").to_lowercase(), |bencher| {
-                bencher.iter(|| recorder.record(black_box(next.next().unwrap()), plan));
+                bencher.iter(|| recorder.record(black_box(next.next().unwrap()), &plan));
             });
         }
     }

@@ -8,8 +8,8 @@ use telltale::{
     capture::{ConnectionId, Direction, Event, EventKind, GapReason, Open, Role, Timestamp},
     export::LineSink,
     pipeline::{Pipeline, Settings},
-    policy::Plan,
-    telemetry::{self, Recorder, metrics::Aggregator, summary::Summary},
+    policy::{Plan, PlanStore, Plans},
+    telemetry::{self, Outlets, Recorder, metrics::Aggregator, summary::Summary},
     workload::Source,
 };
 
@@ -30,13 +30,22 @@ impl Lines {
 }
 
 fn pipeline(connections: usize) -> (Pipeline, Lines, Arc<Health>) {
+    following(&PlanStore::new(Plans::everywhere(Plan::of_signals(true, false, true))), connections)
+}
+
+fn following(plans: &Arc<PlanStore>, connections: usize) -> (Pipeline, Lines, Arc<Health>) {
     let (lines, health) = (Lines::default(), Health::new());
     let settings = telemetry::Settings::default();
     let aggregator = Aggregator::new(settings.methods.clone(), 100);
-    let recorder = Recorder::new(settings, aggregator.shard(), Vec::new(), vec![Box::new(lines.clone())], &health);
-    let plan = Plan { metrics: true, tracing: false, access_logs: true, bodies: false };
-    let pipeline = Pipeline::new(Settings { plan, source: Source::Events, connections }, recorder, &health);
-    (pipeline, lines, health)
+    let sink = lines.clone();
+    let outlets = move |_: &Arc<Plan>| Outlets {
+        metrics: Some(aggregator.shard()),
+        logs: vec![Box::new(sink.clone())],
+        ..Outlets::default()
+    };
+    let recorder = Recorder::new(settings, Box::new(outlets), &health);
+    let settings = Settings { plans: Arc::clone(plans), source: Source::Events, connections };
+    (Pipeline::new(settings, recorder, &health), lines, health)
 }
 
 fn open(role: Option<Role>) -> EventKind<'static> {
@@ -231,4 +240,79 @@ fn content_that_nobody_wants_is_skipped_until_the_next_message() {
     assert_eq!(skips[0].until, head.len() as u64 + 1000);
     assert_eq!((skips[0].connection, skips[0].direction), (ConnectionId(7), Direction::In));
     assert_eq!(pipeline.take_skips().count(), 0);
+}
+
+/// Feeds whole messages of one connection, each at its position.
+struct Feeder<'a> {
+    pipeline: &'a mut Pipeline,
+    positions: [u64; 2],
+}
+
+impl Feeder<'_> {
+    fn open(&mut self) {
+        self.pipeline.event(&Event { time: Timestamp(1), connection: ConnectionId(1), kind: open(Some(Role::Client)) });
+    }
+
+    fn send(&mut self, direction: Direction, bytes: &[u8]) {
+        let position = self.positions[direction.index()];
+        self.positions[direction.index()] += bytes.len() as u64;
+        let kind = EventKind::Data { direction, position, length: bytes.len() as u32, bytes };
+        let time = Timestamp(2 + self.positions[0] + self.positions[1]);
+        self.pipeline.event(&Event { time, connection: ConnectionId(1), kind });
+    }
+
+    fn exchange(&mut self, number: usize) {
+        let [request, response] = messages(number, false, 3);
+        self.send(Direction::Out, &request);
+        self.send(Direction::In, &response);
+    }
+}
+
+fn paths(lines: &Lines) -> Vec<String> {
+    lines.take().iter().map(|line| line["path"].as_str().expect("a path").to_owned()).collect()
+}
+
+#[test]
+fn an_exchange_ends_under_the_plan_that_it_began_with() {
+    let plans = PlanStore::new(Plans::everywhere(Plan::of_signals(true, false, true)));
+    let (mut pipeline, lines, _) = following(&plans, 2);
+    let mut feeder = Feeder { pipeline: &mut pipeline, positions: [0; 2] };
+    feeder.open();
+    feeder.exchange(0);
+    let [request, response] = messages(1, true, 5);
+    feeder.send(Direction::Out, &request);
+    plans.replace(Plans::everywhere(Plan::of_signals(true, false, false)));
+    feeder.send(Direction::In, &response);
+    feeder.exchange(2);
+    assert_eq!(paths(&lines), ["/0", "/1"]);
+    plans.replace(Plans::everywhere(Plan::of_signals(false, false, true)));
+    feeder.exchange(3);
+    assert_eq!(paths(&lines), ["/3"]);
+}
+
+#[test]
+fn what_no_plan_asks_for_is_not_read_until_one_does() {
+    let plans = PlanStore::new(Plans::everywhere(Plan::default()));
+    let (mut pipeline, lines, health) = following(&plans, 2);
+    let mut feeder = Feeder { pipeline: &mut pipeline, positions: [0; 2] };
+    feeder.open();
+    feeder.exchange(0);
+    let skips: Vec<_> = feeder.pipeline.take_skips().map(|skip| (skip.direction, skip.until)).collect();
+    assert_eq!(skips, [(Direction::Out, u64::MAX), (Direction::In, u64::MAX)]);
+    plans.replace(Plans::everywhere(Plan::of_signals(false, false, true)));
+    feeder.exchange(1);
+    feeder.exchange(2);
+    // Joined late: whose the first response is, is certain when the next request has come.
+    assert_eq!(paths(&lines)[..1], ["/1"]);
+    let skips: Vec<_> = feeder.pipeline.take_skips().map(|skip| (skip.direction, skip.until)).collect();
+    assert_eq!(skips[..2], [(Direction::Out, 0), (Direction::In, 0)]);
+    // Off again: what has begun is told, nothing behind it is.
+    let [request, response] = messages(3, false, 0);
+    feeder.send(Direction::Out, &request);
+    plans.replace(Plans::everywhere(Plan::default()));
+    feeder.send(Direction::In, &response);
+    feeder.exchange(4);
+    assert_eq!(paths(&lines).last().map(String::as_str), Some("/3"));
+    pipeline.finish();
+    assert_eq!(health.value(&telltale::admin::table::EXCHANGES, &[]), 3);
 }

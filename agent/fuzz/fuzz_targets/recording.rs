@@ -6,8 +6,8 @@ use telltale::{
     admin::Health,
     capture::recording::{ReadError, Reader, Writer, scrub::scrub_twice},
     pipeline::{Pipeline, Settings},
-    policy::Plan,
-    telemetry::{self, Recorder, metrics::Aggregator},
+    policy::{Plan, PlanStore, Plans},
+    telemetry::{self, Outlets, Recorder, metrics::Aggregator},
     workload::Source,
 };
 
@@ -15,9 +15,9 @@ fn pipeline() -> Pipeline {
     let settings = telemetry::Settings::default();
     let health = Health::new();
     let aggregator = Aggregator::new(settings.methods.clone(), 100);
-    let recorder = Recorder::new(settings, aggregator.shard(), Vec::new(), Vec::new(), &health);
-    let plan = Plan { metrics: true, tracing: false, access_logs: false, bodies: false };
-    Pipeline::new(Settings { plan, source: Source::Events, connections: 16 }, recorder, &health)
+    let recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(aggregator.shard())), &health);
+    let plans = PlanStore::new(Plans::everywhere(Plan::of_signals(true, false, false)));
+    Pipeline::new(Settings { plans, source: Source::Events, connections: 16 }, recorder, &health)
 }
 
 /// Writes every event that can be read, and gives it to a pipeline.

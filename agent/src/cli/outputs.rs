@@ -23,8 +23,8 @@ use crate::{
         },
         prometheus::{Exposition, Format},
     },
-    policy::{Defaults, Plan},
-    telemetry::{KnownMethods, Recorder, Sampler, Settings, SpanSink, metrics::Aggregator, span::SpanRecord},
+    policy::{Defaults, Plan, PlanStore, Plans},
+    telemetry::{KnownMethods, Outlets, Recorder, Sampler, Settings, SpanSink, metrics::Aggregator, span::SpanRecord},
 };
 
 /// Series per instrument, beyond which they go to the overflow series (POLICY.md section 1, `metrics.cardinalityLimit`).
@@ -39,8 +39,8 @@ const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
 /// Access-log lines, one sink for all workers.
 enum Logs {
     None,
-    /// Written by the worker itself, in order: for a replay, which has one worker.
-    Direct(Option<LineWriter>),
+    /// Written by the worker itself, in order: for a replay.
+    Direct(SharedLines),
     /// Written by a thread of its own: capture never waits for a reader.
     Queue(LineQueue),
 }
@@ -49,8 +49,8 @@ enum Logs {
 pub struct Outputs {
     /// Counters of all stages.
     pub health: Arc<Health>,
-    /// The embedded policy, as these outputs make it.
-    pub plan: Plan,
+    /// What is asked for, of whom.
+    pub plans: Arc<PlanStore>,
     settings: Settings,
     aggregator: Arc<Aggregator>,
     exposition: Arc<Exposition>,
@@ -62,6 +62,20 @@ pub struct Outputs {
     span_exporter: Option<OtlpExporter>,
     metrics_exporter: Option<MetricsExporter>,
     self_telemetry: Option<SelfTelemetry>,
+}
+
+/// A line sink that several plans share.
+#[derive(Clone)]
+struct SharedLines(Arc<Mutex<LineWriter>>);
+
+impl LineSink for SharedLines {
+    fn line(&mut self, line: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).line(line);
+    }
+
+    fn flush(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush();
+    }
 }
 
 /// A span sink that several workers share.
@@ -157,7 +171,7 @@ impl Outputs {
         check_distinct(args)?;
         let health = Health::new();
         let logs = match &args.logs {
-            Some(out) => Logs::Direct(Some(LineWriter::new(open(out, false)?, &health))),
+            Some(out) => Logs::Direct(SharedLines(Arc::new(Mutex::new(LineWriter::new(open(out, false)?, &health))))),
             None => Logs::None,
         };
         Self::new(args, Settings::default(), health, logs, Vec::new(), (false, false))
@@ -173,6 +187,7 @@ impl Outputs {
     ) -> Result<Self, Failure> {
         let defaults = Defaults { span_exporter: exports_spans || args.spans.is_some(), log_sink: true };
         let plan = Plan::embedded(defaults).context("the embedded policy")?;
+        let plans = PlanStore::new(Plans::everywhere(plan));
         let mut spans = Vec::new();
         if let Some(out) = &args.spans {
             let file = SpanFile::new(open(out, append)?, local_attributes.clone(), &health);
@@ -184,7 +199,7 @@ impl Outputs {
         let exposition = Exposition::new(Arc::clone(&aggregator), Some(Arc::clone(&health)), local_attributes);
         Ok(Self {
             health,
-            plan,
+            plans,
             settings,
             aggregator,
             exposition,
@@ -199,16 +214,21 @@ impl Outputs {
     }
 
     /// The recorder of one worker.
-    pub fn recorder(&mut self) -> Recorder {
-        let mut spans: Vec<Box<dyn SpanSink>> = Vec::new();
-        spans.extend(self.spans.iter().map(|sink| Box::new(sink.clone()) as Box<dyn SpanSink>));
-        spans.extend(self.span_exporter.iter().map(|exporter| Box::new(exporter.sender()) as Box<dyn SpanSink>));
-        let logs: Vec<Box<dyn LineSink>> = match &mut self.logs {
-            Logs::None => Vec::new(),
-            Logs::Direct(writer) => writer.take().map(|writer| Box::new(writer) as _).into_iter().collect(),
-            Logs::Queue(queue) => vec![Box::new(queue.sender())],
+    pub fn recorder(&self) -> Recorder {
+        let mut spans: Vec<SpanOpener> = self.spans.iter().map(|sink| span_opener(sink.clone())).collect();
+        spans.extend(self.span_exporter.iter().map(|exporter| span_opener(exporter.sender())));
+        let logs = match &self.logs {
+            Logs::None => None,
+            Logs::Direct(lines) => Some(line_opener(lines.clone())),
+            Logs::Queue(queue) => Some(line_opener(queue.sender())),
         };
-        Recorder::new(self.settings.clone(), self.aggregator.shard(), spans, logs, &self.health)
+        let aggregator = Arc::clone(&self.aggregator);
+        let open = move |plan: &Arc<Plan>| Outlets {
+            metrics: plan.metrics.as_ref().map(|_| aggregator.shard()),
+            spans: plan.tracing.iter().flat_map(|_| spans.iter().map(|open| open())).collect(),
+            logs: plan.access_logs.iter().flat_map(|_| logs.iter().map(|open| open())).collect(),
+        };
+        Recorder::new(self.settings.clone(), Box::new(open), &self.health)
     }
 
     /// What `/metrics` shows.
@@ -256,6 +276,17 @@ impl Outputs {
         }
         Ok(exit)
     }
+}
+
+type SpanOpener = Box<dyn Fn() -> Box<dyn SpanSink> + Send>;
+type LineOpener = Box<dyn Fn() -> Box<dyn LineSink> + Send>;
+
+fn span_opener(sink: impl SpanSink + Clone + 'static) -> SpanOpener {
+    Box::new(move || Box::new(sink.clone()))
+}
+
+fn line_opener(sink: impl LineSink + Clone + 'static) -> LineOpener {
+    Box::new(move || Box::new(sink.clone()))
 }
 
 fn stderr_output() -> Output {

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufWriter, IsTerminal as _, Write},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -43,8 +44,9 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
             refuse_overwriting(path, flag, out)?;
         }
     }
-    let mut outputs = Outputs::for_replay(&output)?;
-    let settings = pipeline::Settings { plan: outputs.plan, source: Source::Events, connections: MAX_CONNECTIONS };
+    let outputs = Outputs::for_replay(&output)?;
+    let settings =
+        pipeline::Settings { plans: Arc::clone(&outputs.plans), source: Source::Events, connections: MAX_CONNECTIONS };
     let health = outputs.health.clone();
     let mut pipeline = Pipeline::new(settings, outputs.recorder(), &health);
     let mut summary = Summary::default();

@@ -42,6 +42,7 @@ struct Pending {
     incomplete: Option<Incomplete>,
     /// The latest moment that belongs to it.
     end: Timestamp,
+    epoch: u32,
 }
 
 impl Pending {
@@ -67,6 +68,7 @@ pub struct Assembler {
     connection: Arc<Connection>,
     role_from_traffic: bool,
     bodies: bool,
+    epoch: u32,
     pending: VecDeque<Pending>,
     current: [Current; 2],
     done: Vec<Exchange>,
@@ -82,6 +84,7 @@ impl Assembler {
             connection: Arc::new(Connection { open, role, workload, protocol: Protocol::Unknown }),
             role_from_traffic: false,
             bodies,
+            epoch: 0,
             pending: VecDeque::new(),
             current: [Current::None; 2],
             done: Vec::new(),
@@ -92,6 +95,12 @@ impl Assembler {
     /// What the exchanges share.
     pub const fn connection(&self) -> &Arc<Connection> {
         &self.connection
+    }
+
+    /// Exchanges that begin from now on are of this epoch; `bodies` says whether their content is asked for.
+    pub const fn begin_epoch(&mut self, epoch: u32, bodies: bool) {
+        self.epoch = epoch;
+        self.bodies = bodies;
     }
 
     /// Whether there are exchanges to take.
@@ -155,6 +164,7 @@ impl Assembler {
             response: pending.response,
             incomplete: pending.incomplete,
             end: pending.end,
+            epoch: pending.epoch,
         });
     }
 }
@@ -205,6 +215,7 @@ impl MessageSink for Assembler {
             response: None,
             answered: false,
             incomplete: None,
+            epoch: self.epoch,
         });
     }
 

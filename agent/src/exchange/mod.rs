@@ -51,4 +51,6 @@ pub struct Exchange {
     pub incomplete: Option<Incomplete>,
     /// When nothing more of it could come: end of the response (or of the request, if that is later), or end of the connection.
     pub end: Timestamp,
+    /// Which of the plans of its connection held when it began ([`Assembler::begin_epoch`]).
+    pub epoch: u32,
 }

@@ -166,6 +166,7 @@ const MAX_LINES: usize = 8192;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// One worker's end of a [`LineQueue`].
+#[derive(Clone)]
 pub struct LineSender {
     shared: Arc<Shared>,
     limit_lines: usize,

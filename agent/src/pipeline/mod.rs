@@ -1,16 +1,17 @@
 //! One worker: events in, telemetry out, with no lock shared with another worker.
 
 mod counts;
+mod followed;
 mod table;
 
 use std::sync::Arc;
 
-use self::{counts::Counts, table::Table};
+use self::{counts::Counts, followed::Followed, table::Table};
 use crate::{
     admin::Health,
     capture::{CloseHow, ConnectionId, Direction, Event, EventKind, GapReason, Open, Timestamp},
-    exchange::Assembler,
-    policy::Plan,
+    exchange::{Assembler, Connection},
+    policy::{Capture, Plan, PlanStore, Plans},
     protocol::{self, Incomplete},
     stream::{self, Streams},
     telemetry::{Recorder, summary::Summary},
@@ -24,10 +25,10 @@ pub const MAX_CONNECTIONS: usize = 65_536;
 const MAX_PROCESSES: usize = 4096;
 
 /// How a pipeline works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// What is asked for.
-    pub plan: Plan,
+    /// What is asked for, of whom.
+    pub plans: Arc<PlanStore>,
     /// Where facts about processes come from.
     pub source: Source,
     /// At most this many connections, normally [`MAX_CONNECTIONS`].
@@ -59,22 +60,67 @@ enum Ending {
 /// What is kept of a connection.
 #[derive(Debug)]
 struct Tracked {
+    followed: Followed,
     streams: Streams,
     parser: protocol::Connection,
     assembler: Assembler,
-    /// The end of the content that capture was told to leave out, by direction.
+    /// Up to where capture was told to leave content out, by direction.
     skipping: [u64; 2],
     /// The latest time of its events.
     latest: Timestamp,
     /// It is in [`Pipeline::waiting`].
     waiting: bool,
+    /// Bytes were passed over, since no plan asked for them.
+    unread: bool,
     /// Its protocol when it was last counted.
     counted: Option<protocol::Protocol>,
 }
 
+impl Tracked {
+    /// Whether no plan asks for anything of it, now or for an exchange that is not over.
+    fn is_unwanted(&self) -> bool {
+        self.followed.current().capture == Capture::Nothing && self.assembler.pending() == 0
+    }
+
+    /// Nothing is read; capture need not copy.
+    fn pass_over(&mut self, id: ConnectionId, event: &Event<'_>, skips: &mut Vec<Skip>) {
+        let (EventKind::Data { direction, .. } | EventKind::Gap { direction, .. }) = event.kind else { return };
+        self.unread = true;
+        if self.skipping[direction.index()] != u64::MAX {
+            self.skipping[direction.index()] = u64::MAX;
+            skips.push(Skip { connection: id, direction, until: u64::MAX });
+        }
+    }
+
+    /// Another plan holds: what it asks for is read from now on.
+    fn follow(&mut self, id: ConnectionId, plan: &Arc<Plan>, skips: &mut Vec<Skip>) {
+        let Some(epoch) = self.followed.follow(plan, self.assembler.pending() > 0) else { return };
+        let bodies = plan.capture == Capture::Bodies;
+        if self.unread && plan.capture != Capture::Nothing {
+            // It was passed over: it is joined late.
+            let Connection { open, workload, .. } = &**self.assembler.connection();
+            self.parser = protocol::Connection::new(open.role, bodies);
+            self.assembler = Assembler::new(open.clone(), Arc::clone(workload), bodies);
+            self.streams = Streams::new();
+            self.unread = false;
+        }
+        self.parser.ask_for_bodies(bodies);
+        self.assembler.begin_epoch(epoch, bodies);
+        for direction in [Direction::Out, Direction::In] {
+            let until = self.parser.skip_until(direction);
+            if self.skipping[direction.index()] > until {
+                self.skipping[direction.index()] = until;
+                skips.push(Skip { connection: id, direction, until });
+            }
+        }
+    }
+}
+
 /// Turns events into telemetry: the straight path through all stages, for the connections of one worker.
 pub struct Pipeline {
-    plan: Plan,
+    store: Arc<PlanStore>,
+    plans: Arc<Plans>,
+    generation: u64,
     connections: Table<Tracked>,
     registry: Registry,
     recorder: Recorder,
@@ -90,9 +136,12 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that records to `recorder` and counts in `health`.
     pub fn new(settings: Settings, recorder: Recorder, health: &Arc<Health>) -> Self {
-        let Settings { plan, source, connections } = settings;
+        let Settings { plans: store, source, connections } = settings;
+        let (generation, plans) = store.current();
         Self {
-            plan,
+            store,
+            plans,
+            generation,
             connections: Table::new(connections),
             registry: Registry::new(source, MAX_PROCESSES),
             recorder,
@@ -108,6 +157,7 @@ impl Pipeline {
     /// Takes the next event. Those of one connection come in the order in which capture saw them.
     pub fn event(&mut self, event: &Event<'_>) {
         self.counts.event(event);
+        self.follow_plans();
         let id = event.connection;
         match &event.kind {
             EventKind::Open(open) => self.open(id, open, event.time),
@@ -124,6 +174,7 @@ impl Pipeline {
     /// It is now `now`: bytes that waited too long for others are let through, and counts are published. Called a few times a
     /// second by live capture; a replay, whose time is that of the events, has no need of it.
     pub fn tick(&mut self, now: Timestamp) {
+        self.follow_plans();
         for id in std::mem::take(&mut self.waiting) {
             let Some(tracked) = self.connections.get_mut(id) else { continue };
             let Tracked { streams, parser, assembler, .. } = tracked;
@@ -136,7 +187,7 @@ impl Pipeline {
             if tracked.waiting {
                 self.waiting.push(id);
             }
-            settle(tracked, &mut self.recorder, &mut self.summary, self.plan);
+            settle(tracked, &mut self.recorder, &mut self.summary);
         }
         self.publish();
         self.recorder.flush();
@@ -166,16 +217,34 @@ impl Pipeline {
         std::mem::take(&mut self.summary)
     }
 
+    /// Takes over the plans that hold now, if they changed.
+    fn follow_plans(&mut self) {
+        if self.store.generation() == self.generation {
+            return;
+        }
+        (self.generation, self.plans) = self.store.current();
+        for (id, tracked) in self.connections.iter_mut() {
+            let plan = self.plans.of(tracked.assembler.connection().workload.pod.as_ref());
+            self.counts.assembler(tracked.assembler.take_counters());
+            tracked.follow(id, plan, &mut self.skips);
+        }
+        self.recorder.forget_unused();
+    }
+
     fn open(&mut self, id: ConnectionId, open: &Open, time: Timestamp) {
         self.counts.opened.add(1);
         let workload = self.registry.workload(open);
+        let plan = self.plans.of(workload.pod.as_ref());
+        let bodies = plan.capture == Capture::Bodies;
         let tracked = Tracked {
+            followed: Followed::new(Arc::clone(plan)),
             streams: Streams::new(),
-            parser: protocol::Connection::new(open.role, self.plan.bodies),
-            assembler: Assembler::new(open.clone(), workload, self.plan.bodies),
+            parser: protocol::Connection::new(open.role, bodies),
+            assembler: Assembler::new(open.clone(), workload, bodies),
             skipping: [0; 2],
             latest: time,
             waiting: false,
+            unread: false,
             counted: None,
         };
         if let Some((old, forgotten)) = self.connections.insert(id, tracked) {
@@ -197,6 +266,10 @@ impl Pipeline {
             return;
         };
         tracked.latest = tracked.latest.max(event.time);
+        if tracked.is_unwanted() {
+            tracked.pass_over(id, event, &mut self.skips);
+            return;
+        }
         let Tracked { streams, parser, assembler, .. } = tracked;
         let counters = &mut self.parser_counters;
         let mut sink = |direction: Direction, segment: stream::Segment<'_>| {
@@ -225,7 +298,7 @@ impl Pipeline {
                 self.skips.push(Skip { connection: id, direction, until });
             }
         }
-        settle(tracked, &mut self.recorder, &mut self.summary, self.plan);
+        settle(tracked, &mut self.recorder, &mut self.summary);
     }
 
     fn close(&mut self, mut tracked: Tracked, ending: Ending, time: Timestamp) {
@@ -249,7 +322,7 @@ impl Pipeline {
         if tracked.counted.is_none() && !silent {
             self.counts.undetected();
         }
-        settle(&mut tracked, &mut self.recorder, &mut self.summary, self.plan);
+        settle(&mut tracked, &mut self.recorder, &mut self.summary);
     }
 
     fn publish(&mut self) {
@@ -262,14 +335,17 @@ impl Pipeline {
 }
 
 /// Records the exchanges of a connection that are over.
-fn settle(tracked: &mut Tracked, recorder: &mut Recorder, summary: &mut Summary, plan: Plan) {
+fn settle(tracked: &mut Tracked, recorder: &mut Recorder, summary: &mut Summary) {
     if !tracked.assembler.has_done() {
         return;
     }
     for exchange in tracked.assembler.take_done() {
-        if let Some(facts) = recorder.record(&exchange, plan) {
+        if let Some(facts) = recorder.record(&exchange, tracked.followed.of(exchange.epoch)) {
             summary.record(&facts);
         }
+    }
+    if tracked.followed.has_earlier() && tracked.assembler.pending() == 0 {
+        tracked.followed.forget_earlier();
     }
     tracked.assembler.shrink();
 }

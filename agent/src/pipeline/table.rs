@@ -39,6 +39,11 @@ impl<T> Table<T> {
         Some(&mut slot.value)
     }
 
+    /// All connections, none of which this uses.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut T)> {
+        self.slots.iter_mut().flatten().map(|slot| (slot.id, &mut *slot.value))
+    }
+
     /// Adds a connection and returns the one that made room for it, or that had its id.
     pub(super) fn insert(&mut self, id: ConnectionId, value: T) -> Option<(ConnectionId, T)> {
         let mut out = self.remove(id).map(|old| (id, old));

@@ -66,6 +66,14 @@ struct Passed {
 }
 
 impl Connection {
+    /// Whether content is asked for from now on.
+    pub fn ask_for_bodies(&mut self, bodies: bool) {
+        self.bodies = bodies;
+        if let State::Http1(http1) = &mut self.state {
+            http1.ask_for_bodies(bodies);
+        }
+    }
+
     /// A connection of which nothing was seen. `role` is what the socket says; `bodies` asks for [`MessageSink::body`].
     pub fn new(role: Option<Role>, bodies: bool) -> Self {
         Self { role, bodies, state: State::Undecided(Box::default()) }

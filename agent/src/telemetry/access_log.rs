@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn lines() {
-        let pod = Workload { service_name: "shop".into(), namespace: Some("prod".into()), attributes: Vec::new() };
+        let pod =
+            Workload { service_name: "shop".into(), namespace: Some("prod".into()), attributes: Vec::new(), pod: None };
         let lines = [
             line(&Sample::new(Role::Client)),
             line(&Sample::new(Role::Server).workload(pod).header("x-request-id", "r-1").status(500)),

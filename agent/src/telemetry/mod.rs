@@ -18,5 +18,5 @@ pub mod trace_context;
 
 pub use facts::{ErrorType, Facts, Target};
 pub use method::KnownMethods;
-pub use recorder::{Recorder, Settings, SpanSink};
+pub use recorder::{OpenOutlets, Outlets, Recorder, Settings, SpanSink};
 pub use sampler::Sampler;

@@ -1,6 +1,6 @@
 //! One worker's way from exchanges to the three plan.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Facts, Sampler, access_log,
@@ -13,7 +13,7 @@ use crate::{
     capture::Role,
     exchange::Exchange,
     export::{LineSink, is_telltale_user_agent},
-    policy::Plan,
+    policy::{Capture, Plan},
     telemetry::KnownMethods,
 };
 
@@ -34,12 +34,55 @@ pub struct Settings {
     pub sampler: Sampler,
 }
 
+/// Where one worker's telemetry under one plan goes.
+#[derive(Default)]
+pub struct Outlets {
+    /// Series; `None` where the plan has no metrics.
+    pub metrics: Option<Shard>,
+    /// Every one takes every span.
+    pub spans: Vec<Box<dyn SpanSink>>,
+    /// Every one takes every line.
+    pub logs: Vec<Box<dyn LineSink>>,
+}
+
+/// Opens the outlets of a plan, the first time that a worker meets an exchange of it.
+pub trait OpenOutlets: Send {
+    /// The outlets of this plan.
+    fn open(&mut self, plan: &Arc<Plan>) -> Outlets;
+}
+
+impl<F: FnMut(&Arc<Plan>) -> Outlets + Send> OpenOutlets for F {
+    fn open(&mut self, plan: &Arc<Plan>) -> Outlets {
+        self(plan)
+    }
+}
+
+/// For the first plan that is met.
+impl OpenOutlets for Outlets {
+    fn open(&mut self, _: &Arc<Plan>) -> Outlets {
+        std::mem::take(self)
+    }
+}
+
+impl Outlets {
+    /// Only metrics.
+    pub fn of_metrics(shard: Shard) -> Self {
+        Self { metrics: Some(shard), ..Self::default() }
+    }
+}
+
+/// A plan that is in use, held so that its address cannot come to mean another one.
+struct Route {
+    plan: Arc<Plan>,
+    outlets: Outlets,
+}
+
 /// Turns exchanges into telemetry, for one worker.
 pub struct Recorder {
     settings: Settings,
-    metrics: Shard,
-    spans: Vec<Box<dyn SpanSink>>,
-    logs: Vec<Box<dyn LineSink>>,
+    outlets: Box<dyn OpenOutlets>,
+    /// By the address of the plan: many plans cost no more than one.
+    routes: HashMap<usize, Route, foldhash::fast::RandomState>,
     health: RecorderHealth,
     line: Vec<u8>,
 }
@@ -75,21 +118,35 @@ impl RecorderHealth {
 }
 
 impl Recorder {
-    /// A recorder that writes to this shard and these sinks.
-    pub fn new(
-        settings: Settings,
-        metrics: Shard,
-        spans: Vec<Box<dyn SpanSink>>,
-        logs: Vec<Box<dyn LineSink>>,
-        health: &Arc<Health>,
-    ) -> Self {
-        Self { settings, metrics, spans, logs, health: RecorderHealth::new(health), line: Vec::with_capacity(1024) }
+    /// A recorder that writes to what `outlets` opens.
+    pub fn new(settings: Settings, outlets: Box<dyn OpenOutlets>, health: &Arc<Health>) -> Self {
+        Self {
+            settings,
+            outlets,
+            routes: HashMap::default(),
+            health: RecorderHealth::new(health),
+            line: Vec::with_capacity(1024),
+        }
+    }
+
+    /// Closes the outlets of plans that nobody else holds any more.
+    pub fn forget_unused(&mut self) {
+        self.routes.retain(|_, route| {
+            let used = Arc::strong_count(&route.plan) > 1;
+            if !used {
+                flush(&mut route.outlets);
+            }
+            used
+        });
     }
 
     /// Records an exchange in every signal that its plan has. An exchange of a Telltale exporter is only counted: telemetry about telemetry
     /// would feed itself. Returns what it read of an exchange that it recorded.
-    pub fn record<'a>(&mut self, exchange: &'a Exchange, plan: Plan) -> Option<Facts<'a>> {
+    pub fn record<'a>(&mut self, exchange: &'a Exchange, plan: &Arc<Plan>) -> Option<Facts<'a>> {
         let facts = Facts::of(exchange)?;
+        if plan.capture == Capture::Nothing || !plan.reports(facts.role) {
+            return None;
+        }
         if facts.user_agent().is_some_and(is_telltale_user_agent) {
             self.health.own.add(1);
             return None;
@@ -98,31 +155,36 @@ impl Recorder {
         if let Some(incomplete) = exchange.incomplete {
             self.health.incomplete(incomplete.name());
         }
-        let traced = plan.tracing && !self.spans.is_empty();
-        let logged = plan.access_logs && !self.logs.is_empty();
+        let outlets = &mut self
+            .routes
+            .entry(Arc::as_ptr(plan) as usize)
+            .or_insert_with(|| Route { plan: Arc::clone(plan), outlets: self.outlets.open(plan) })
+            .outlets;
+        let traced = plan.tracing.is_some() && !outlets.spans.is_empty();
+        let logged = plan.access_logs.is_some() && !outlets.logs.is_empty();
         let identity = (traced || logged).then(|| identify(&facts));
         let sampled = identity
             .as_ref()
             .filter(|identity| traced && self.settings.sampler.keeps(identity.trace_id, identity.parent.as_ref()));
-        if plan.metrics {
+        if let Some(shard) = &mut outlets.metrics {
             // The span that the measurement belongs to: ours if there will be one, else the sender's.
             let context = match sampled {
                 Some(identity) => Some((identity.trace_id.0, identity.span_id.0)),
                 None => facts.sampled_parent(),
             };
-            self.measure(&facts, context);
+            measure(shard, &self.settings, &facts, context);
         }
         if let Some(identity) = &identity
             && logged
         {
             self.line.clear();
             access_log::write_line(&mut self.line, &facts, identity);
-            for sink in &mut self.logs {
+            for sink in &mut outlets.logs {
                 sink.line(&self.line);
             }
         }
         if let Some(identity) = sampled
-            && let Some((last, others)) = self.spans.split_last_mut()
+            && let Some((last, others)) = outlets.spans.split_last_mut()
         {
             let record = span::build(&facts, identity, &self.settings.methods);
             for sink in others {
@@ -135,48 +197,52 @@ impl Recorder {
 
     /// Writes out what the sinks hold.
     pub fn flush(&mut self) {
-        for sink in &mut self.spans {
-            sink.flush();
+        for route in self.routes.values_mut() {
+            flush(&mut route.outlets);
         }
-        for sink in &mut self.logs {
-            sink.flush();
-        }
-    }
-
-    fn measure(&mut self, facts: &Facts<'_>, context: Option<(u128, u64)>) {
-        let exchange = facts.exchange;
-        // Sizes of an exchange that was cut would be sizes of what was seen.
-        let measured = if facts.both_ends {
-            Measurements {
-                duration: facts.duration().map(|nanos| nanos as f64 / 1e9),
-                request_body: exchange.request.body_size,
-                response_body: exchange.response.as_ref().and_then(|response| response.body_size),
-            }
-        } else {
-            return;
-        };
-        let workload = &exchange.connection.workload;
-        let server = if facts.role == Role::Client { facts.server() } else { None };
-        let (server_address, server_port) = server.as_ref().map_or(("", 0), |(address, port)| (&**address, *port));
-        let key = KeyRef {
-            role: facts.role,
-            service: &workload.service_name,
-            namespace: workload.namespace.as_deref(),
-            method: self.settings.methods.index(facts.method),
-            https: facts.role == Role::Server && facts.scheme() == "https",
-            server_address,
-            server_port,
-            status: facts.status,
-            error: facts.error,
-            version: facts.version,
-            overflow: false,
-        };
-        let exemplar =
-            context.map(|(trace_id, span_id)| Exemplar { trace_id, span_id, value: 0.0, time: exchange.end.0 });
-        self.metrics.record(&key, workload, measured, exemplar);
     }
 }
 
+fn flush(outlets: &mut Outlets) {
+    for sink in &mut outlets.spans {
+        sink.flush();
+    }
+    for sink in &mut outlets.logs {
+        sink.flush();
+    }
+}
+
+fn measure(shard: &mut Shard, settings: &Settings, facts: &Facts<'_>, context: Option<(u128, u64)>) {
+    let exchange = facts.exchange;
+    // Sizes of an exchange that was cut would be sizes of what was seen.
+    let measured = if facts.both_ends {
+        Measurements {
+            duration: facts.duration().map(|nanos| nanos as f64 / 1e9),
+            request_body: exchange.request.body_size,
+            response_body: exchange.response.as_ref().and_then(|response| response.body_size),
+        }
+    } else {
+        return;
+    };
+    let workload = &exchange.connection.workload;
+    let server = if facts.role == Role::Client { facts.server() } else { None };
+    let (server_address, server_port) = server.as_ref().map_or(("", 0), |(address, port)| (&**address, *port));
+    let key = KeyRef {
+        role: facts.role,
+        service: &workload.service_name,
+        namespace: workload.namespace.as_deref(),
+        method: settings.methods.index(facts.method),
+        https: facts.role == Role::Server && facts.scheme() == "https",
+        server_address,
+        server_port,
+        status: facts.status,
+        error: facts.error,
+        version: facts.version,
+        overflow: false,
+    };
+    let exemplar = context.map(|(trace_id, span_id)| Exemplar { trace_id, span_id, value: 0.0, time: exchange.end.0 });
+    shard.record(&key, workload, measured, exemplar);
+}
 fn identify(facts: &Facts<'_>) -> Identity {
     let head = &facts.exchange.request.head;
     let open = &facts.exchange.connection.open;
@@ -197,8 +263,13 @@ mod tests {
         },
     };
 
-    const ALL: Plan = Plan { metrics: true, tracing: true, access_logs: true, bodies: false };
-    const METRICS: Plan = Plan { tracing: false, access_logs: false, ..ALL };
+    fn all() -> Arc<Plan> {
+        Arc::new(Plan::of_signals(true, true, true))
+    }
+
+    fn metrics() -> Arc<Plan> {
+        Arc::new(Plan::of_signals(true, false, false))
+    }
 
     #[derive(Clone, Default)]
     struct Kept {
@@ -229,13 +300,13 @@ mod tests {
         let settings = Settings { sampler, ..Settings::default() };
         let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
         let (kept, health) = (Kept::default(), Health::new());
-        let recorder = Recorder::new(
-            settings,
-            aggregator.shard(),
-            vec![Box::new(kept.clone())],
-            vec![Box::new(kept.clone())],
-            &health,
-        );
+        let (shards, sink) = (Arc::clone(&aggregator), kept.clone());
+        let open = move |plan: &Arc<Plan>| Outlets {
+            metrics: plan.metrics.is_some().then(|| shards.shard()),
+            spans: vec![Box::new(sink.clone())],
+            logs: vec![Box::new(sink.clone())],
+        };
+        let recorder = Recorder::new(settings, Box::new(open), &health);
         Setup { aggregator, kept, health, recorder }
     }
 
@@ -251,10 +322,10 @@ mod tests {
     fn each_signal_is_switched_by_itself() {
         let mut setup = setup(Sampler::default());
         let exchange = Sample::new(Role::Client).exchange();
-        setup.recorder.record(&exchange, METRICS);
+        setup.recorder.record(&exchange, &metrics());
         assert_eq!((durations(&setup.aggregator), setup.kept.spans.lock().unwrap().len()), (1, 0));
         assert!(setup.kept.lines.lock().unwrap().is_empty());
-        setup.recorder.record(&exchange, ALL);
+        setup.recorder.record(&exchange, &all());
         assert_eq!((durations(&setup.aggregator), setup.kept.spans.lock().unwrap().len()), (2, 1));
         assert_eq!(setup.kept.lines.lock().unwrap().split_inclusive(|&byte| byte == b'\n').count(), 1);
     }
@@ -262,7 +333,7 @@ mod tests {
     #[test]
     fn the_sampler_drops_spans_and_keeps_lines() {
         let mut setup = setup(Sampler::new(0.0, true));
-        setup.recorder.record(&Sample::new(Role::Server).exchange(), ALL);
+        setup.recorder.record(&Sample::new(Role::Server).exchange(), &all());
         assert!(setup.kept.spans.lock().unwrap().is_empty());
         assert!(!setup.kept.lines.lock().unwrap().is_empty());
     }
@@ -271,7 +342,7 @@ mod tests {
     fn an_exporter_is_only_counted() {
         let mut setup = setup(Sampler::default());
         let agent = crate::export::user_agent();
-        setup.recorder.record(&Sample::new(Role::Client).header("user-agent", &agent).exchange(), ALL);
+        setup.recorder.record(&Sample::new(Role::Client).header("user-agent", &agent).exchange(), &all());
         assert_eq!(durations(&setup.aggregator), 0);
         assert!(setup.kept.spans.lock().unwrap().is_empty());
         assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES_OWN, &[]), 1);
@@ -282,7 +353,7 @@ mod tests {
     fn incomplete_exchanges_are_counted_and_not_measured() {
         let mut setup = setup(Sampler::default());
         let exchange = Sample::new(Role::Client).unanswered(Incomplete::Reset).exchange();
-        setup.recorder.record(&exchange, ALL);
+        setup.recorder.record(&exchange, &all());
         assert_eq!(durations(&setup.aggregator), 0);
         assert_eq!(setup.kept.spans.lock().unwrap().len(), 1);
         assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES_INCOMPLETE, &["reset"]), 1);
@@ -300,14 +371,14 @@ mod tests {
             .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
             .exchange();
         let mut metrics_only = setup(Sampler::default());
-        metrics_only.recorder.record(&exchange, METRICS);
+        metrics_only.recorder.record(&exchange, &metrics());
         assert_eq!(exemplar(&metrics_only), Some(0x00f0_67aa_0ba9_02b7));
-        let mut all = setup(Sampler::default());
-        all.recorder.record(&exchange, ALL);
-        let span = all.kept.spans.lock().unwrap()[0].span.span_id.clone();
-        assert_eq!(exemplar(&all).map(|id| id.to_be_bytes().to_vec()), Some(span));
+        let mut traced = setup(Sampler::default());
+        traced.recorder.record(&exchange, &all());
+        let span = traced.kept.spans.lock().unwrap()[0].span.span_id.clone();
+        assert_eq!(exemplar(&traced).map(|id| id.to_be_bytes().to_vec()), Some(span));
         let mut none = setup(Sampler::default());
-        none.recorder.record(&Sample::new(Role::Server).exchange(), METRICS);
+        none.recorder.record(&Sample::new(Role::Server).exchange(), &metrics());
         assert_eq!(exemplar(&none), None);
     }
 }

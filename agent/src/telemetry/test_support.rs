@@ -37,7 +37,7 @@ impl Sample {
             status: Some(200),
             incomplete: None,
             response_size: Some(512),
-            workload: Workload { service_name, namespace: None, attributes: Vec::new() },
+            workload: Workload { service_name, namespace: None, attributes: Vec::new(), pod: None },
             isn: Some((7, 9)),
             nanos: 12_345_678,
         }
@@ -139,6 +139,7 @@ impl Sample {
             }),
             incomplete: self.incomplete,
             end: Timestamp(end),
+            epoch: 0,
         }
     }
 }

@@ -5,6 +5,8 @@ mod registry;
 
 pub use registry::{Counters, Registry, Source};
 
+use crate::policy::objects::ObjectName;
+
 /// Whom a process belongs to: the source of resource attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Workload {
@@ -14,4 +16,6 @@ pub struct Workload {
     pub namespace: Option<String>,
     /// Every other resource attribute, by its OpenTelemetry key, sorted by key.
     pub attributes: Vec<(&'static str, String)>,
+    /// The pod, if it is one.
+    pub pod: Option<ObjectName>,
 }

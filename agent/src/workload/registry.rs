@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use foldhash::HashMap;
 
 use super::{Workload, process};
-use crate::capture::Open;
+use crate::{capture::Open, policy::objects::ObjectName};
 
 /// Where facts about a process come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,10 +97,12 @@ impl Registry {
         attributes.extend(key.container.clone().map(|name| ("k8s.container.name", name)));
         let mut service_name = facts.service_name;
         let mut namespace = None;
+        let mut name = None;
         if let Some((pod_namespace, pod)) = key.pod.as_deref().and_then(|pod| pod.split_once('/')) {
             namespace = Some(pod_namespace.to_owned());
             attributes.push(("k8s.pod.name", pod.to_owned()));
             service_name = Some(pod.to_owned());
+            name = Some(ObjectName::new(pod_namespace, pod));
         }
         attributes.sort_unstable_by_key(|(key, _)| *key);
         let service_name = service_name.unwrap_or_else(|| match key.comm.as_str() {
@@ -108,7 +110,7 @@ impl Registry {
             "" => "unknown_service".to_owned(),
             comm => comm.to_owned(),
         });
-        Workload { service_name, namespace, attributes }
+        Workload { service_name, namespace, attributes, pod: name }
     }
 }
 

@@ -7,7 +7,7 @@ use telltale::{
     capture::Role,
     export::otlp::{BatchConfig, Compression, MetricsExporter, OtlpConfig, OtlpExporter, Protocol, RetryPolicy},
     telemetry::{
-        Recorder, Settings,
+        Outlets, Recorder, Settings,
         metrics::{Aggregator, DEFAULT_CARDINALITY_LIMIT},
     },
 };
@@ -42,8 +42,9 @@ pub(crate) fn setup(config: &OtlpConfig, batch: BatchConfig) -> Setup {
     let exporter = OtlpExporter::start(config, batch, retry(), Vec::new(), &health).unwrap();
     let settings = Settings::default();
     let aggregator = Aggregator::new(Arc::clone(&settings.methods), DEFAULT_CARDINALITY_LIMIT);
-    let sinks: Vec<Box<dyn telltale::telemetry::SpanSink>> = vec![Box::new(exporter.sender())];
-    let recorder = Recorder::new(settings, aggregator.shard(), sinks, Vec::new(), &health);
+    let spans: Vec<Box<dyn telltale::telemetry::SpanSink>> = vec![Box::new(exporter.sender())];
+    let outlets = Outlets { metrics: Some(aggregator.shard()), spans, ..Outlets::default() };
+    let recorder = Recorder::new(settings, Box::new(outlets), &health);
     Setup { exporter, recorder, aggregator, health }
 }
 
@@ -64,8 +65,8 @@ async fn everything_arrives(protocol: Protocol, compression: Compression) {
     config.compression = compression;
     let mut setup = setup(&config, batch());
     for number in 0..600 {
-        setup.recorder.record(&exchange("curl", Role::Client, number), ALL);
-        setup.recorder.record(&exchange("shop", Role::Server, number), ALL);
+        setup.recorder.record(&exchange("curl", Role::Client, number), &ALL);
+        setup.recorder.record(&exchange("shop", Role::Server, number), &ALL);
     }
     setup.exporter.close(DEADLINE).await;
     assert_eq!(setup.health.value(&table::EXPORTED, &[QUEUE]), 1200);
@@ -103,7 +104,7 @@ async fn a_real_receiver_takes_metrics() {
     let receiver = rotel(grpc, http);
     let mut setup = setup(&config(Protocol::Grpc, grpc), batch());
     for number in 0..5 {
-        setup.recorder.record(&exchange("shop", Role::Server, number), ALL);
+        setup.recorder.record(&exchange("shop", Role::Server, number), &ALL);
     }
     let target = OtlpConfig::new(Protocol::Grpc, format!("http://{grpc}"));
     let traffic = Arc::clone(&setup.aggregator);
@@ -123,7 +124,7 @@ async fn an_endpoint_that_is_away_is_found_again() {
     let (grpc, http) = (free_address(), free_address());
     let mut setup = setup(&config(Protocol::Grpc, grpc), batch());
     for number in 0..10 {
-        setup.recorder.record(&exchange("curl", Role::Client, number), ALL);
+        setup.recorder.record(&exchange("curl", Role::Client, number), &ALL);
     }
     let failures = |health: &Health| {
         let samples = health.samples();
@@ -145,7 +146,7 @@ async fn every_span_that_no_endpoint_takes_is_counted() {
     let small = BatchConfig { queue_size: 20, batch_size: 5, ..batch() };
     let mut setup = setup(&config(Protocol::HttpProtobuf, free_address()), small);
     for number in 0..100 {
-        setup.recorder.record(&exchange("curl", Role::Client, number), ALL);
+        setup.recorder.record(&exchange("curl", Role::Client, number), &ALL);
     }
     assert!(dropped(&setup.health, "full") >= 75, "{}", dropped(&setup.health, "full"));
     assert!(setup.health.value(&table::QUEUE_LENGTH, &[QUEUE]) <= 20);
@@ -161,7 +162,7 @@ async fn a_busy_receiver_gets_the_batch_again() {
     config.compression = Compression::Gzip;
     config.headers = vec![("x-tenant".to_owned(), "a".to_owned())];
     let mut setup = setup(&config, batch());
-    setup.recorder.record(&exchange("curl", Role::Client, 0), ALL);
+    setup.recorder.record(&exchange("curl", Role::Client, 0), &ALL);
     setup.exporter.close(DEADLINE).await;
     let requests = receiver.requests();
     assert_eq!(requests.len(), 3);
@@ -178,7 +179,7 @@ async fn a_busy_receiver_gets_the_batch_again() {
 async fn a_refusal_for_good_is_not_repeated() {
     let (receiver, address) = Receiver::start(&[400], 0).await;
     let mut setup = setup(&config(Protocol::HttpProtobuf, address), batch());
-    setup.recorder.record(&exchange("curl", Role::Client, 0), ALL);
+    setup.recorder.record(&exchange("curl", Role::Client, 0), &ALL);
     setup.exporter.close(DEADLINE).await;
     assert_eq!(receiver.requests().len(), 1);
     assert_eq!(dropped(&setup.health, "refused"), 1);
@@ -189,7 +190,7 @@ async fn what_a_receiver_rejects_of_a_batch_is_counted() {
     let (_receiver, address) = Receiver::start(&[], 2).await;
     let mut setup = setup(&config(Protocol::HttpProtobuf, address), batch());
     for number in 0..5 {
-        setup.recorder.record(&exchange("curl", Role::Client, number), ALL);
+        setup.recorder.record(&exchange("curl", Role::Client, number), &ALL);
     }
     setup.exporter.close(DEADLINE).await;
     assert_eq!(setup.health.value(&table::EXPORTED, &[QUEUE]), 3);

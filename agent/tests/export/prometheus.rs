@@ -13,7 +13,7 @@ use telltale::{
     admin::{Health, register_process_metrics, table},
     capture::Role,
     export::prometheus::{Exposition, Readiness, ServeError, Server},
-    telemetry::{Recorder, Settings, metrics::Aggregator},
+    telemetry::{Outlets, Recorder, Settings, metrics::Aggregator},
 };
 
 use super::{
@@ -36,13 +36,13 @@ fn exposition() -> Arc<Exposition> {
     }
     let settings = Settings::default();
     let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
-    let mut recorder = Recorder::new(settings, aggregator.shard(), Vec::new(), Vec::new(), &health);
+    let mut recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(aggregator.shard())), &health);
     for number in 0..7 {
-        recorder.record(&exchange("curl", Role::Client, number), ALL);
+        recorder.record(&exchange("curl", Role::Client, number), &ALL);
         let mut traced = exchange("shop", Role::Server, number);
         let context = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         traced.request.head.headers.push(b"traceparent", context);
-        recorder.record(&traced, ALL);
+        recorder.record(&traced, &ALL);
     }
     Exposition::new(aggregator, Some(health), Vec::new())
 }

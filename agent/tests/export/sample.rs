@@ -1,6 +1,6 @@
 //! Exchanges to export.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use telltale::{
     capture::{Open, Role, Timestamp},
@@ -11,7 +11,7 @@ use telltale::{
 };
 
 /// Every signal is on.
-pub(crate) const ALL: Plan = Plan { metrics: true, tracing: true, access_logs: true, bodies: false };
+pub(crate) static ALL: LazyLock<Arc<Plan>> = LazyLock::new(|| Arc::new(Plan::of_signals(true, true, true)));
 
 /// `GET /item/<number>` answered with 200, seen by this service at this end.
 pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
@@ -36,6 +36,7 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
         service_name: service.to_owned(),
         namespace: Some("shop".to_owned()),
         attributes: vec![("k8s.deployment.name", service.to_owned())],
+        pod: None,
     };
     let mut headers = Headers::default();
     headers.push(b"Host", b"shop.example");
@@ -61,5 +62,6 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
         response: Some(half(StartLine::Response { status: 200 }, Headers::default(), 300, end, end)),
         incomplete: None,
         end: Timestamp(end),
+        epoch: 0,
     }
 }

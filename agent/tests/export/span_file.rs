@@ -7,7 +7,7 @@ use telltale::{
     admin::{Health, table},
     capture::Role,
     export::{LineWriter, Output, SpanFile},
-    telemetry::{Recorder, Settings, metrics::Aggregator},
+    telemetry::{Outlets, Recorder, Settings, metrics::Aggregator},
 };
 
 use super::sample::{ALL, exchange};
@@ -19,16 +19,15 @@ fn write(directory: &std::path::Path, exchanges: u64) -> (Vec<u8>, Vec<u8>) {
     let output = |path| Output::open(path, false).unwrap();
     let settings = Settings::default();
     let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
-    let mut recorder = Recorder::new(
-        settings,
-        aggregator.shard(),
-        vec![Box::new(SpanFile::new(output(&spans), Vec::new(), &health))],
-        vec![Box::new(LineWriter::new(output(&logs), &health))],
-        &health,
-    );
+    let outlets = Outlets {
+        metrics: Some(aggregator.shard()),
+        spans: vec![Box::new(SpanFile::new(output(&spans), Vec::new(), &health))],
+        logs: vec![Box::new(LineWriter::new(output(&logs), &health))],
+    };
+    let mut recorder = Recorder::new(settings, Box::new(outlets), &health);
     for number in 0..exchanges {
-        recorder.record(&exchange("curl", Role::Client, number), ALL);
-        recorder.record(&exchange("shop", Role::Server, number), ALL);
+        recorder.record(&exchange("curl", Role::Client, number), &ALL);
+        recorder.record(&exchange("shop", Role::Server, number), &ALL);
     }
     recorder.flush();
     assert_eq!(health.value(&table::EXPORTED, &["span_file"]), exchanges * 2);

@@ -97,7 +97,7 @@ async fn export(variables: &HashMap<&'static str, String>) -> Arc<Health> {
     let batch = BatchConfig { export_timeout: Duration::from_millis(300), ..batch() };
     let Setup { exporter, mut recorder, health, .. } = setup(&config, batch);
     for number in 0..5 {
-        recorder.record(&exchange("curl", Role::Client, number), ALL);
+        recorder.record(&exchange("curl", Role::Client, number), &ALL);
     }
     exporter.close(DEADLINE).await;
     health

@@ -88,7 +88,7 @@ impl<'a> Session<'a> {
         };
         let cgroup = if args.command.is_empty() { None } else { command_cgroup() };
         let settings = settings(args, cgroup.as_ref())?;
-        let mut outputs = Outputs::for_run(args, &runtime)?;
+        let outputs = Outputs::for_run(args, &runtime)?;
         let readiness = Readiness::default();
         let server = runtime
             .block_on(Server::start(&args.metrics_addr, outputs.exposition(), readiness.clone()))
@@ -113,8 +113,11 @@ impl<'a> Session<'a> {
         let panicked = Arc::new(Notify::new());
         let mut workers = Vec::new();
         for (index, ring) in capture.rings().map_err(anyhow::Error::from)?.into_iter().enumerate() {
-            let settings =
-                pipeline::Settings { plan: outputs.plan, source: Source::System, connections: MAX_CONNECTIONS };
+            let settings = pipeline::Settings {
+                plans: Arc::clone(&outputs.plans),
+                source: Source::System,
+                connections: MAX_CONNECTIONS,
+            };
             let mut worker = CaptureWorker {
                 pipeline: Pipeline::new(settings, outputs.recorder(), &outputs.health),
                 recorder: recorder.as_ref().map(recording::Recorder::handle),

@@ -36,7 +36,7 @@ pub struct OtlpExporter {
 }
 
 /// One worker's end of the exporter's queue.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SpanSender(Arc<Queue>);
 
 impl SpanSink for SpanSender {

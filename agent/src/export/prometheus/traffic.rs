@@ -144,20 +144,21 @@ mod tests {
         capture::Role,
         export::prometheus::{Exposition, Format},
         policy::Plan,
-        telemetry::{Recorder, Settings, test_support::Sample},
+        telemetry::{Outlets, Recorder, Settings, test_support::Sample},
         workload::Workload,
     };
 
     fn exposition() -> Arc<Exposition> {
-        let plan = Plan { metrics: true, tracing: false, access_logs: false, bodies: false };
+        let plan = &Arc::new(Plan::of_signals(true, false, false));
         let settings = Settings::default();
         let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
         let health = crate::admin::Health::new();
-        let mut recorder = Recorder::new(settings, aggregator.shard(), Vec::new(), Vec::new(), &health);
+        let mut recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(aggregator.shard())), &health);
         let pod = Workload {
             service_name: "shop \"1\"\\".into(),
             namespace: Some("prod".into()),
             attributes: vec![("k8s.deployment.name", "shop".into()), ("k8s.pod.name", "shop-1".into())],
+            pod: None,
         };
         let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         recorder.record(&Sample::new(Role::Client).status(404).exchange(), plan);

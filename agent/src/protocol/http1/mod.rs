@@ -83,6 +83,10 @@ impl Http1 {
         }
     }
 
+    pub(super) fn ask_for_bodies(&mut self, bodies: bool) {
+        self.bodies = bodies;
+    }
+
     pub(super) fn segment(&mut self, direction: Direction, segment: Segment<'_>, out: &mut Out<'_, impl MessageSink>) {
         let (Segment::Data { time, .. } | Segment::Gap { time, .. }) = segment;
         self.tick(time, out);

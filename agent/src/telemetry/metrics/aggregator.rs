@@ -309,7 +309,7 @@ mod tests {
 
     fn workload(name: &str, attributes: &[(&'static str, &str)]) -> Arc<Workload> {
         let attributes = attributes.iter().map(|&(key, value)| (key, value.to_owned())).collect();
-        Arc::new(Workload { service_name: name.to_owned(), namespace: Some("shop".to_owned()), attributes })
+        Arc::new(Workload { service_name: name.to_owned(), namespace: Some("shop".to_owned()), attributes, pod: None })
     }
 
     fn key(workload: &Workload, status: u16) -> KeyRef<'_> {

@@ -9,7 +9,7 @@ pub struct PolicyError(#[from] serde_saphyr::Error);
 
 /// Whether a signal is on (GEP-4768).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Mode {
+pub(super) enum Mode {
     /// On.
     Enabled,
     /// Off.
@@ -17,6 +17,16 @@ pub enum Mode {
     /// As the implementation documents (POLICY.md section 1).
     #[default]
     ImplementationDefault,
+}
+
+impl From<Mode> for super::model::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Enabled => Self::Enabled,
+            Mode::Disabled => Self::Disabled,
+            Mode::ImplementationDefault => Self::ImplementationDefault,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,0 +1,94 @@
+//! A policy compiled: what the stages behind it look up for each exchange.
+
+mod access_log;
+mod metrics;
+mod tracing;
+
+use std::sync::Arc;
+
+pub use access_log::AccessLogPlan;
+pub use metrics::MetricsPlan;
+pub use tracing::TracingPlan;
+
+use super::model::{Direction, Mode, PolicyKey};
+use crate::capture::Role;
+
+/// What must be captured for a plan. A later one includes those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Capture {
+    /// Nothing: the connection is not read.
+    #[default]
+    Nothing,
+    /// Heads of messages, and sizes of their content.
+    Heads,
+    /// Content too.
+    Bodies,
+}
+
+impl Capture {
+    /// As `explain` spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "none",
+            Self::Heads => "heads",
+            Self::Bodies => "bodies",
+        }
+    }
+}
+
+/// What is asked for of the exchanges of one workload. Immutable: a change of policies makes another.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The policy that says so; `None` where none applies.
+    pub policy: Option<PolicyKey>,
+    /// Which end of a connection is reported.
+    pub direction: Direction,
+    /// What must be captured.
+    pub capture: Capture,
+    /// Metrics, if they are on.
+    pub metrics: Option<Arc<MetricsPlan>>,
+    /// Spans, if they are on.
+    pub tracing: Option<Arc<TracingPlan>>,
+    /// Access logs, if they are on.
+    pub access_logs: Option<Arc<AccessLogPlan>>,
+}
+
+impl Plan {
+    /// Whether exchanges of this end are reported.
+    pub fn reports(&self, role: Role) -> bool {
+        match self.direction {
+            Direction::Both => true,
+            Direction::Client => role == Role::Client,
+            Direction::Server => role == Role::Server,
+        }
+    }
+
+    /// The three signals with their defaults, those that are on.
+    pub fn of_signals(metrics: bool, tracing: bool, access_logs: bool) -> Self {
+        Self {
+            capture: if metrics || tracing || access_logs { Capture::Heads } else { Capture::Nothing },
+            metrics: metrics.then(Arc::default),
+            tracing: tracing.then(Arc::default),
+            access_logs: access_logs.then(Arc::default),
+            ..Self::default()
+        }
+    }
+}
+
+/// What `ImplementationDefault` depends on (POLICY.md section 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// A span exporter is configured, or spans are written to a file.
+    pub span_exporter: bool,
+    /// There is a place where access logs go by default; `run` and `replay` always have one.
+    pub log_sink: bool,
+}
+
+/// Whether a signal is on: a stanza that is absent is off (promise 1), nobody asked.
+pub fn is_on(mode: Option<Mode>, default: bool) -> bool {
+    match mode {
+        None | Some(Mode::Disabled) => false,
+        Some(Mode::Enabled) => true,
+        Some(Mode::ImplementationDefault) => default,
+    }
+}
