@@ -1,5 +1,6 @@
 //! TelemetryPolicy -> [`Plan`]: what is asked for.
 
+pub mod attachment;
 pub mod attribute;
 mod finding;
 mod minimal;

@@ -17,7 +17,7 @@ pub use signal::{
 };
 pub use target::{BackendRef, TargetRef};
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 /// The group of the dialect of the proposal.
 pub const PROPOSAL_GROUP: &str = "gateway.networking.k8s.io";
@@ -61,8 +61,8 @@ impl Dialect {
     }
 }
 
-/// Which policy it is. Ordered as ties are broken: namespace and name, then `apiVersion` (POLICY.md section 2).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Which policy it is. Ordered as ties are broken: the text `namespace/name`, then `apiVersion` (POLICY.md section 2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyKey {
     /// `metadata.namespace`; `default` where a file has none.
     pub namespace: String,
@@ -70,6 +70,28 @@ pub struct PolicyKey {
     pub name: String,
     /// Its spelling.
     pub dialect: Dialect,
+}
+
+impl PolicyKey {
+    fn text(&self) -> impl Iterator<Item = u8> {
+        self.namespace.bytes().chain([b'/']).chain(self.name.bytes())
+    }
+}
+
+impl Ord for PolicyKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // As one text: `shop-eu/a` is before `shop/a`, since `-` is before `/`.
+        self.text()
+            .cmp(other.text())
+            .then_with(|| self.dialect.cmp(&other.dialect))
+            .then_with(|| self.namespace.cmp(&other.namespace))
+    }
+}
+
+impl PartialOrd for PolicyKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Display for PolicyKey {
