@@ -8,6 +8,9 @@ pub mod model;
 pub mod objects;
 pub mod plan;
 mod plans;
+pub mod status;
+#[cfg(test)]
+mod testing;
 
 pub use finding::{Effect, Finding};
 pub use minimal::PolicyError;

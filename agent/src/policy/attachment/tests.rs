@@ -6,66 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::{
-    Finding,
-    model::{Dialect, FieldPath, GEP_GROUP, KIND, PROPOSAL_GROUP, Policy, PolicyKey, Spec, TargetRef},
-    objects::{Namespace, ObjectName, Objects, Pod, ReferenceGrant},
+    model::{Dialect, GEP_GROUP, PROPOSAL_GROUP, PolicyKey, TargetRef},
+    objects::{ObjectName, Objects},
+    testing::{cluster, created, grant, invalid, policy, target},
 };
-
-fn target(kind: &str, name: &str) -> TargetRef {
-    TargetRef {
-        at: FieldPath::new("spec").field("targetRefs").index(0),
-        group: if kind == "Gateway" { PROPOSAL_GROUP.to_owned() } else { String::new() },
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-        namespace: None,
-        section_name: None,
-    }
-}
-
-fn policy(namespace: &str, name: &str, targets: Vec<TargetRef>) -> Candidate {
-    Candidate {
-        policy: Policy {
-            key: PolicyKey { namespace: namespace.to_owned(), name: name.to_owned(), dialect: Dialect::Gep },
-            created: None,
-            generation: 1,
-            targets,
-            spec: Spec::default(),
-        },
-        findings: Vec::new(),
-    }
-}
-
-fn created(mut candidate: Candidate, second: i64) -> Candidate {
-    candidate.policy.created = Some(jiff::Timestamp::from_second(second).unwrap());
-    candidate
-}
-
-fn invalid(mut candidate: Candidate) -> Candidate {
-    candidate.findings.push(Finding::invalid(&FieldPath::new("spec"), "is wrong"));
-    candidate
-}
-
-/// Namespaces `shop` and `ops`; in `shop` a Gateway `edge` with the pod `edge-1`, and the pod `cart-1`.
-fn cluster() -> Objects {
-    let mut objects = Objects::default();
-    for name in ["shop", "ops"] {
-        objects.namespaces.insert(name.to_owned(), Namespace::default());
-    }
-    objects.gateways.insert(ObjectName::new("shop", "edge"), BTreeMap::new());
-    let labels = BTreeMap::from([(Pod::GATEWAY_NAME.to_owned(), "edge".to_owned())]);
-    objects.pods.insert(ObjectName::new("shop", "edge-1"), Pod { labels, ..Pod::default() });
-    objects.pods.insert(ObjectName::new("shop", "cart-1"), Pod::default());
-    objects
-}
-
-fn grant(group: &str, from: &str, to: &str, kind: &str, name: Option<&str>) -> ReferenceGrant {
-    let to_group = if kind == "Gateway" { PROPOSAL_GROUP } else { "" };
-    ReferenceGrant {
-        namespace: to.to_owned(),
-        from: vec![(group.to_owned(), KIND.to_owned(), from.to_owned())],
-        to: vec![(to_group.to_owned(), kind.to_owned(), name.map(str::to_owned))],
-    }
-}
 
 fn only_verdict(candidate: Candidate, objects: &Objects) -> Verdict {
     Resolution::new(&[candidate], objects).verdicts(PolicyIndex(0))[0].clone()

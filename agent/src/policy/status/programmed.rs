@@ -1,0 +1,152 @@
+//! Whether the nodes do what an accepted policy says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Condition, Reason, Transition,
+    message::{count, policy_name},
+};
+use crate::policy::{
+    Effect,
+    attachment::{Candidate, Coverage, Target},
+    model::PolicyKey,
+};
+
+/// Names that a message gives; the rest is counted.
+const MAX_NAMES: usize = 8;
+
+/// What the agents of a cluster reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nodes {
+    /// The nodes whose agent is ready.
+    pub ready: BTreeSet<String>,
+    /// What nodes reported of each policy.
+    pub reports: BTreeMap<PolicyKey, BTreeMap<String, NodeReport>>,
+}
+
+/// What the agent of one node says about one policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeReport {
+    /// The generation that it follows.
+    pub generation: i64,
+    /// What of it this node cannot do, each in a few words.
+    pub cannot: Vec<String>,
+    /// What its author should know, such as lines that a rate limit dropped.
+    pub notes: Vec<String>,
+}
+
+/// What `Programmed` of one target depends on.
+pub(super) struct Facts<'a> {
+    pub(super) candidates: &'a [Candidate],
+    pub(super) candidate: &'a Candidate,
+    pub(super) target: &'a Target,
+    /// The pods of the target's namespace.
+    pub(super) coverage: Option<&'a Coverage>,
+    pub(super) nodes: &'a Nodes,
+    pub(super) refs_resolved: bool,
+}
+
+impl Facts<'_> {
+    /// `Programmed`
+    pub(super) fn condition(&self, since: Transition) -> Condition {
+        let (reason, sentences) = self.decide();
+        Condition::new(reason, sentences.join(" "), self.candidate.policy.generation, since)
+    }
+
+    fn decide(&self) -> (Reason, Vec<String>) {
+        let generation = self.candidate.policy.generation;
+        let overridden = self.overridden();
+        if let Some((true, sentence)) = overridden {
+            return (Reason::Overridden, vec![sentence]);
+        }
+        let nothing = BTreeMap::new();
+        let reports = self.nodes.reports.get(&self.candidate.policy.key).unwrap_or(&nothing);
+        let ready = |node: &&String| self.nodes.ready.contains(*node);
+        let waiting: Vec<&String> = self
+            .nodes
+            .ready
+            .iter()
+            .filter(|node| reports.get(*node).is_none_or(|report| report.generation < generation))
+            .collect();
+        if self.nodes.ready.is_empty() {
+            return (Reason::Reconciling, vec!["No node is ready.".to_owned()]);
+        }
+        if !waiting.is_empty() {
+            let sentence = format!(
+                "{} of {} do not follow generation {generation} yet: {}.",
+                waiting.len(),
+                count(self.nodes.ready.len(), "ready node"),
+                names(&waiting)
+            );
+            return (Reason::Reconciling, vec![sentence]);
+        }
+        let mut sentences = vec![format!("{} follow generation {generation}.", count(self.nodes.ready.len(), "node"))];
+        if self.nodes.ready.len() == 1 {
+            sentences = vec![format!("1 node follows generation {generation}.")];
+        }
+        let mut partial = false;
+        if let Some((false, sentence)) = overridden {
+            partial = true;
+            sentences.push(sentence);
+        }
+        for finding in self.candidate.findings_with(Effect::Partial) {
+            partial = true;
+            sentences.push(format!("Not done: {finding}."));
+        }
+        if !self.refs_resolved {
+            partial = true;
+            sentences.push("Spans are not exported, see ResolvedRefs.".to_owned());
+        }
+        let said = |pick: fn(&NodeReport) -> &Vec<String>| {
+            let mut by_text: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
+            for (node, report) in reports.iter().filter(|(node, _)| ready(node)) {
+                for text in pick(report) {
+                    by_text.entry(text).or_default().push(node);
+                }
+            }
+            by_text
+        };
+        for (what, nodes) in said(|report| &report.cannot) {
+            partial = true;
+            sentences.push(format!("Cannot be done on {}: {what}.", names(&nodes)));
+        }
+        for (what, nodes) in said(|report| &report.notes) {
+            sentences.push(format!("On {}: {what}.", names(&nodes)));
+        }
+        (if partial { Reason::PartiallyProgrammed } else { Reason::Programmed }, sentences)
+    }
+
+    /// For a namespace of which pods follow the policy of a Gateway: whether all do, and that.
+    fn overridden(&self) -> Option<(bool, String)> {
+        let Target::Namespace(_) = self.target else { return None };
+        let coverage = self.coverage.filter(|coverage| !coverage.overridden.is_empty())?;
+        let own = &self.candidate.policy.key;
+        // A Gateway may follow this same policy, which is no other.
+        let others: Vec<(String, usize)> = coverage
+            .overridden
+            .iter()
+            .map(|(policy, pods)| (&self.candidates[policy.0].policy.key, *pods))
+            .filter(|(key, _)| *key != own)
+            .map(|(key, pods)| (policy_name(key, own), pods))
+            .collect();
+        let pods: usize = others.iter().map(|(_, pods)| pods).sum();
+        if pods == 0 {
+            return None;
+        }
+        let policies: Vec<&String> = others.iter().map(|(name, _)| name).collect();
+        let sentence = format!(
+            "{pods} of {} in {} follow the policy of their Gateway instead: {}.",
+            count(coverage.pods, "pod"),
+            self.target,
+            names(&policies)
+        );
+        Some((pods == coverage.pods, sentence))
+    }
+}
+
+/// The first names, and how many more there are.
+fn names(names: &[&String]) -> String {
+    let shown: Vec<&str> = names.iter().take(MAX_NAMES).map(|name| name.as_str()).collect();
+    let more = names.len() - shown.len();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
