@@ -11,11 +11,13 @@ mod plans;
 pub mod status;
 #[cfg(test)]
 mod testing;
+mod trust;
 
 pub use finding::{Effect, Finding};
 pub use minimal::PolicyError;
 pub use plan::{Capture, Defaults, Plan};
 pub use plans::{PlanStore, Plans};
+pub use trust::{Environment, Limits, Trust};
 
 use minimal::Document;
 

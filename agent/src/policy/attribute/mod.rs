@@ -1,7 +1,11 @@
 //! What an exchange can be asked: one dictionary of keys for spans, metrics, logs and CEL.
 
+mod key;
+mod row;
 mod subject;
 mod value;
 
+pub use key::Key;
+pub use row::{Needs, Row, Type, When};
 pub use subject::{Side, Subject};
 pub use value::Value;
