@@ -1,6 +1,7 @@
 //! The table of keys: what an exchange can be asked. The one place that names them, for validation, capture, CEL and `docs/attributes.md`.
 
-use super::{Needs, Row, Type, When};
+use super::{Row, Type, When};
+use crate::policy::Capture;
 
 /// Declares [`Key`] and the rows of the table, in one order.
 macro_rules! keys {
@@ -24,7 +25,7 @@ macro_rules! keys {
             log: &[$($($log),+)?],
             kind: Type::$kind,
             when: When::$when,
-            needs: Needs::$needs,
+            needs: Capture::$needs,
             description: concat!($($doc),+),
         }),+];
     };

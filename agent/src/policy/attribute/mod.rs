@@ -6,6 +6,6 @@ mod subject;
 mod value;
 
 pub use key::Key;
-pub use row::{Needs, Row, Type, When};
+pub use row::{Row, Type, When};
 pub use subject::{Side, Subject};
 pub use value::Value;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::policy::Capture;
+
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -90,29 +92,6 @@ impl When {
     }
 }
 
-/// How much of the traffic has to be captured for a key to have a value. Ordered: each includes those before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Needs {
-    /// Nothing but the connection.
-    #[default]
-    Nothing,
-    /// Start lines and header sections.
-    Heads,
-    /// Content.
-    Bodies,
-}
-
-impl Needs {
-    /// In words, for the documentation and `explain`.
-    pub const fn describe(self) -> &'static str {
-        match self {
-            Self::Nothing => "none",
-            Self::Heads => "heads",
-            Self::Bodies => "bodies",
-        }
-    }
-}
-
 /// One row of the table of keys.
 #[derive(Debug)]
 pub struct Row {
@@ -127,7 +106,7 @@ pub struct Row {
     /// When it has one.
     pub when: When,
     /// What has to be captured for it.
-    pub needs: Needs,
+    pub needs: Capture,
     /// One line.
     pub description: &'static str,
 }
