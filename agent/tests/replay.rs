@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use telltale::capture::recording::{Reader, Writer};
+use telltale::capture::recording::{MAX_LINE, Reader, Writer};
 use tempfile::TempDir;
 
 fn recording(name: &str) -> PathBuf {
@@ -176,6 +176,23 @@ fn a_broken_line_stops_the_replay_after_what_came_before_it() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stdout), whole.repeat(2));
     assert!(text(&output.stderr).contains("1 broken line left out"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_line_beyond_the_bound_is_named_and_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let long = directory.path().join("long.jsonl");
+    let good = fs::read_to_string(recording("pair.jsonl")).unwrap();
+    let fields: String = (0..70).map(|number| format!(",\"x{number}\":1")).collect();
+    let many = format!("{{\"t\":1,\"ev\":\"close\",\"conn\":9{fields}}}");
+    fs::write(&long, format!("{}\n{many}\n{good}", " ".repeat(MAX_LINE + 1))).unwrap();
+    let (code, line) = failure(&["replay", path(&long)]);
+    assert_eq!((code, line), (1, format!("telltale: {}:1: longer than {MAX_LINE} bytes", long.display())));
+    let output = telltale(&["replay", "--keep-going", path(&long)]);
+    assert_eq!(text(&output.stdout), replay(&[path(&recording("pair.jsonl"))]));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(":2: not a JSON object: more than 64 fields"), "{stderr}");
+    assert!(stderr.contains("2 broken lines left out"), "{stderr}");
 }
 
 #[test]

@@ -196,3 +196,17 @@ async fn what_a_receiver_rejects_of_a_batch_is_counted() {
     assert_eq!(setup.health.value(&table::EXPORTED, &[QUEUE]), 3);
     assert_eq!(setup.health.value(&table::EXPORT_REJECTED, &[QUEUE]), 2);
 }
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_the_end() {
+    let (receiver, address) = Receiver::start(&[], 2).await;
+    receiver.say("x".repeat(5 << 20));
+    let mut setup = setup(&config(Protocol::HttpProtobuf, address), batch());
+    for number in 0..5 {
+        setup.recorder.record(&exchange("curl", Role::Client, number), ALL);
+    }
+    setup.exporter.close(DEADLINE).await;
+    // It is a success, of which only the details are not known.
+    assert_eq!(setup.health.value(&table::EXPORTED, &[QUEUE]), 5);
+    assert_eq!(setup.health.value(&table::EXPORT_REJECTED, &[QUEUE]), 0);
+}

@@ -31,6 +31,7 @@ pub(crate) struct Receiver(Arc<Mutex<Received>>);
 struct Received {
     refusals: VecDeque<u16>,
     rejected: i64,
+    message: String,
     requests: Vec<(HeaderMap, ExportTraceServiceRequest)>,
 }
 
@@ -40,7 +41,7 @@ impl Receiver {
         let receiver = Self(Arc::new(Mutex::new(Received {
             refusals: refusals.iter().copied().collect(),
             rejected,
-            requests: Vec::new(),
+            ..Received::default()
         })));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -71,6 +72,11 @@ impl Receiver {
             .with_state(self.clone())
     }
 
+    /// What it says about the spans that it rejects.
+    pub(crate) fn say(&self, message: String) {
+        self.0.lock().unwrap().message = message;
+    }
+
     /// Header fields and bodies of all requests, the refused ones too.
     pub(crate) fn requests(&self) -> Vec<(HeaderMap, ExportTraceServiceRequest)> {
         self.0.lock().unwrap().requests.clone()
@@ -91,7 +97,7 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
         let retry_after = [(HeaderName::from_static("retry-after"), "0")];
         return (StatusCode::from_u16(status).unwrap(), retry_after).into_response();
     }
-    let partial = ExportTracePartialSuccess { rejected_spans: state.rejected, error_message: String::new() };
+    let partial = ExportTracePartialSuccess { rejected_spans: state.rejected, error_message: state.message.clone() };
     ExportTraceServiceResponse { partial_success: (state.rejected > 0).then_some(partial) }
         .encode_to_vec()
         .into_response()

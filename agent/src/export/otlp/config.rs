@@ -412,6 +412,10 @@ mod tests {
         assert_eq!(BatchConfig::from_environment(&lookup(&[])), Ok(BatchConfig::default()));
         let small = BatchConfig::from_environment(&lookup(&[("OTEL_BSP_MAX_QUEUE_SIZE", "10")])).unwrap();
         assert_eq!((small.queue_size, small.batch_size), (10, 10));
+        let huge = u64::MAX.to_string();
+        let table = [("OTEL_BSP_MAX_QUEUE_SIZE", huge.as_str()), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", huge.as_str())];
+        let huge = BatchConfig::from_environment(&lookup(&table)).unwrap();
+        assert_eq!((huge.queue_size, huge.batch_size), (MAX_QUEUE as usize, MAX_QUEUE as usize));
         let error = BatchConfig::from_environment(&lookup(&[("OTEL_BSP_SCHEDULE_DELAY", "soon")])).unwrap_err();
         assert_eq!(error.to_string(), "OTEL_BSP_SCHEDULE_DELAY=\"soon\": not a whole number");
     }

@@ -1,0 +1,132 @@
+//! A pipeline under test.
+
+use std::sync::{Arc, Mutex};
+
+use telltale::{
+    admin::{Health, SelfMetric},
+    capture::{ConnectionId, Direction, Event, EventKind, Open, Role, Timestamp},
+    export::{LineSender, LineSink},
+    pipeline::{Pipeline, Settings},
+    policy::{Plan, PlanStore, Plans},
+    telemetry::{self, Outlets, Recorder, metrics::Aggregator},
+    workload::Source,
+};
+
+pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/// Keeps the lines of the access log.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<Vec<serde_json::Value>>>);
+
+impl LineSink for Lines {
+    fn line(&mut self, line: &[u8]) {
+        self.0.lock().unwrap().push(serde_json::from_slice(line).expect("a line is JSON"));
+    }
+}
+
+impl Lines {
+    pub(crate) fn take(&self) -> Vec<serde_json::Value> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// A pipeline with its outputs.
+pub(crate) struct Bench {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) lines: Lines,
+    pub(crate) health: Arc<Health>,
+    /// Of the next event, in nanoseconds.
+    pub(crate) time: u64,
+}
+
+/// Series per instrument.
+pub(crate) const SERIES: usize = 100;
+
+impl Bench {
+    /// Metrics and access logs of everything, with at most so many connections.
+    pub(crate) fn new(connections: usize) -> Self {
+        Self::with_queue(connections, &Health::new(), &[])
+    }
+
+    /// With these sinks beside its own.
+    pub(crate) fn with_queue(connections: usize, health: &Arc<Health>, queues: &[LineSender]) -> Self {
+        let plans = PlanStore::new(Plans::everywhere(Plan::of_signals(true, false, true)));
+        Self::build(&plans, connections, health, queues)
+    }
+
+    /// Of what these plans ask for.
+    pub(crate) fn following(plans: &Arc<PlanStore>) -> Self {
+        Self::build(plans, 2, &Health::new(), &[])
+    }
+
+    fn build(plans: &Arc<PlanStore>, connections: usize, health: &Arc<Health>, queues: &[LineSender]) -> Self {
+        let (lines, health, queues) = (Lines::default(), Arc::clone(health), queues.to_vec());
+        let settings = telemetry::Settings::default();
+        let aggregator = Aggregator::new(settings.methods.clone(), SERIES);
+        aggregator.report_to(&health);
+        let sink = lines.clone();
+        let outlets = move |_: &Arc<Plan>| {
+            let mut logs: Vec<Box<dyn LineSink>> = vec![Box::new(sink.clone())];
+            logs.extend(queues.iter().map(|queue| Box::new(queue.clone()) as Box<dyn LineSink>));
+            Outlets { metrics: Some(aggregator.shard()), logs, ..Outlets::default() }
+        };
+        let recorder = Recorder::new(settings, Box::new(outlets), &health);
+        let settings = Settings { plans: Arc::clone(plans), source: Source::Events, connections };
+        Self { pipeline: Pipeline::new(settings, recorder, &health), lines, health, time: 1_000_000_000 }
+    }
+
+    fn event(&mut self, connection: u64, kind: EventKind<'_>) {
+        self.time += 1000;
+        self.pipeline.event(&Event { time: Timestamp(self.time), connection: ConnectionId(connection), kind });
+    }
+
+    /// A client's connection is opened, by a process of the same number.
+    pub(crate) fn open(&mut self, connection: u64) {
+        self.event(connection, open(Some(Role::Client), connection as u32));
+    }
+
+    pub(crate) fn data(&mut self, connection: u64, direction: Direction, position: u64, bytes: &[u8]) {
+        self.event(connection, EventKind::Data { direction, position, length: bytes.len() as u32, bytes });
+    }
+
+    pub(crate) fn close(&mut self, connection: u64) {
+        self.event(connection, EventKind::Close { how: None });
+    }
+
+    /// Time passes by itself.
+    pub(crate) fn tick(&mut self, nanos: u64) {
+        self.time += nanos;
+        self.pipeline.tick(Timestamp(self.time));
+    }
+
+    /// A request and its response on a connection of their own.
+    pub(crate) fn exchange(&mut self, connection: u64, request: &[u8], response: &[u8]) {
+        self.open(connection);
+        self.data(connection, Direction::Out, 0, request);
+        self.data(connection, Direction::In, 0, response);
+        self.close(connection);
+    }
+
+    /// A count of the agent's own, as it is published.
+    pub(crate) fn count(&mut self, metric: &'static SelfMetric, labels: &[&str]) -> u64 {
+        self.tick(0);
+        self.health.value(metric, labels)
+    }
+}
+
+pub(crate) fn open(role: Option<Role>, pid: u32) -> EventKind<'static> {
+    EventKind::Open(Box::new(Open {
+        role,
+        local: ([10, 0, 0, 1], 4000).into(),
+        peer: ([10, 0, 0, 2], 80).into(),
+        pid,
+        comm: "client".to_owned(),
+        cgroup: None,
+        isn_out: None,
+        isn_in: None,
+        tls: false,
+        pod: None,
+        container: None,
+    }))
+}

@@ -1,0 +1,7 @@
+//! The whole pipeline, events in, telemetry out.
+
+mod bench;
+mod bounds;
+mod plans;
+mod properties;
+mod skips;
