@@ -183,7 +183,7 @@ fn a_line_beyond_the_bound_is_named_and_left_out() {
     let directory = tempfile::tempdir().unwrap();
     let long = directory.path().join("long.jsonl");
     let good = fs::read_to_string(recording("pair.jsonl")).unwrap();
-    let fields: String = (0..70).map(|number| format!(",\"x{number}\":1")).collect();
+    let fields = ",\"x\":1".repeat(70);
     let many = format!("{{\"t\":1,\"ev\":\"close\",\"conn\":9{fields}}}");
     fs::write(&long, format!("{}\n{many}\n{good}", " ".repeat(MAX_LINE + 1))).unwrap();
     let (code, line) = failure(&["replay", path(&long)]);
@@ -279,7 +279,7 @@ fn what_is_read_can_be_written_again() {
     }
 }
 
-/// Traffic of real programs (`tests/live/take.rs`), each through all stages: every line as it was when it was taken.
+/// Traffic of real programs (`cargo xtask recordings` takes it), each through all stages: every line as it was when it was taken.
 #[test]
 fn recordings_of_real_traffic() {
     for (name, lines) in [

@@ -7,6 +7,7 @@ mod demo;
 mod deny;
 mod exec;
 mod http;
+mod recordings;
 mod repository;
 mod setup;
 mod test;
@@ -38,6 +39,8 @@ enum Verb {
     Vm(vm::Arguments),
     /// Measure; writes docs/performance.md
     Bench(bench::Arguments),
+    /// Take the recordings of real traffic anew that the replay tests use; as root
+    Recordings(recordings::Arguments),
     /// Check the licences and sources of all dependencies against deny.toml
     Deny,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::main(&arguments),
         Verb::Vm(arguments) => vm::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
+        Verb::Recordings(arguments) => recordings::main(&arguments),
         Verb::Deny => setup::ensure(&[setup::Purpose::Test]).and_then(|()| deny::check()),
     };
     match done {

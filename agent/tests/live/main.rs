@@ -19,4 +19,3 @@ mod privacy;
 mod programs;
 mod recordings;
 mod scope;
-mod take;
