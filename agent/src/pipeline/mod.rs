@@ -6,6 +6,8 @@ mod table;
 
 use std::sync::Arc;
 
+use foldhash::HashSet;
+
 use self::{counts::Counts, followed::Followed, table::Table};
 use crate::{
     admin::Health,
@@ -114,6 +116,11 @@ impl Tracked {
             }
         }
     }
+
+    /// Whether something of it waits that the passing of time alone ends.
+    fn waits(&self) -> bool {
+        self.streams.waits() || self.parser.waits()
+    }
 }
 
 /// Turns events into telemetry: the straight path through all stages, for the connections of one worker.
@@ -128,8 +135,8 @@ pub struct Pipeline {
     counts: Counts,
     stream_counters: stream::Counters,
     parser_counters: protocol::Counters,
-    /// Connections of which bytes wait for others, for [`Self::tick`].
-    waiting: Vec<ConnectionId>,
+    /// Connections of which bytes or responses wait for others, for [`Self::tick`]; all are in the table.
+    waiting: HashSet<ConnectionId>,
     skips: Vec<Skip>,
 }
 
@@ -149,7 +156,7 @@ impl Pipeline {
             counts: Counts::new(health),
             stream_counters: stream::Counters::default(),
             parser_counters: protocol::Counters::default(),
-            waiting: Vec::new(),
+            waiting: HashSet::default(),
             skips: Vec::new(),
         }
     }
@@ -163,6 +170,7 @@ impl Pipeline {
             EventKind::Open(open) => self.open(id, open, event.time),
             EventKind::Close { how } => {
                 if let Some(tracked) = self.connections.remove(id) {
+                    self.waiting.remove(&id);
                     self.counts.closed.add(1);
                     self.close(tracked, Ending::Closed(*how), event.time);
                 }
@@ -171,11 +179,13 @@ impl Pipeline {
         }
     }
 
-    /// It is now `now`: bytes that waited too long for others are let through, and counts are published. Called a few times a
-    /// second by live capture; a replay, whose time is that of the events, has no need of it.
+    /// It is now `now`: bytes and responses that waited too long for others are let through, and counts are published. Called a few
+    /// times a second by live capture; a replay, whose time is that of the events, has no need of it.
     pub fn tick(&mut self, now: Timestamp) {
         self.follow_plans();
-        for id in std::mem::take(&mut self.waiting) {
+        let mut waiting: Vec<_> = self.waiting.drain().collect();
+        waiting.sort_unstable();
+        for id in waiting {
             let Some(tracked) = self.connections.get_mut(id) else { continue };
             let Tracked { streams, parser, assembler, .. } = tracked;
             let counters = &mut self.parser_counters;
@@ -183,9 +193,9 @@ impl Pipeline {
                 parser.segment(direction, segment, counters, assembler);
             });
             parser.tick(now, counters, assembler);
-            tracked.waiting = tracked.streams.waits();
+            tracked.waiting = tracked.waits();
             if tracked.waiting {
-                self.waiting.push(id);
+                self.waiting.insert(id);
             }
             settle(tracked, &mut self.recorder, &mut self.summary);
         }
@@ -248,6 +258,7 @@ impl Pipeline {
             counted: None,
         };
         if let Some((old, forgotten)) = self.connections.insert(id, tracked) {
+            self.waiting.remove(&old);
             let latest = forgotten.latest;
             if old == id {
                 // The id stands for another connection: the end of the former one was not seen.
@@ -286,9 +297,9 @@ impl Pipeline {
             }
             EventKind::Open(_) | EventKind::Close { .. } => {}
         }
-        if !tracked.waiting && tracked.streams.waits() {
+        if !tracked.waiting && tracked.waits() {
             tracked.waiting = true;
-            self.waiting.push(id);
+            self.waiting.insert(id);
         }
         self.counts.protocol(&mut tracked.counted, tracked.assembler.connection().protocol, event);
         for direction in [Direction::Out, Direction::In] {

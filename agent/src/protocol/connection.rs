@@ -116,6 +116,11 @@ impl Connection {
         }
     }
 
+    /// Whether something waits that [`Self::tick`] gives up one day.
+    pub fn waits(&self) -> bool {
+        matches!(&self.state, State::Http1(http1) if http1.waits())
+    }
+
     /// It is now `time`: what waited too long is given up.
     pub fn tick(&mut self, time: Timestamp, counters: &mut Counters, sink: &mut impl MessageSink) {
         if let State::Http1(http1) = &mut self.state {

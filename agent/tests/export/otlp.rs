@@ -203,7 +203,7 @@ async fn an_answer_without_end_is_not_read_to_the_end() {
     receiver.say("x".repeat(5 << 20));
     let mut setup = setup(&config(Protocol::HttpProtobuf, address), batch());
     for number in 0..5 {
-        setup.recorder.record(&exchange("curl", Role::Client, number), ALL);
+        setup.recorder.record(&exchange("curl", Role::Client, number), &ALL);
     }
     setup.exporter.close(DEADLINE).await;
     // It is a success, of which only the details are not known.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use telltale::{
     admin::{Health, SelfMetric},
-    capture::{ConnectionId, Direction, Event, EventKind, Open, Role, Timestamp},
+    capture::{ConnectionId, Direction, Event, EventKind, GapReason, Open, Role, Timestamp},
     export::{LineSender, LineSink},
     pipeline::{Pipeline, Settings},
     policy::{Plan, PlanStore, Plans},
@@ -88,6 +88,10 @@ impl Bench {
 
     pub(crate) fn data(&mut self, connection: u64, direction: Direction, position: u64, bytes: &[u8]) {
         self.event(connection, EventKind::Data { direction, position, length: bytes.len() as u32, bytes });
+    }
+
+    pub(crate) fn gap(&mut self, connection: u64, direction: Direction, position: u64, length: u64, reason: GapReason) {
+        self.event(connection, EventKind::Gap { direction, position, length, reason });
     }
 
     pub(crate) fn close(&mut self, connection: u64) {

@@ -5,3 +5,4 @@ mod bounds;
 mod plans;
 mod properties;
 mod skips;
+mod waits;

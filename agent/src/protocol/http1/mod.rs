@@ -103,6 +103,11 @@ impl Http1 {
         self.retry(out);
     }
 
+    /// Whether a response waits for its request.
+    pub(super) fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     pub(super) fn tick(&mut self, time: Timestamp, out: &mut Out<'_, impl MessageSink>) {
         self.clock = self.clock.max(time);
         while self.waiting.as_ref().is_some_and(|waiting| self.clock.0.saturating_sub(waiting.since.0) > WAIT_TIME) {
