@@ -2,6 +2,7 @@
 
 pub mod attachment;
 pub mod attribute;
+pub mod explain;
 mod finding;
 mod minimal;
 pub mod model;

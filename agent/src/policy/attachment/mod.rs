@@ -13,6 +13,7 @@ mod tests;
 
 pub use candidate::{Candidate, PolicyIndex};
 pub use grant::{BackendKind, is_backend_granted};
+pub use precedence::precedence;
 pub use resolution::{Coverage, Resolution, Verdict};
 pub use standing::{Standing, Subject};
 pub use target::{Target, TargetFault};

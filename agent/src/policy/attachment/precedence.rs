@@ -6,7 +6,7 @@ use crate::policy::model::Policy;
 
 /// The one that holds comes first: oldest `creationTimestamp`, then `namespace/name`, then `apiVersion`. One without a timestamp counts as newest
 /// (POLICY.md section 2; GEP-713 "Conflict resolution").
-pub(super) fn order(a: &Policy, b: &Policy) -> Ordering {
+pub fn precedence(a: &Policy, b: &Policy) -> Ordering {
     a.created
         .is_none()
         .cmp(&b.created.is_none())

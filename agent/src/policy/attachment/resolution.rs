@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Candidate, PolicyIndex, Target, TargetFault, grant::Grants, precedence};
+use super::{Candidate, PolicyIndex, Target, TargetFault, grant::Grants, precedence::precedence};
 use crate::policy::{
     model::PolicyKey,
     objects::{ObjectName, Objects, Pod},
@@ -57,7 +57,7 @@ impl Resolution {
         let grants = Grants::new(objects);
         let namespaces = namespaces(objects);
         let mut order: Vec<usize> = (0..candidates.len()).collect();
-        order.sort_by(|a, b| precedence::order(&candidates[*a].policy, &candidates[*b].policy));
+        order.sort_by(|a, b| precedence(&candidates[*a].policy, &candidates[*b].policy));
 
         let mut verdicts = vec![Vec::new(); candidates.len()];
         let mut winners = HashMap::new();

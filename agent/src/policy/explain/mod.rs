@@ -1,0 +1,143 @@
+//! Which policy a pod or a namespace follows, why not the others, and what will come out.
+
+mod attribute;
+mod signal;
+#[cfg(test)]
+mod tests;
+mod text;
+mod why;
+
+use serde::Serialize;
+
+use super::{
+    attachment::{Candidate, PolicyIndex, Resolution, Standing, Subject, precedence},
+    model::{Direction, Policy},
+    objects::Objects,
+    plan::Capture,
+};
+pub use signal::Signal;
+pub use text::{Tone, to_text};
+
+/// The answer of `telltale policy explain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// For whom it is asked.
+    pub target: ExplainedTarget,
+    /// Every policy: first the one that holds, then those that would, then the rest; each group in order of precedence.
+    pub policies: Vec<ExplainedPolicy>,
+    /// What will come out.
+    pub plan: ExplainedPlan,
+}
+
+/// For whom it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedTarget {
+    /// `Pod` or `Namespace`.
+    pub kind: &'static str,
+    /// The namespace of a pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// A policy, and whether it holds there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainedPolicy {
+    /// Its spelling.
+    pub api_version: &'static str,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it holds there.
+    pub applies: bool,
+    /// Why, or why not: a sentence without a full stop.
+    pub why: String,
+    /// It has nothing to do with the target.
+    #[serde(skip)]
+    pub elsewhere: bool,
+}
+
+/// What will come out. A signal that is off is `null`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainedPlan {
+    /// Which ends of connections are reported: `Client`, `Server` or `Both`; nothing where no policy holds.
+    pub direction: Option<&'static str>,
+    /// What is captured: `none`, `heads` or `bodies`.
+    pub capture: &'static str,
+    /// Metrics.
+    pub metrics: Option<Signal>,
+    /// Spans.
+    pub tracing: Option<Signal>,
+    /// Access logs.
+    pub access_logs: Option<Signal>,
+    /// What holds for all signals: content, TLS.
+    #[serde(skip)]
+    pub remarks: Vec<String>,
+}
+
+/// Explains for whom which policy holds. `capture_of` says what has to be captured for a policy.
+pub fn explain(
+    candidates: &[Candidate],
+    objects: &Objects,
+    resolution: &Resolution,
+    subject: &Subject,
+    capture_of: &dyn Fn(&Policy) -> Capture,
+) -> Explanation {
+    let mut standings: Vec<(usize, Standing)> = (0..candidates.len())
+        .map(|index| (index, resolution.standing(candidates, objects, subject, PolicyIndex(index))))
+        .collect();
+    let group = |standing: &Standing| match standing {
+        Standing::Applies(_) => 0,
+        Standing::Elsewhere => 2,
+        _ => 1,
+    };
+    standings.sort_by(|(a, first), (b, second)| {
+        let by_group = group(first).cmp(&group(second));
+        by_group.then_with(|| precedence(&candidates[*a].policy, &candidates[*b].policy))
+    });
+    let policies = standings.iter().map(|(index, standing)| {
+        let key = &candidates[*index].policy.key;
+        ExplainedPolicy {
+            api_version: key.dialect.api_version(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            applies: matches!(standing, Standing::Applies(_)),
+            why: why::why(candidates, resolution, subject, PolicyIndex(*index), standing),
+            elsewhere: *standing == Standing::Elsewhere,
+        }
+    });
+    let followed = resolution.policy_of_subject(objects, subject);
+    Explanation {
+        target: match subject {
+            Subject::Pod(pod) => {
+                ExplainedTarget { kind: "Pod", namespace: Some(pod.namespace.clone()), name: pod.name.clone() }
+            }
+            Subject::Namespace(name) => ExplainedTarget { kind: "Namespace", namespace: None, name: name.clone() },
+        },
+        policies: policies.collect(),
+        plan: match followed {
+            Some(policy) => plan(&candidates[policy.0], objects, capture_of),
+            None => ExplainedPlan { capture: Capture::Nothing.name(), ..ExplainedPlan::default() },
+        },
+    }
+}
+
+fn plan(candidate: &Candidate, objects: &Objects, capture_of: &dyn Fn(&Policy) -> Capture) -> ExplainedPlan {
+    let policy = &candidate.policy;
+    ExplainedPlan {
+        direction: Some(match policy.spec.direction {
+            Direction::Client => "Client",
+            Direction::Server => "Server",
+            Direction::Both => "Both",
+        }),
+        capture: capture_of(policy).name(),
+        metrics: signal::metrics(candidate),
+        tracing: signal::tracing(candidate, objects),
+        access_logs: signal::access_logs(candidate),
+        remarks: signal::remarks(&policy.spec),
+    }
+}
