@@ -145,12 +145,14 @@ impl Pipeline {
     pub fn new(settings: Settings, recorder: Recorder, health: &Arc<Health>) -> Self {
         let Settings { plans: store, source, connections } = settings;
         let (generation, plans) = store.current();
+        let mut registry = Registry::new(source, MAX_PROCESSES);
+        registry.set_objects(&plans.objects);
         Self {
             store,
             plans,
             generation,
             connections: Table::new(connections),
-            registry: Registry::new(source, MAX_PROCESSES),
+            registry,
             recorder,
             summary: Summary::default(),
             counts: Counts::new(health),
@@ -234,17 +236,18 @@ impl Pipeline {
         }
         (self.generation, self.plans) = self.store.current();
         for (id, tracked) in self.connections.iter_mut() {
-            let plan = self.plans.of(tracked.assembler.connection().workload.pod.as_ref());
+            let plan = self.plans.of(tracked.assembler.connection().workload.pod.as_ref().map(|pod| &pod.name));
             self.counts.assembler(tracked.assembler.take_counters());
             tracked.follow(id, plan, &mut self.skips);
         }
+        self.registry.set_objects(&self.plans.objects);
         self.recorder.forget_unused();
     }
 
     fn open(&mut self, id: ConnectionId, open: &Open, time: Timestamp) {
         self.counts.opened.add(1);
         let workload = self.registry.workload(open);
-        let plan = self.plans.of(workload.pod.as_ref());
+        let plan = self.plans.of(workload.pod.as_ref().map(|pod| &pod.name));
         let bodies = plan.capture == Capture::Bodies;
         let tracked = Tracked {
             followed: Followed::new(Arc::clone(plan)),

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use super::{objects::ObjectName, plan::Plan};
+use super::{
+    objects::{ObjectName, Objects},
+    plan::Plan,
+};
 
 /// The plans of all workloads at one time. Immutable.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub struct Plans {
     pub local: Arc<Plan>,
     /// Where no policy applies: nothing is asked for.
     pub none: Arc<Plan>,
+    /// What the policies were resolved against.
+    pub objects: Arc<Objects>,
 }
 
 impl Plans {
@@ -96,6 +101,7 @@ mod tests {
             namespaces: [("a".to_owned(), Arc::clone(&namespace))].into(),
             local: Arc::clone(&local),
             none: Arc::default(),
+            objects: Arc::default(),
         };
         let of = |pod: Option<(&str, &str)>| {
             plans.of(pod.map(|(namespace, name)| ObjectName::new(namespace, name)).as_ref())

@@ -1,14 +1,17 @@
 //! Process, cgroup, address -> [`Workload`].
 
+mod cgroup;
+mod pod;
 mod process;
 mod registry;
 
+use std::sync::Arc;
+
+pub use pod::{CGROUP_ANNOTATION, PodIdentity, Pods};
 pub use registry::{Counters, Registry, Source};
 
-use crate::policy::objects::ObjectName;
-
 /// Whom a process belongs to: the source of resource attributes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
     /// `service.name`: of a local process its command.
     pub service_name: String,
@@ -17,5 +20,5 @@ pub struct Workload {
     /// Every other resource attribute, by its OpenTelemetry key, sorted by key.
     pub attributes: Vec<(&'static str, String)>,
     /// The pod, if it is one.
-    pub pod: Option<ObjectName>,
+    pub pod: Option<Arc<PodIdentity>>,
 }

@@ -4,8 +4,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::HashMap;
 
-use super::{Workload, process};
-use crate::{capture::Open, policy::objects::ObjectName};
+use super::{PodIdentity, Pods, Workload, cgroup::CgroupIndex, process};
+use crate::{
+    capture::Open,
+    policy::objects::{ObjectName, Objects},
+};
 
 /// Where facts about a process come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub struct Counters {
 struct Key {
     pid: u32,
     comm: String,
-    pod: Option<String>,
+    pod: Option<ObjectName>,
     container: Option<String>,
 }
 
@@ -39,6 +42,9 @@ pub struct Registry {
     /// `host.name`, where the source is this machine.
     host: Option<String>,
     limit: usize,
+    objects: Arc<Objects>,
+    pods: Pods,
+    cgroups: CgroupIndex,
     known: HashMap<Key, Arc<Workload>>,
     order: VecDeque<Key>,
     counters: Counters,
@@ -52,16 +58,33 @@ impl Registry {
             source,
             host,
             limit: limit.max(1),
+            objects: Arc::default(),
+            pods: Pods::default(),
+            cgroups: CgroupIndex::default(),
             known: HashMap::default(),
             order: VecDeque::new(),
             counters: Counters::default(),
         }
     }
 
+    /// These objects are known from now on.
+    pub fn set_objects(&mut self, objects: &Arc<Objects>) {
+        if Arc::ptr_eq(&self.objects, objects) {
+            return;
+        }
+        self.objects = Arc::clone(objects);
+        self.pods = Pods::of(objects);
+        self.cgroups = CgroupIndex::of(&self.pods);
+        self.known.clear();
+        self.order.clear();
+    }
+
     /// Whom the process at the local end belongs to. The same process gives the same `Arc`.
     pub fn workload(&mut self, open: &Open) -> Arc<Workload> {
-        let key =
-            Key { pid: open.pid, comm: open.comm.clone(), pod: open.pod.clone(), container: open.container.clone() };
+        let named = open.pod.as_deref().and_then(|pod| pod.split_once('/'));
+        let in_cgroup = || self.cgroups.pod(open.cgroup?).map(|pod| pod.name.clone());
+        let pod = named.map(|(namespace, name)| ObjectName::new(namespace, name)).or_else(in_cgroup);
+        let key = Key { pid: open.pid, comm: open.comm.clone(), pod, container: open.container.clone() };
         if let Some(workload) = self.known.get(&key) {
             return Arc::clone(workload);
         }
@@ -97,12 +120,14 @@ impl Registry {
         attributes.extend(key.container.clone().map(|name| ("k8s.container.name", name)));
         let mut service_name = facts.service_name;
         let mut namespace = None;
-        let mut name = None;
-        if let Some((pod_namespace, pod)) = key.pod.as_deref().and_then(|pod| pod.split_once('/')) {
-            namespace = Some(pod_namespace.to_owned());
-            attributes.push(("k8s.pod.name", pod.to_owned()));
-            service_name = Some(pod.to_owned());
-            name = Some(ObjectName::new(pod_namespace, pod));
+        let pod = key.pod.as_ref().map(|name| {
+            let known = self.pods.get(name).map(Arc::clone);
+            known.unwrap_or_else(|| Arc::new(PodIdentity::unknown(name.clone())))
+        });
+        if let Some(pod) = &pod {
+            namespace = Some(pod.name.namespace.clone());
+            service_name = Some(pod.service_name().to_owned());
+            attributes.extend(pod.attributes());
         }
         attributes.sort_unstable_by_key(|(key, _)| *key);
         let service_name = service_name.unwrap_or_else(|| match key.comm.as_str() {
@@ -110,7 +135,7 @@ impl Registry {
             "" => "unknown_service".to_owned(),
             comm => comm.to_owned(),
         });
-        Workload { service_name, namespace, attributes, pod: name }
+        Workload { service_name, namespace, attributes, pod }
     }
 }
 
