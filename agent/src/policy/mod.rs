@@ -2,6 +2,7 @@
 
 pub mod attachment;
 pub mod attribute;
+mod compile;
 pub mod explain;
 mod finding;
 mod minimal;
@@ -14,6 +15,7 @@ pub mod status;
 mod testing;
 mod trust;
 
+pub use compile::{Compiled, Setting, compile};
 pub use finding::{Effect, Finding};
 pub use minimal::PolicyError;
 pub use plan::{Capture, Defaults, Plan};

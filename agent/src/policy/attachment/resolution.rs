@@ -109,6 +109,14 @@ impl Resolution {
         self.policy_of(&Target::Namespace(namespace.to_owned()))
     }
 
+    /// Every namespace for which a policy holds.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&str, PolicyIndex)> {
+        self.winners.iter().filter_map(|(target, policy)| match target {
+            Target::Namespace(name) => Some((name.as_str(), *policy)),
+            Target::Gateway(_) => None,
+        })
+    }
+
     /// The policy that the pods of a Gateway follow instead of their namespace's.
     pub fn policy_of_gateway(&self, gateway: &ObjectName) -> Option<PolicyIndex> {
         self.policy_of(&Target::Gateway(gateway.clone()))

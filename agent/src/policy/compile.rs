@@ -1,0 +1,184 @@
+//! Policies and cluster objects -> the plans of everybody.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    attachment::{Candidate, PolicyIndex, Resolution},
+    model::{ContentCapture, Policy},
+    objects::Objects,
+    plan::{AccessLogPlan, Capture, Defaults, MetricsPlan, Plan, TracingPlan, is_on},
+    plans::Plans,
+    trust::Trust,
+};
+use crate::policy::Finding;
+
+/// What a policy is compiled with, besides itself.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// What `ImplementationDefault` means.
+    pub defaults: Defaults,
+    /// What its author may do.
+    pub trust: Trust,
+}
+
+/// Compiles one policy. All that is wrong with it is among the findings; where one makes it invalid the plan is of no use.
+pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
+    let findings = Vec::new();
+    let spec = &policy.spec;
+    let defaults = setting.defaults;
+    let metrics = is_on(spec.metrics.as_ref().map(|stanza| stanza.mode), true).then(MetricsPlan::default);
+    let tracing =
+        is_on(spec.tracing.as_ref().map(|stanza| stanza.mode), defaults.span_exporter).then(TracingPlan::default);
+    let access_logs =
+        is_on(spec.access_logs.as_ref().map(|stanza| stanza.mode), defaults.log_sink).then(AccessLogPlan::default);
+    let on = metrics.is_some() || tracing.is_some() || access_logs.is_some();
+    let capture = match (on, spec.content.capture) {
+        (false, _) => Capture::Nothing,
+        (true, ContentCapture::None) => Capture::Heads,
+        (true, _) => Capture::Bodies,
+    };
+    let plan = Plan {
+        policy: Some(policy.key.clone()),
+        direction: spec.direction,
+        capture,
+        metrics: metrics.map(Arc::new),
+        tracing: tracing.map(Arc::new),
+        access_logs: access_logs.map(Arc::new),
+    };
+    (plan, findings)
+}
+
+/// Policies compiled and resolved.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// The policies with all their findings, in the order in which they were given.
+    pub candidates: Vec<Candidate>,
+    /// Where they hold.
+    pub resolution: Resolution,
+    /// What they were resolved against.
+    pub objects: Arc<Objects>,
+    plans: Vec<Arc<Plan>>,
+}
+
+impl Compiled {
+    /// Compiles and resolves. A policy that is the same in `before` keeps its plan, and so its series and sinks.
+    pub fn new(candidates: Vec<Candidate>, objects: Objects, setting: &Setting, before: Option<&Self>) -> Self {
+        // What a reference leads to may have changed although the policy did not.
+        let before = before
+            .filter(|before| before.objects.services == objects.services && before.objects.grants == objects.grants);
+        let kept: HashMap<_, _> = before
+            .iter()
+            .flat_map(|before| before.candidates.iter().zip(&before.plans))
+            .map(|(candidate, plan)| (&candidate.policy.key, (candidate, plan)))
+            .collect();
+        let (candidates, plans): (Vec<_>, Vec<_>) = candidates
+            .into_iter()
+            .map(|mut candidate| {
+                let (plan, findings) = compile(&candidate.policy, setting);
+                candidate.findings.extend(findings);
+                let same =
+                    kept.get(&candidate.policy.key).filter(|(before, _)| before.policy.spec == candidate.policy.spec);
+                let plan = same.map_or_else(|| Arc::new(plan), |(_, plan)| Arc::clone(plan));
+                (candidate, plan)
+            })
+            .unzip();
+        let resolution = Resolution::new(&candidates, &objects);
+        Self { candidates, resolution, objects: Arc::new(objects), plans }
+    }
+
+    /// The plan of a policy.
+    pub fn plan(&self, policy: PolicyIndex) -> Option<&Arc<Plan>> {
+        self.plans.get(policy.0)
+    }
+
+    /// The plans of everybody. `none` holds where no policy does.
+    pub fn plans(&self, none: Arc<Plan>) -> Plans {
+        let plan = |policy: Option<PolicyIndex>| policy.and_then(|policy| self.plan(policy)).map(Arc::clone);
+        let namespaces =
+            self.resolution.namespaces().filter_map(|(name, policy)| Some((name.to_owned(), plan(Some(policy))?)));
+        let gateways = self.objects.pods.iter().filter_map(|(name, pod)| {
+            pod.gateway()?;
+            Some((name.clone(), plan(self.resolution.policy_of_pod(&self.objects, name))?))
+        });
+        Plans {
+            namespaces: namespaces.collect(),
+            pods: gateways.collect(),
+            local: plan(self.resolution.first_valid()).unwrap_or_else(|| Arc::clone(&none)),
+            none,
+            objects: Arc::clone(&self.objects),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{
+        model::{Dialect, Direction, FieldPath, Metrics, Mode, PolicyKey, Spec, TargetRef},
+        objects::{Namespace, ObjectName, Pod},
+    };
+
+    fn setting() -> Setting {
+        Setting { defaults: Defaults::default(), trust: Trust::own() }
+    }
+
+    fn candidate(name: &str, kind: (&str, &str, &str), direction: Direction) -> Candidate {
+        let (group, kind, target) = kind;
+        let reference = TargetRef {
+            at: FieldPath::new("spec.targetRefs[0]"),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            name: target.to_owned(),
+            namespace: None,
+            section_name: None,
+        };
+        let metrics = Metrics { mode: Mode::Enabled, ..Metrics::default() };
+        let policy = Policy {
+            key: PolicyKey { namespace: "shop".to_owned(), name: name.to_owned(), dialect: Dialect::Gep },
+            created: None,
+            generation: 1,
+            targets: vec![reference],
+            spec: Spec { metrics: Some(metrics), direction, ..Spec::default() },
+        };
+        Candidate { policy, findings: Vec::new() }
+    }
+
+    fn objects() -> Objects {
+        let mut objects = Objects::default();
+        objects.namespaces.insert("shop".to_owned(), Namespace::default());
+        objects.gateways.insert(ObjectName::new("shop", "edge"), std::collections::BTreeMap::new());
+        let labels = [(Pod::GATEWAY_NAME.to_owned(), "edge".to_owned())].into();
+        objects.pods.insert(ObjectName::new("shop", "edge-1"), Pod { labels, ..Pod::default() });
+        objects.pods.insert(ObjectName::new("shop", "cart-1"), Pod::default());
+        objects
+    }
+
+    #[test]
+    fn everybody_has_the_plan_of_the_policy_that_holds_there() {
+        let gateway = ("gateway.networking.k8s.io", "Gateway", "edge");
+        let candidates = vec![
+            candidate("a-namespace", ("", "Namespace", "shop"), Direction::Client),
+            candidate("b-gateway", gateway, Direction::Server),
+        ];
+        let compiled = Compiled::new(candidates, objects(), &setting(), None);
+        let plans = compiled.plans(Arc::default());
+        let direction = |pod: Option<(&str, &str)>| {
+            plans.of(pod.map(|(namespace, name)| ObjectName::new(namespace, name)).as_ref()).direction
+        };
+        assert_eq!(direction(Some(("shop", "edge-1"))), Direction::Server);
+        assert_eq!(direction(Some(("shop", "cart-1"))), Direction::Client);
+        assert_eq!(direction(Some(("shop", "not known"))), Direction::Client);
+        assert_eq!(direction(None), Direction::Client);
+        assert!(plans.of(Some(&ObjectName::new("other", "x"))).metrics.is_none());
+    }
+
+    #[test]
+    fn a_policy_that_is_the_same_keeps_its_plan() {
+        let one = |direction| vec![candidate("a", ("", "Namespace", "shop"), direction)];
+        let first = Compiled::new(one(Direction::Both), objects(), &setting(), None);
+        let again = Compiled::new(one(Direction::Both), objects(), &setting(), Some(&first));
+        assert!(Arc::ptr_eq(&first.plans[0], &again.plans[0]));
+        let other = Compiled::new(one(Direction::Client), objects(), &setting(), Some(&first));
+        assert!(!Arc::ptr_eq(&first.plans[0], &other.plans[0]));
+    }
+}
