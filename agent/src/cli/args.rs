@@ -4,6 +4,7 @@ use std::{convert::Infallible, ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::policy::{CrdsArgs, PolicyArgs};
 use crate::export::prometheus::default_address;
 
 const EXAMPLES: &str = "\
@@ -37,6 +38,10 @@ pub enum Verb {
     Run(Box<RunArgs>),
     /// Turn recordings into outputs, without kernel and root
     Replay(ReplayArgs),
+    /// Check, show and convert policy files, without a cluster
+    Policy(PolicyArgs),
+    /// Print the custom resource definitions of both dialects
+    Crds(CrdsArgs),
     /// Become COMMAND; what `run` starts
     #[cfg(all(feature = "ebpf", target_os = "linux"))]
     #[command(hide = true)]

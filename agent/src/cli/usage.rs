@@ -56,7 +56,7 @@ mod tests {
             [
                 message(&["telltale", "replay", "a", "--log", "-"]),
                 message(&["telltale", "replay"]),
-                message(&["telltale", "play"]),
+                message(&["telltale", "repay"]),
                 message(&["telltale", "replay", "a", "--spans"]),
                 message(&["telltale", "-q", "-v", "replay", "a"]),
             ]
@@ -64,7 +64,7 @@ mod tests {
             @r"
             unexpected argument '--log' found; a similar argument exists: '--logs'; see --help
             the following required arguments were not provided: <RECORDING>...; see --help
-            unrecognized subcommand 'play'; a similar subcommand exists: 'replay'; see --help
+            unrecognized subcommand 'repay'; a similar subcommand exists: 'replay'; see --help
             a value is required for '--spans <OUT>' but none was supplied; see --help
             the argument '--quiet' cannot be used with '--verbose...'; see --help
             "

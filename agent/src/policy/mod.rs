@@ -1,8 +1,10 @@
 //! TelemetryPolicy -> [`Plan`]: what is asked for.
 
+pub mod api;
 pub mod attachment;
 pub mod attribute;
 mod compile;
+pub mod document;
 pub mod explain;
 mod finding;
 mod minimal;

@@ -1,0 +1,11 @@
+//! The API types, one module a dialect, and the custom resource definitions that are made from them.
+
+mod attribute;
+mod definition;
+pub mod extension;
+pub mod gep;
+pub mod proposal;
+mod rule;
+pub mod status;
+
+pub use definition::{definition, schema};

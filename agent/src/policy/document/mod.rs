@@ -1,0 +1,148 @@
+//! Policy files -> [`Documents`]: policies with the lines of their fields, and the objects that stand for the cluster.
+
+mod cluster;
+mod files;
+mod raw;
+mod scalar;
+mod split;
+mod tree;
+mod write;
+
+use std::{fmt, sync::Arc};
+
+pub use files::{Source, SourceError, read_sources};
+pub use raw::Problem;
+pub(super) use raw::objects;
+use serde_json::Value;
+pub(super) use tree::Node;
+pub use write::to_yaml;
+
+use super::{
+    Effect, Finding,
+    model::{Dialect, FieldPath, GEP_GROUP, KIND, PROPOSAL_GROUP, Policy, PolicyKey},
+    objects::Objects,
+};
+
+/// What policy files hold.
+#[derive(Clone, Debug, Default)]
+pub struct Documents {
+    /// The policies of both dialects, in the order in which they stand there. A later one with the same key is kept too; `findings` says so.
+    pub policies: Vec<Document>,
+    /// The objects that stand for the cluster; of two with one name the later.
+    pub objects: Objects,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// A policy as it stands in a file.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The file.
+    pub file: Arc<str>,
+    /// Its first line, from 1.
+    pub line: u32,
+    /// Which policy it is. A name that is missing is empty, and a finding.
+    pub key: PolicyKey,
+    /// The object as it is written.
+    pub value: Value,
+    /// What it says, with the schema's defaults; `None` if the schema refuses it, and then a finding says why.
+    pub policy: Option<Policy>,
+    /// What is wrong with it by itself, in the order of its lines: the schema, unknown fields, fields that contradict one another.
+    pub findings: Vec<Finding>,
+    tree: Arc<Node>,
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.file, self.line, &self.value) == (&other.file, other.line, &other.value)
+    }
+}
+
+impl Document {
+    /// The line of a field in the file, from 1; of what is nearest above it, where there is no such field.
+    pub fn line_of(&self, field: &FieldPath) -> u32 {
+        self.tree.line_of(field)
+    }
+
+    /// Whether an API server would refuse it, or what it asks for contradicts itself.
+    pub fn is_invalid(&self) -> bool {
+        self.policy.is_none() || self.findings.iter().any(|finding| finding.effect == Effect::Invalid)
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.key)
+    }
+}
+
+impl Documents {
+    /// Reads sources. Whatever is wrong becomes a finding or a problem; nothing stops the rest from being read.
+    pub fn read(sources: &[Source]) -> Self {
+        let (read, problems) = objects(sources);
+        let mut documents = Self { problems, ..Self::default() };
+        for object in read {
+            let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+            match Dialect::of(&object.api_version) {
+                Some(dialect) if object.kind == KIND => documents.policies.push(Document::new(object, dialect)),
+                None if object.kind == KIND && [PROPOSAL_GROUP, GEP_GROUP].contains(&group) => {
+                    let line = object.tree.line_of(&FieldPath::new("apiVersion"));
+                    documents.problems.push(Problem {
+                        file: object.file,
+                        line,
+                        problem: format!("apiVersion: `{}` is not served", object.api_version),
+                        remedy: Some(format!(
+                            "`{}` and `{}` are; `telltale policy convert` reads older drafts",
+                            Dialect::Proposal.api_version(),
+                            Dialect::Gep.api_version()
+                        )),
+                    });
+                }
+                _ => {
+                    let value = object.tree.value();
+                    if let Err(problem) =
+                        cluster::add(&mut documents.objects, &object.api_version, &object.kind, &value)
+                    {
+                        let line = object.tree.line_of(&FieldPath::new("metadata.name"));
+                        documents.problems.push(Problem {
+                            file: object.file,
+                            line,
+                            problem: format!("{}: {problem}", object.kind),
+                            remedy: None,
+                        });
+                    }
+                }
+            }
+        }
+        documents
+    }
+}
+
+impl Document {
+    fn new(object: raw::Object, dialect: Dialect) -> Self {
+        let value = object.tree.value();
+        let metadata = &value["metadata"];
+        let key = PolicyKey {
+            namespace: metadata["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or("default").to_owned(),
+            name: metadata["name"].as_str().unwrap_or_default().to_owned(),
+            dialect,
+        };
+        let findings = object
+            .tree
+            .duplicates()
+            .into_iter()
+            .map(|(path, line)| {
+                Finding::new(&path, Effect::Warning, format!("is given again in line {line}; the last one counts"))
+            })
+            .collect();
+        Self {
+            file: object.file,
+            line: object.tree.line,
+            key,
+            value,
+            policy: None,
+            findings,
+            tree: Arc::new(object.tree),
+        }
+    }
+}
