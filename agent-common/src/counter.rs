@@ -22,14 +22,16 @@ pub enum Counter {
     ProcessTable = 6,
     /// Sockets in scope that kernel TLS encrypts.
     KernelTls = 7,
-    /// Multipath TCP sockets on the node.
+    /// Multipath TCP sockets in scope.
     Mptcp = 8,
     /// Sockets in scope that a socket map redirects.
     Sockmap = 9,
+    /// Times that a task's cgroup was too deep for the scope to be decided; the socket was left out.
+    CgroupDepth = 10,
 }
 
 /// Number of plain counters.
-pub const PLAIN: u32 = 10;
+pub const PLAIN: u32 = 11;
 
 /// Index of the counter of calls that ended as a gap of this reason.
 pub const fn gap(reason: GapReason) -> u32 {

@@ -28,6 +28,10 @@ macro_rules! offsets {
             pub own_pid: u32,
             /// Number of rings in use, at least 1.
             pub rings: u32,
+            /// Scratch slots in use, at most [`SCRATCH_SLOTS`](crate::limits::SCRATCH_SLOTS).
+            pub scratch_slots: u32,
+            /// 1 to go on as if there were no memory for the state of threads.
+            pub no_thread_state: u32,
             /// System call numbers of this architecture.
             pub calls: Calls,
         }

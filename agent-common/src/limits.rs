@@ -17,7 +17,8 @@ pub const STEPS_WITHOUT_LOOP: u32 = 4;
 pub const SCRATCH_SLOTS: u32 = 4;
 /// Ring buffers declared in the object; one per worker, unused ones are a page.
 pub const RINGS: u32 = 4;
-/// Levels of cgroup that are walked to find one in scope.
+/// Levels of cgroup that are walked to find one in scope. A task that is deeper is not, and counted
+/// ([`CgroupDepth`](crate::counter::Counter::CgroupDepth)).
 pub const CGROUP_LEVELS: u32 = 16;
 /// Calls shorter than this are copied without looking up whether userspace wants them skipped.
 pub const SKIP_LOOKUP: u32 = 2048;

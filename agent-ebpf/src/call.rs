@@ -73,10 +73,12 @@ pub(crate) fn begin(sk: *const u8, direction: u8, in_loop: bool, source: impl Fn
 /// A system call that sends is entered. Only its time is kept, for kernels where no hook sees a send begin.
 #[inline(always)]
 pub(crate) fn entered(number: u32) {
-    if let Some(call) = current_call(true) {
-        call.entered = now();
-        call.number = number;
-    }
+    let Some(call) = current_call(true) else {
+        count(Counter::ThreadState as u32, 1);
+        return;
+    };
+    call.entered = now();
+    call.number = number;
 }
 
 /// What was kept at the start of the call that now ends. Not an option of it, whose unused bytes kernels before 6.3 do not

@@ -181,6 +181,9 @@ pub(crate) fn open(socket: &Admitted, time: u64) -> bool {
 #[inline(always)]
 pub(crate) fn claim() -> Option<&'static mut Scratch> {
     for index in 0..SCRATCH_SLOTS {
+        if index >= layout!(scratch_slots) {
+            return None;
+        }
         let slot = SCRATCH.get_ptr_mut(index)?;
         // SAFETY: the slot lives as long as the map; `taken` is only accessed by exchange.
         if unsafe { atomic::exchange(&raw mut (*slot).taken, 1) } == 0 {

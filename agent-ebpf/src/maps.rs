@@ -13,7 +13,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 
-use crate::{atomic, call::Call, socket::Socket, transfer::Cursor};
+use crate::{atomic, call::Call, kernel::layout, socket::Socket, transfer::Cursor};
 
 /// Size before userspace sets the real one; the least that the kernel accepts.
 const RING_BYTES: usize = 4096;
@@ -113,6 +113,9 @@ pub(crate) fn socket_state(sk: *const u8, create: bool) -> Option<&'static mut S
 /// The call of the current thread, made if `create`.
 #[inline(always)]
 pub(crate) fn current_call(create: bool) -> Option<&'static mut Call> {
+    if layout!(no_thread_state) != 0 {
+        return None;
+    }
     let flags = if create { u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE) } else { 0 };
     // SAFETY: the current task outlives the program, and only its own thread runs programs on its behalf.
     unsafe {

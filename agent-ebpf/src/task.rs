@@ -1,11 +1,11 @@
 //! The current task: process, name, cgroups.
 
-use agent_common::{layout::ABSENT, limits::CGROUP_LEVELS};
+use agent_common::{counter::Counter, layout::ABSENT, limits::CGROUP_LEVELS};
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task_btf};
 
 use crate::{
     kernel::{layout, read},
-    maps::SCOPE_CGROUPS,
+    maps::{SCOPE_CGROUPS, count},
 };
 
 /// Thread group id in the initial PID namespace.
@@ -68,5 +68,6 @@ pub(crate) fn in_scoped_cgroup() -> bool {
         let Some(above) = read::<u64>(parent + u64::from(layout!(css_cgroup))) else { return false };
         cgroup = above;
     }
+    count(Counter::CgroupDepth as u32, 1);
     false
 }

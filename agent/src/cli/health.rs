@@ -19,6 +19,7 @@ const ROWS: &[(Counter, &SelfMetric, &[&str])] = &[
     (Counter::SocketState, &table::KERNEL_DROPS, &["socket_state"]),
     (Counter::ThreadState, &table::KERNEL_DROPS, &["thread_state"]),
     (Counter::ProcessTable, &table::KERNEL_DROPS, &["process_table"]),
+    (Counter::CgroupDepth, &table::KERNEL_DROPS, &["cgroup_depth"]),
     (Counter::KernelTls, &table::NOT_COVERED, &["ktls"]),
     (Counter::Mptcp, &table::NOT_COVERED, &["mptcp"]),
     (Counter::Sockmap, &table::NOT_COVERED, &["sockmap"]),

@@ -51,6 +51,8 @@ pub(crate) struct Captured {
     pub(crate) missed: u64,
     /// Records that could not be decoded.
     pub(crate) malformed: u64,
+    /// Skip positions that did not fit into the kernel's table.
+    pub(crate) refused_skips: u64,
     /// The kernel side's own counts, by the number of the counter.
     pub(crate) counters: BTreeMap<u32, u64>,
     /// Gaps by reason, as the kernel side counted them.
@@ -83,6 +85,7 @@ impl Captured {
     pub(crate) fn merge(&mut self, other: Self) {
         self.events += other.events;
         self.malformed += other.malformed;
+        self.refused_skips += other.refused_skips;
         for (cookie, connection) in other.connections {
             let own = self.connections.entry(cookie).or_default();
             assert!(own.rings == 0, "connection {cookie} came through two rings");

@@ -9,7 +9,10 @@ use std::{
 };
 
 use agent_common::{counter::Counter, limits::CALL_BYTES};
-use telltale::capture::{Direction, EventKind, GapReason, kernel::Backend};
+use telltale::capture::{
+    Direction, EventKind, GapReason,
+    kernel::{Backend, Settings, Sizes},
+};
 
 use super::{
     calls::{self, Receive, Send, set_option},
@@ -43,7 +46,7 @@ fn run(backend: Backend, scenario: &str) -> (Told, Captured) {
 }
 
 /// The gaps of a direction, those of one reason that follow each other joined: start, length, reason.
-fn gaps(end: &Connection, direction: Direction) -> Vec<(u64, u64, GapReason)> {
+pub(crate) fn gaps(end: &Connection, direction: Direction) -> Vec<(u64, u64, GapReason)> {
     let mut gaps: Vec<(u64, u64, GapReason)> = Vec::new();
     for piece in end.pieces(direction) {
         let Err(reason) = piece.content else { continue };
@@ -293,34 +296,41 @@ pub(crate) fn skipped(stage: &mut Stage) {
     pair.tell(stage);
 }
 
+/// Runs [`skipped`] and asks for the first bytes of both ends not to be copied.
+pub(crate) fn skip(backend: Backend, sizes: Sizes) -> (Told, Captured) {
+    let mut generator = Generator::start("skipped", "");
+    let (opened, opens) = mpsc::channel();
+    let opened = Arc::new(Mutex::new(opened));
+    let watch = || -> Option<Watch> {
+        let opened = Arc::clone(&opened);
+        Some(Box::new(move |event, skips| {
+            if matches!(event.kind, EventKind::Open(_)) {
+                skips.set(event.connection, Direction::Out, 5000);
+                skips.set(event.connection, Direction::In, 6000);
+                opened.lock().expect("no panic").send(()).expect("the test waits");
+            }
+        }))
+    };
+    let session = Session::watched(&Settings { sizes, ..processes(backend, &[generator.pid()]) }, watch);
+    generator.tell("go");
+    for _ in 0..2 {
+        opens.recv_timeout(super::generator::LIMIT).expect("both ends are opened");
+    }
+    generator.tell("go");
+    let told = Told::by(&mut generator);
+    generator.finish();
+    let captured = session.finish();
+    told.ends(&captured).check_bytes();
+    told.ends(&captured).check_whole(16_100, 8100);
+    (told, captured)
+}
+
 #[test]
 fn what_nobody_wants_is_not_copied() {
     each_backend(|backend| {
-        let mut generator = Generator::start("skipped", "");
-        let (opened, opens) = mpsc::channel();
-        let opened = Arc::new(Mutex::new(opened));
-        let watch = || -> Option<Watch> {
-            let opened = Arc::clone(&opened);
-            Some(Box::new(move |event, skips| {
-                if matches!(event.kind, EventKind::Open(_)) {
-                    skips.set(event.connection, Direction::Out, 5000);
-                    skips.set(event.connection, Direction::In, 6000);
-                    opened.lock().expect("no panic").send(()).expect("the test waits");
-                }
-            }))
-        };
-        let session = Session::watched(&processes(backend, &[generator.pid()]), watch);
-        generator.tell("go");
-        for _ in 0..2 {
-            opens.recv_timeout(super::generator::LIMIT).expect("both ends are opened");
-        }
-        generator.tell("go");
-        let told = Told::by(&mut generator);
-        generator.finish();
-        let captured = session.finish();
+        let (told, captured) = skip(backend, Sizes::default());
+        assert_eq!(captured.refused_skips, 0);
         let ends = told.ends(&captured);
-        ends.check_bytes();
-        ends.check_whole(16_100, 8100);
         for end in [ends.client, ends.server] {
             assert_eq!(gaps(end, Direction::Out), [(100, 4900, GapReason::NotCopied)], "{}", end.tell());
             assert_eq!(gaps(end, Direction::In), [(100, 5900, GapReason::NotCopied)], "{}", end.tell());

@@ -5,6 +5,7 @@
 //! captures. `TELLTALE_TEST_BACKEND` names the backend to test; without it every backend that this kernel allows is.
 #![cfg(all(feature = "ebpf", target_os = "linux"))]
 
+mod bounds;
 mod bytes;
 mod calls;
 mod captured;
@@ -13,6 +14,7 @@ mod gaps;
 mod generator;
 mod io_uring;
 mod late_join;
+mod memory;
 mod pair;
 mod pattern;
 mod scope;
@@ -37,6 +39,8 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("many_calls", gaps::many_calls),
     ("skipped", gaps::skipped),
     ("io_uring", io_uring::operations),
+    ("few_calls", bounds::few_calls),
+    ("full_socket", memory::full_socket),
 ];
 
 /// Not a test of its own: a copy of this binary runs it to make traffic. Without a scenario it does nothing.

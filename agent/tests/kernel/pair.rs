@@ -30,6 +30,11 @@ impl Pair {
     pub(crate) fn new(ip: IpAddr) -> Self {
         let listener = TcpListener::bind((ip, 0)).expect("a port");
         let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("a listener");
+        Self::of(client, &listener)
+    }
+
+    /// A client that has connected, and the other end.
+    pub(crate) fn of(client: TcpStream, listener: &TcpListener) -> Self {
         let server = listener.accept().expect("a client").0;
         client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).expect("an option");
         Self { client, server, sent: [0; 2], received: [0; 2] }

@@ -97,16 +97,18 @@ fn a_port_is_followed_at_both_ends() {
 }
 
 /// A cgroup that is removed in the end.
-struct Cgroup(PathBuf);
+pub(crate) struct Cgroup(pub(crate) PathBuf);
 
 impl Cgroup {
-    fn make(parent: &Path, name: &str) -> Option<Self> {
+    /// Makes one, if that can be done there.
+    pub(crate) fn make(parent: &Path, name: &str) -> Option<Self> {
         let path = parent.join(name);
         fs::create_dir(&path).ok()?;
         Some(Self(path))
     }
 
-    fn take(&self, process: u32) {
+    /// Moves a process into it.
+    pub(crate) fn take(&self, process: u32) {
         fs::write(self.0.join("cgroup.procs"), process.to_string()).expect("the process may be moved");
     }
 }
@@ -125,7 +127,7 @@ impl Drop for Cgroup {
 }
 
 /// Where a hierarchy is mounted: of this file system, with this controller if it is named.
-fn mounted(kind: &str, controller: Option<&str>) -> Option<PathBuf> {
+pub(crate) fn mounted(kind: &str, controller: Option<&str>) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").expect("procfs");
     mounts.lines().find_map(|line| {
         let mut words = line.split(' ').skip(1);

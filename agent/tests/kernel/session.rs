@@ -17,7 +17,19 @@ use telltale::capture::{
 use super::captured::Captured;
 
 /// What tests ask for of the kernel side's counters.
-const COUNTERS: [Counter; 4] = [Counter::Records, Counter::CopiedBytes, Counter::RingFull, Counter::RingFullBytes];
+const COUNTERS: [Counter; 11] = [
+    Counter::Records,
+    Counter::CopiedBytes,
+    Counter::RingFull,
+    Counter::RingFullBytes,
+    Counter::SocketState,
+    Counter::ThreadState,
+    Counter::ProcessTable,
+    Counter::KernelTls,
+    Counter::Mptcp,
+    Counter::Sockmap,
+    Counter::CgroupDepth,
+];
 
 /// Tests run one at a time: they count programs and compare counters.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -80,7 +92,9 @@ impl Worker for Keeper {
         self.captured.keep(event, self.ring);
     }
 
-    fn tick(&mut self, _skips: &mut Skips) {}
+    fn tick(&mut self, skips: &mut Skips) {
+        self.captured.refused_skips += skips.take_refused();
+    }
 
     fn malformed(&mut self) {
         self.captured.malformed += 1;

@@ -54,7 +54,7 @@ fn what_older_kernels_lack_is_done_without() {
     each_backend(|backend| {
         let mut generator = Generator::start("exchanges", "");
         let mut settings = processes(backend, &[generator.pid()]);
-        settings.without_new_helpers = true;
+        settings.failpoints.without_new_helpers = true;
         let session = Session::start(&settings);
         let exchanges: Vec<_> = (0..10).map(|_| exchange(&mut generator)).collect();
         let captured = session.finish();

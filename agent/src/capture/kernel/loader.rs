@@ -1,6 +1,9 @@
 //! Loads the kernel programs with the best backend that this kernel allows, by trying.
 
-use agent_common::layout::{ABSENT, Layout};
+use agent_common::{
+    layout::{ABSENT, Layout},
+    limits::SCRATCH_SLOTS,
+};
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{MapData, MapError},
@@ -17,6 +20,7 @@ use super::{
     clock::Clock,
     layout,
     scope::{self, Hierarchy},
+    sizes::{Failpoints, Sizes},
 };
 
 /// The programs, built by `build.rs`.
@@ -33,8 +37,10 @@ pub struct Settings {
     pub workers: u32,
     /// Bytes of each ring, a power of two and at least a page.
     pub ring_bytes: u32,
-    /// Does without the helpers of 5.17 even where the kernel has them, as on 5.12 to 5.16.
-    pub without_new_helpers: bool,
+    /// Sizes of the tables in the kernel.
+    pub sizes: Sizes,
+    /// What tests take away.
+    pub failpoints: Failpoints,
     /// Lets the programs tell of connections: see [`Capture::debug_log`].
     pub debug: bool,
 }
@@ -46,7 +52,8 @@ impl Default for Settings {
             scope: Scope::default(),
             workers: 1,
             ring_bytes: 4 << 20,
-            without_new_helpers: false,
+            sizes: Sizes::default(),
+            failpoints: Failpoints::default(),
             debug: false,
         }
     }
@@ -118,6 +125,7 @@ pub struct Capture {
     refusals: Vec<Refusal>,
     clock: Clock,
     workers: u32,
+    sizes: Sizes,
 }
 
 impl Capture {
@@ -137,7 +145,14 @@ impl Capture {
                 Ok(ebpf) => {
                     drop((types, kernel));
                     return_memory();
-                    return Ok(Self { ebpf, backend, refusals, clock, workers: settings.workers });
+                    return Ok(Self {
+                        ebpf,
+                        backend,
+                        refusals,
+                        clock,
+                        workers: settings.workers,
+                        sizes: settings.sizes,
+                    });
                 }
                 Err(Attempt::Refused(refusal)) => refusals.push(refusal),
                 Err(Attempt::Failed(error)) => return Err(error),
@@ -172,7 +187,7 @@ impl Capture {
     pub fn following<T>(&mut self, start: impl FnOnce() -> T) -> Result<T, ScopeError> {
         // The agent itself is never captured, so that being in the set only makes its children be.
         let own = std::process::id();
-        scope::insert_process(&mut self.ebpf, own)?;
+        scope::insert_process(&mut self.ebpf, own, self.sizes)?;
         let started = start();
         scope::remove_process(&mut self.ebpf, own)?;
         Ok(started)
@@ -231,8 +246,10 @@ fn complete(mut layout: Layout, settings: &Settings, kernel: &Btf) -> Result<Lay
     layout.rings = settings.workers;
     // `bpf_get_func_ret` and `bpf_loop` came with 5.17.
     let has_helpers = KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(5, 17, 0));
-    layout.use_func_ret = u32::from(has_helpers && !settings.without_new_helpers);
+    layout.use_func_ret = u32::from(has_helpers && !settings.failpoints.without_new_helpers);
     layout.use_loop = layout.use_func_ret;
+    layout.scratch_slots = settings.sizes.scratch_slots.min(SCRATCH_SLOTS);
+    layout.no_thread_state = u32::from(settings.failpoints.without_thread_state);
     layout.cgroup_subsystem = match settings.scope.hierarchy()? {
         Hierarchy::Unified => ABSENT,
         Hierarchy::Controller(name) => {
@@ -265,7 +282,7 @@ fn attach(
 ) -> Result<Ebpf, Attempt> {
     let mut ebpf = load(settings, layout, types)
         .map_err(|error| if is_permission(&error) { CaptureError::Privilege } else { CaptureError::Load(error) })?;
-    scope::write(&mut ebpf, &settings.scope, 1)?;
+    scope::write(&mut ebpf, &settings.scope, settings.sizes, 1)?;
     let follows = settings.scope.follows_processes();
     let hooks = COMMON.iter().chain(if follows { PROCESS } else { &[] }).chain(backend.hooks());
     for hook in hooks {
@@ -304,6 +321,9 @@ fn load(settings: &Settings, layout: &Layout, types: &aya::Btf) -> Result<Ebpf, 
         .allow_unsupported_maps();
     if !settings.debug {
         loader.map_max_entries("AYA_LOGS", 4096);
+    }
+    for (name, entries) in settings.sizes.tables() {
+        loader.map_max_entries(name, entries);
     }
     for (index, name) in super::ring::NAMES.into_iter().enumerate() {
         if (index as u32) < settings.workers {

@@ -11,9 +11,11 @@ mod loader;
 mod record;
 mod ring;
 mod scope;
+mod sizes;
 
 pub use backend::Backend;
 pub use counters::{KernelCounters, ProgramCost};
 pub use loader::{Capture, CaptureError, Refusal, Settings};
 pub use ring::{Ring, Skips, Worker};
 pub use scope::{Scope, ScopeError};
+pub use sizes::{Failpoints, Sizes};

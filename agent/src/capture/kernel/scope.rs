@@ -11,6 +11,8 @@ use aya::{
     maps::{Array, HashMap, MapError},
 };
 
+use super::Sizes;
+
 /// What is in scope. Kinds add up: a socket is captured if any one holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -48,6 +50,14 @@ pub enum ScopeError {
     MixedHierarchies {
         /// The odd one.
         path: PathBuf,
+    },
+    /// More than the kernel's table holds.
+    #[error("too many {what} to capture: at most {most}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there can be.
+        most: u32,
     },
     /// No such process.
     #[error("no process {0}")]
@@ -134,12 +144,12 @@ struct Control(scope::Scope);
 unsafe impl Pod for Control {}
 
 /// Writes a scope. `generation` must differ from the last one written; it makes every socket be looked up anew.
-pub(super) fn write(ebpf: &mut Ebpf, scope: &Scope, generation: u32) -> Result<(), ScopeError> {
+pub(super) fn write(ebpf: &mut Ebpf, scope: &Scope, sizes: Sizes, generation: u32) -> Result<(), ScopeError> {
     for process in &scope.processes {
         if !Path::new("/proc").join(process.to_string()).exists() {
             return Err(ScopeError::NoProcess(*process));
         }
-        insert_process(ebpf, *process)?;
+        insert_process(ebpf, *process, sizes)?;
     }
     {
         let mut cgroups: HashMap<_, u64, u8> = HashMap::try_from(existing(ebpf, "SCOPE_CGROUPS")?)?;
@@ -147,13 +157,13 @@ pub(super) fn write(ebpf: &mut Ebpf, scope: &Scope, generation: u32) -> Result<(
             let metadata =
                 std::fs::metadata(path).map_err(|source| ScopeError::Cgroup { path: path.clone(), source })?;
             // The inode of a cgroup's folder is the id that the kernel side reads.
-            cgroups.insert(metadata.ino(), 1, 0)?;
+            cgroups.insert(metadata.ino(), 1, 0).map_err(refused("cgroups", sizes.cgroups))?;
         }
     }
     {
         let mut ports: HashMap<_, u16, u8> = HashMap::try_from(existing(ebpf, "SCOPE_PORTS")?)?;
         for port in &scope.ports {
-            ports.insert(port, 1, 0)?;
+            ports.insert(port, 1, 0).map_err(refused("ports", sizes.ports))?;
         }
     }
     let mut control: Array<_, Control> = Array::try_from(existing(ebpf, "SCOPE")?)?;
@@ -162,10 +172,19 @@ pub(super) fn write(ebpf: &mut Ebpf, scope: &Scope, generation: u32) -> Result<(
 }
 
 /// Puts a process into scope; its children follow from now on.
-pub(super) fn insert_process(ebpf: &mut Ebpf, process: u32) -> Result<(), ScopeError> {
+pub(super) fn insert_process(ebpf: &mut Ebpf, process: u32, sizes: Sizes) -> Result<(), ScopeError> {
     let mut processes: HashMap<_, u32, u8> = HashMap::try_from(existing(ebpf, "SCOPE_PROCESSES")?)?;
-    processes.insert(process, 1, 0)?;
-    Ok(())
+    processes.insert(process, 1, 0).map_err(refused("processes", sizes.processes))
+}
+
+/// Why a table did not take an entry.
+fn refused(what: &'static str, most: u32) -> impl FnOnce(MapError) -> ScopeError {
+    move |error| match &error {
+        MapError::SyscallError(call) if call.io_error.raw_os_error() == Some(libc::E2BIG) => {
+            ScopeError::TooMany { what, most }
+        }
+        _ => error.into(),
+    }
 }
 
 /// Takes a process out of scope; children that it started stay.
