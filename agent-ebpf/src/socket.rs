@@ -21,6 +21,8 @@ pub(crate) const INET: u16 = 2;
 pub(crate) const INET6: u16 = 10;
 /// `IPPROTO_TCP`.
 const TCP: u16 = 6;
+/// `IPPROTO_MPTCP`.
+const MULTIPATH: u16 = 262;
 
 /// TCP states (`include/net/tcp_states.h`).
 pub(crate) mod state {
@@ -77,7 +79,9 @@ pub(crate) struct Socket {
     fresh: u8,
     /// How the connection ended, while the application still has bytes to receive; 0 otherwise.
     pub(crate) closing: u8,
-    reserved: [u8; 3],
+    /// 1 once the socket was counted as one whose bytes cannot be seen.
+    counted: u8,
+    reserved: [u8; 2],
 }
 
 impl Socket {
@@ -88,6 +92,7 @@ impl Socket {
         self.placed = 0;
         self.opened = 0;
         self.closing = 0;
+        self.counted = 0;
         self.fresh = 1;
     }
 }
@@ -129,7 +134,7 @@ pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
     // Processes in scope and others may use one socket at once, so what was decided for one says nothing of the next.
     let by_process = scope.kinds & agent_common::scope::PROCESS != 0;
     let verdict = if new || by_process {
-        let verdict = if scope::admits(scope, sk, process) && covered(sk, new) { ADMITTED } else { REFUSED };
+        let verdict = if scope::admits(scope, sk, process) { ADMITTED } else { REFUSED };
         state.verdict = verdict;
         state.generation = scope.generation;
         verdict
@@ -144,29 +149,54 @@ pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
     if tcp.is_null() {
         return None;
     }
+    // A socket may come under kernel TLS or into a socket map at any moment.
+    // SAFETY: `tcp` is typed.
+    if unsafe { member::<u64>(tcp, layout!(icsk_ulp_ops)) } != 0 {
+        leave(state, sk, true);
+        return None;
+    }
+    // Not a typed load: with what it gives some kernels allow no arithmetic.
+    let user_data = read::<u64>(sk as u64 + u64::from(layout!(sk_user_data))).unwrap_or(0);
+    if user_data & IN_SOCKMAP != 0 {
+        leave(state, sk, false);
+        return None;
+    }
     Some(Admitted { sk, tcp, state })
 }
 
-/// Whether the bytes of the application are the bytes of the connection: not under kernel TLS, not in a socket map.
+/// Counts, once, a socket whose connection does not carry the bytes of the application as they are.
 #[inline(always)]
-fn covered(sk: *const u8, new: bool) -> bool {
-    let count = |kind: Counter| {
-        if new {
-            count(kind as u32, 1);
-        }
-    };
+fn leave(state: &mut Socket, sk: *const u8, layered: bool) {
+    if state.counted != 0 {
+        return;
+    }
+    state.counted = 1;
     let ops = read::<u64>(sk as u64 + u64::from(layout!(icsk_ulp_ops))).unwrap_or(0);
-    if ops != 0 {
-        let first = read::<u8>(ops + u64::from(layout!(ulp_name))).unwrap_or(0);
-        count(if first == b'm' { Counter::Mptcp } else { Counter::KernelTls });
-        return false;
+    let kind = if !layered {
+        Counter::Sockmap
+    } else if read::<u8>(ops + u64::from(layout!(ulp_name))).unwrap_or(0) == b'm' {
+        Counter::Mptcp
+    } else {
+        Counter::KernelTls
+    };
+    count(kind as u32, 1);
+}
+
+/// A socket of Multipath TCP changes its state. Its bytes go through connections of the kernel's, which no hook sees; it is
+/// counted when a task in scope is first seen to make it change.
+#[inline(always)]
+pub(crate) fn leave_multipath(sk: *const u8) {
+    let (process, scope) = (scope::process(), scope::current());
+    if scope.generation == 0 || scope::is_agent(process) || !scope::admits(scope, sk, process) {
+        return;
     }
-    let user_data = read::<u64>(sk as u64 + u64::from(layout!(sk_user_data))).unwrap_or(0);
-    if user_data & IN_SOCKMAP != 0 {
-        count(Counter::Sockmap);
-        return false;
+    let Some(state) = socket_state(sk, true) else {
+        return count(Counter::SocketState as u32, 1);
+    };
+    if state.counted == 0 {
+        state.counted = 1;
+        count(Counter::Mptcp as u32, 1);
     }
-    true
 }
 
 /// A position near `reached` from a sequence number: the numbers wrap, the position does not.
@@ -313,6 +343,13 @@ pub(crate) fn is_tcp(sk: *const u8) -> bool {
     let (family, protocol) =
         unsafe { (member::<u16>(sk, layout!(sk_family)), member::<u16>(sk, layout!(sk_protocol))) };
     protocol == TCP && (family == INET || family == INET6)
+}
+
+/// Whether the socket is one of Multipath TCP.
+#[inline(always)]
+pub(crate) fn is_multipath(sk: *const u8) -> bool {
+    // SAFETY: `sk` is typed.
+    unsafe { member::<u16>(sk, layout!(sk_protocol)) == MULTIPATH }
 }
 
 /// Whether a FIN may have been sent in this state.

@@ -14,6 +14,7 @@ mod gaps;
 mod generator;
 mod io_uring;
 mod late_join;
+mod layers;
 mod memory;
 mod pair;
 mod pattern;
@@ -41,6 +42,9 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("io_uring", io_uring::operations),
     ("few_calls", bounds::few_calls),
     ("full_socket", memory::full_socket),
+    ("multipath", layers::multipath),
+    ("socket_map", layers::socket_map),
+    ("kernel_tls", layers::kernel_tls),
 ];
 
 /// Not a test of its own: a copy of this binary runs it to make traffic. Without a scenario it does nothing.
