@@ -132,8 +132,13 @@ impl Run {
     }
 
     /// Sends a signal and waits for the end: the exit code, and what it wrote.
-    pub(crate) fn end_with(mut self, signal: Signal) -> (Option<i32>, Seen) {
+    pub(crate) fn end_with(self, signal: Signal) -> (Option<i32>, Seen) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it is our child");
+        self.end()
+    }
+
+    /// Waits until it ends by itself: the exit code, and what it wrote.
+    pub(crate) fn end(mut self) -> (Option<i32>, Seen) {
         let status = wait_for("the end of telltale", || self.child.try_wait().expect("it is our child"));
         (status.code(), Seen::read(self.folder.path(), &self.stderr()))
     }

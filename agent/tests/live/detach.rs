@@ -12,24 +12,33 @@ use crate::common::{
     wait_for,
 };
 
-/// Ids of the BPF programs that a process has attached.
-fn attached(process: u32) -> BTreeSet<u32> {
+/// Numbers of the BPF programs, links or maps that a process holds: `prog_id:`, `link_id:` or `map_id:`.
+fn held(process: u32, key: &str) -> BTreeSet<u32> {
     let entries = std::fs::read_dir(format!("/proc/{process}/fdinfo")).expect("the process lives");
     entries
         .flatten()
         .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
-        .filter_map(|text| text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok()))
+        .filter_map(|text| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()))
         .collect()
 }
 
+/// Those of the machine.
 fn loaded() -> BTreeSet<u32> {
     aya::programs::loaded_programs().flatten().map(|program| program.id()).collect()
+}
+
+fn links() -> BTreeSet<u32> {
+    aya::programs::loaded_links().flatten().map(|link| link.id()).collect()
+}
+
+fn maps() -> BTreeSet<u32> {
+    aya::maps::loaded_maps().flatten().map(|map| map.id()).collect()
 }
 
 fn leaves_nothing(signal: Signal) {
     let server = Server::python();
     let run = Run::port(server.port);
-    let programs = attached(run.id());
+    let programs = held(run.id(), "prog_id:");
     assert!(!programs.is_empty() && programs.is_subset(&loaded()), "{programs:?}");
     let (code, _) = run.end_with(signal);
     assert_eq!(code, if signal == Signal::SIGKILL { None } else { Some(0) });
@@ -50,6 +59,54 @@ fn sigint_leaves_nothing() {
 #[test]
 fn sigkill_leaves_nothing() {
     leaves_nothing(Signal::SIGKILL);
+}
+
+/// A worker panics at the first event: the kernel is left at once, COMMAND goes on unobserved, and the run says that it failed.
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_leaves_nothing_and_lets_command_be() {
+    let server = Server::python();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = |name: &str| folder.path().join(name);
+    let script = format!(
+        "until [ -e start ]; do sleep 0.02; done\ncurl -sf {url} >first\nuntil [ -e go ]; do sleep 0.02; done\ncurl -sf {url} >second",
+        url = server.url("/bytes/15")
+    );
+    let run = Run::start_with(["--", "sh", "-c", &script], |_, command| {
+        command.env("TELLTALE_TEST_PANIC", "1").current_dir(folder.path())
+    });
+    let [programs, own_links, own_maps] = ["prog_id:", "link_id:", "map_id:"].map(|key| held(run.id(), key));
+    assert!(!programs.is_empty() && programs.is_subset(&loaded()), "{programs:?}");
+    assert!(!own_links.is_empty() && own_links.is_subset(&links()), "{own_links:?}");
+    assert!(!own_maps.is_empty() && own_maps.is_subset(&maps()), "{own_maps:?}");
+    std::fs::write(file("start"), "").expect("a file can be written");
+    wait_for("nothing to be attached", || links().is_disjoint(&own_links).then_some(()));
+    std::fs::write(file("go"), "").expect("a file can be written");
+    let (code, seen) = run.end();
+    assert_eq!(code, Some(125), "{}", seen.stderr);
+    assert!(seen.stderr.contains("a worker panicked: nothing more is captured"), "{}", seen.stderr);
+    assert!(seen.stderr.contains("telltale: a worker panicked; its last telemetry is lost"), "{}", seen.stderr);
+    assert_eq!(seen.logs.len(), 0, "{:?}", seen.logs);
+    for name in ["first", "second"] {
+        assert_eq!(std::fs::read(file(name)).map(|body| body.len()).ok(), Some(15), "COMMAND's {name} request");
+    }
+    wait_for("the programs to be gone", || loaded().is_disjoint(&programs).then_some(()));
+    wait_for("the maps to be gone", || maps().is_disjoint(&own_maps).then_some(()));
+}
+
+/// Without a COMMAND nothing keeps the run: it ends by itself.
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_ends_a_run_without_command() {
+    let server = Server::python();
+    let port = server.port.to_string();
+    let run = Run::start_with(["--port", &port], |_, command| command.env("TELLTALE_TEST_PANIC", "1"));
+    let programs = held(run.id(), "prog_id:");
+    done(&mut curl([server.url("/bytes/15")]));
+    let (code, seen) = run.end();
+    assert_eq!(code, Some(1), "{}", seen.stderr);
+    assert!(seen.stderr.contains("telltale: a worker panicked; its last telemetry is lost"), "{}", seen.stderr);
+    wait_for("the programs to be gone", || loaded().is_disjoint(&programs).then_some(()));
 }
 
 #[test]

@@ -43,6 +43,10 @@ const AFTERGLOW: Duration = Duration::from_millis(150);
 /// How long the end of a run waits for a scrape that is under way.
 const SERVER_DEADLINE: Duration = Duration::from_secs(1);
 
+/// For tests, in builds with debug assertions only: set, workers panic at their first event.
+#[cfg(debug_assertions)]
+const PANIC: &str = "TELLTALE_TEST_PANIC";
+
 /// Tells the run that a worker panicked, so that nothing stays attached that nobody reads.
 struct Alarm(Arc<Notify>);
 
@@ -123,6 +127,8 @@ impl<'a> Session<'a> {
                 recorder: recorder.as_ref().map(recording::Recorder::handle),
                 malformed: outputs.health.counter(&crate::admin::table::KERNEL_DROPS, &["malformed"]),
                 refused: outputs.health.counter(&crate::admin::table::SKIPS_REFUSED, &[]),
+                #[cfg(debug_assertions)]
+                panics: std::env::var_os(PANIC).is_some(),
             };
             let stop = Arc::clone(&stop);
             let alarm = Alarm(Arc::clone(&panicked));
@@ -197,10 +203,12 @@ impl<'a> Session<'a> {
             std::thread::sleep(AFTERGLOW);
         }
         self.stop.store(true, Ordering::Release);
-        let mut summary = Summary::default();
+        let (mut summary, mut panicked) = (Summary::default(), false);
         for thread in self.workers {
-            let mut worker = thread.join().map_err(|_| anyhow!("a worker panicked; its last telemetry is lost"))?;
-            summary.merge(&worker.pipeline.finish());
+            match thread.join() {
+                Ok(mut worker) => summary.merge(&worker.pipeline.finish()),
+                Err(_) => panicked = true,
+            }
         }
         let losses = report::losses(&self.outputs.health);
         drop(self.capture);
@@ -210,6 +218,9 @@ impl<'a> Session<'a> {
         if self.show_summary {
             let stderr = std::io::stderr();
             eprint!("{}", summary.render(stderr.is_terminal(), &losses));
+        }
+        if panicked {
+            return Err(anyhow!("a worker panicked; its last telemetry is lost").into());
         }
         Ok(match command_exit {
             Some(code) => Exit::Command(code),

@@ -20,10 +20,15 @@ pub(super) struct CaptureWorker {
     pub(super) malformed: Counter,
     /// Skip positions that did not fit into the kernel's table.
     pub(super) refused: Counter,
+    /// A test wants to see a panic.
+    #[cfg(debug_assertions)]
+    pub(super) panics: bool,
 }
 
 impl Worker for CaptureWorker {
     fn event(&mut self, event: Event<'_>, skips: &mut Skips) {
+        #[cfg(debug_assertions)]
+        assert!(!self.panics, "a test asked for it");
         if let Some(recorder) = &mut self.recorder {
             recorder.record(&event);
         }
