@@ -12,7 +12,7 @@ use crate::{
     kernel::{layout, member},
     maps::socket_state,
     scope,
-    socket::{fin_sent, is_multipath, is_tcp, leave_multipath, position, state, unread},
+    socket::{changes, fin_sent, is_tcp, position, state, unread},
 };
 
 /// `inet_sock_set_state(sk, oldstate, newstate)`.
@@ -20,13 +20,10 @@ use crate::{
 fn set_state(context: BtfTracePointContext) -> i32 {
     let sk: *const u8 = context.arg(0);
     let (old, new): (i32, i32) = (context.arg(1), context.arg(2));
-    if is_multipath(sk) {
-        // Not one that listens. (One that is accepted was a copy of it.)
-        let connects = new == i32::from(state::SYN_SENT);
-        if connects || old != i32::from(state::LISTEN) && old != i32::from(state::CLOSE) {
-            leave_multipath(sk);
-        }
-        return 0;
+    // Not of one that listens. (One that is accepted was a copy of it.)
+    let connected = old != i32::from(state::LISTEN) && old != i32::from(state::CLOSE);
+    if connected || new == i32::from(state::SYN_SENT) {
+        changes(sk);
     }
     if new == i32::from(state::ESTABLISHED) {
         begin(sk);

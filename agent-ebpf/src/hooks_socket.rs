@@ -10,7 +10,7 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 
-use crate::{call, kernel::layout, source::Source};
+use crate::{call, kernel::layout, socket::changes, source::Source};
 
 /// The result of a traced function.
 #[inline(always)]
@@ -45,6 +45,13 @@ fn send_end(context: FExitContext) -> i32 {
     let message: *const u8 = context.arg(1);
     let result = result(&context, 3);
     call::sent(context.arg(0), result, |kept| Source::of_done_message(message, result as u32, kept));
+    0
+}
+
+/// `tcp_set_ulp(sk, name)`: from here on the functions of TCP may not be the ones that the application's calls come to.
+#[fexit(function = "tcp_set_ulp")]
+fn layer_end(context: FExitContext) -> i32 {
+    changes(context.arg(0));
     0
 }
 

@@ -171,29 +171,44 @@ fn leave(state: &mut Socket, sk: *const u8, layered: bool) {
         return;
     }
     state.counted = 1;
+    if !layered {
+        return count(Counter::Sockmap as u32, 1);
+    }
     let ops = read::<u64>(sk as u64 + u64::from(layout!(icsk_ulp_ops))).unwrap_or(0);
-    let kind = if !layered {
-        Counter::Sockmap
-    } else if read::<u8>(ops + u64::from(layout!(ulp_name))).unwrap_or(0) == b'm' {
-        Counter::Mptcp
-    } else {
-        Counter::KernelTls
-    };
-    count(kind as u32, 1);
+    // A connection of Multipath TCP is the kernel's own; the socket of the application is counted.
+    if read::<u8>(ops + u64::from(layout!(ulp_name))).unwrap_or(0) != b'm' {
+        count(Counter::KernelTls as u32, 1);
+    }
 }
 
-/// A socket of Multipath TCP changes its state. Its bytes go through connections of the kernel's, which no hook sees; it is
-/// counted when a task in scope is first seen to make it change.
+/// A socket changes: is it one whose bytes pass no hook? Then it is counted, if the current task or one before was in scope.
+/// For sockets of Multipath TCP and for what no call tells of: with some backends, kernel TLS.
 #[inline(always)]
-pub(crate) fn leave_multipath(sk: *const u8) {
+pub(crate) fn changes(sk: *const u8) {
+    let multipath = is_multipath(sk);
+    let (mut layered, mut mapped) = (false, false);
+    if !multipath {
+        if !is_tcp(sk) {
+            return;
+        }
+        layered = read::<u64>(sk as u64 + u64::from(layout!(icsk_ulp_ops))).unwrap_or(0) != 0;
+        mapped = read::<u64>(sk as u64 + u64::from(layout!(sk_user_data))).unwrap_or(0) & IN_SOCKMAP != 0;
+    }
     let (process, scope) = (scope::process(), scope::current());
-    if scope.generation == 0 || scope::is_agent(process) || !scope::admits(scope, sk, process) {
+    if !(multipath || layered || mapped) || scope.generation == 0 || scope::is_agent(process) {
+        return;
+    }
+    let known = socket_state(sk, false);
+    let admitted = known.is_some_and(|state| state.verdict == ADMITTED && state.generation == scope.generation);
+    if !admitted && !scope::admits(scope, sk, process) {
         return;
     }
     let Some(state) = socket_state(sk, true) else {
         return count(Counter::SocketState as u32, 1);
     };
-    if state.counted == 0 {
+    if !multipath {
+        leave(state, sk, layered);
+    } else if state.counted == 0 {
         state.counted = 1;
         count(Counter::Mptcp as u32, 1);
     }
@@ -347,7 +362,7 @@ pub(crate) fn is_tcp(sk: *const u8) -> bool {
 
 /// Whether the socket is one of Multipath TCP.
 #[inline(always)]
-pub(crate) fn is_multipath(sk: *const u8) -> bool {
+fn is_multipath(sk: *const u8) -> bool {
     // SAFETY: `sk` is typed.
     unsafe { member::<u16>(sk, layout!(sk_protocol)) == MULTIPATH }
 }

@@ -12,6 +12,9 @@ mount -t cgroup2 none /sys/fs/cgroup
 mount -t bpf none /sys/fs/bpf
 mount -t tracefs none /sys/kernel/tracing 2>/dev/null
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
+for module in /modules/*.ko; do
+    [ -e "$module" ] && insmod "$module"
+done
 ip link set lo up
 hostname guest
 ulimit -n 65536

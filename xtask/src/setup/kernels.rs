@@ -3,22 +3,42 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result};
 
 use super::apt::Suite;
-use crate::{vm::matrix::Kernel, workspace};
+use crate::{exec, vm::matrix::Kernel, workspace};
 
 /// The kernel's image, whether it is there or not.
 pub(crate) fn image(kernel: &Kernel) -> Result<PathBuf> {
     Ok(workspace::cache()?.join("kernels").join(kernel.version).join("vmlinuz"))
 }
 
+/// The modules that the guest loads, in this order, where they are not part of the kernel itself: kernel TLS and the cipher
+/// that its test uses.
+const MODULES: &[&str] = &["gf128mul", "ghash-generic", "ctr", "crypto_null", "gcm", "tls"];
+
+/// Beside the modules: which of them were looked for.
+const LIST: &str = "list";
+
+fn modules_folder(kernel: &Kernel) -> Result<PathBuf> {
+    Ok(image(kernel)?.with_file_name("modules"))
+}
+
+/// The modules of a kernel that is there, in the order in which they are to be loaded.
+pub(crate) fn modules(kernel: &Kernel) -> Result<Vec<PathBuf>> {
+    let folder = modules_folder(kernel)?;
+    let path = |name: &&str| folder.join(format!("{name}.ko"));
+    Ok(MODULES.iter().map(path).filter(|path| path.is_file()).collect())
+}
+
 /// Downloads the newest kernel of that series unless one is there.
 pub(crate) fn ensure(kernel: &Kernel) -> Result<PathBuf> {
-    let image = image(kernel)?;
-    if image.is_file() {
+    let (image, modules) = (image(kernel)?, modules_folder(kernel)?);
+    let listed = fs::read_to_string(modules.join(LIST)).is_ok_and(|list| list == MODULES.join(" "));
+    if image.is_file() && listed {
         return Ok(image);
     }
     println!("downloading Debian's kernel {} ({})", kernel.version, kernel.suite);
@@ -27,20 +47,52 @@ pub(crate) fn ensure(kernel: &Kernel) -> Result<PathBuf> {
     let suite = Suite::open(kernel.archive, kernel.suite, &scratch)?;
     let package = newest(&suite, kernel.version)?;
     let tree = suite.unpack(&package)?;
-    let vmlinuz = find(&tree).with_context(|| format!("{package} holds no vmlinuz"))?;
-    // The rename is what makes it count, so that a set-up cut short leaves nothing half done.
-    let partial = folder.join("vmlinuz.partial");
+    if package.starts_with(IMAGE_ALONE) {
+        // A suite may have dropped the modules of a kernel whose image it still has: then there are none.
+        let of_modules = package.replacen(IMAGE_ALONE, "linux-modules", 1);
+        for name in suite.names(&format!("^{}$", of_modules.replace(['.', '+'], ".")))? {
+            suite.unpack(&name)?;
+        }
+    }
+    let vmlinuz = find(&tree, "vmlinuz").with_context(|| format!("{package} holds no vmlinuz"))?;
+    // The renames are what makes it count, so that a set-up cut short leaves nothing half done.
+    let (partial, partial_modules) = (folder.join("vmlinuz.partial"), folder.join("modules.partial"));
     fs::copy(vmlinuz, &partial)?;
+    fs::create_dir_all(&partial_modules)?;
+    for name in MODULES {
+        if let Some(module) = find(&tree, &format!("{name}.ko")) {
+            unpack_module(&module, &partial_modules.join(format!("{name}.ko")))?;
+        }
+    }
+    fs::write(partial_modules.join(LIST), MODULES.join(" "))?;
     fs::write(folder.join("package"), format!("{package}\n"))?;
+    if modules.is_dir() {
+        fs::remove_dir_all(&modules)?;
+    }
     fs::rename(&partial, &image)?;
+    fs::rename(&partial_modules, &modules)?;
     fs::remove_dir_all(&scratch)?;
     Ok(image)
 }
 
-/// The newest package of the series. From 7.x on, the image is in a package of its own.
+/// Copies a module, as the kernel loads it: not compressed.
+fn unpack_module(from: &Path, to: &Path) -> Result<()> {
+    if from.extension().is_none_or(|extension| extension != "xz") {
+        fs::copy(from, to)?;
+        return Ok(());
+    }
+    let unpacked = exec::captured(Command::new("xz").args(["--decompress", "--stdout"]).arg(from))?;
+    anyhow::ensure!(unpacked.status.success(), "xz cannot unpack {}", from.display());
+    Ok(fs::write(to, unpacked.stdout)?)
+}
+
+/// From 7.x on, the image is in a package of its own: the start of its name.
+const IMAGE_ALONE: &str = "linux-binary";
+
+/// The newest package of the series.
 fn newest(suite: &Suite, version: &str) -> Result<String> {
     let series = version.replace('.', "\\.");
-    for stem in ["linux-binary", "linux-image"] {
+    for stem in [IMAGE_ALONE, "linux-image"] {
         let mut names = suite.names(&format!("^{stem}-{series}[.+-].*cloud-amd64$"))?;
         names.sort_by_key(|name| numbers(name));
         if let Some(name) = names.pop() {
@@ -55,15 +107,15 @@ fn numbers(name: &str) -> Vec<u64> {
     name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
-/// The first file whose name begins with `vmlinuz`, at any depth.
-fn find(folder: &Path) -> Option<PathBuf> {
+/// The first file whose name begins so, at any depth.
+fn find(folder: &Path, start: &str) -> Option<PathBuf> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).ok()?.filter_map(Result::ok) {
             let path = entry.path();
             if path.is_dir() && !path.is_symlink() {
                 folders.push(path);
-            } else if entry.file_name().to_string_lossy().starts_with("vmlinuz") {
+            } else if entry.file_name().to_string_lossy().starts_with(start) {
                 return Some(path);
             }
         }

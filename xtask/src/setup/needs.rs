@@ -69,6 +69,7 @@ pub(crate) const NEEDS: &[Need] = &[
     need("Python 3", "runs the demo's programs", &["python3"], &[Demo, Test], Found::Program("python3")),
     need("Python's venv", "holds the peers from PyPI", &["python3-venv"], &[Test], Found::PythonVenv),
     need("QEMU", "boots other kernels", &["qemu-system-x86"], &[Vm, Test], Found::Program("qemu-system-x86_64")),
+    need("xz", "unpacks the modules of those kernels", &["xz-utils"], &[Vm, Test], Found::Program("xz")),
     need("busybox", "is the userspace of those kernels", &["busybox-static"], &[Vm, Test], Found::Program("busybox")),
     need("strip", "makes their file system small", &["binutils"], &[Vm, Test], Found::Program("strip")),
     need("curl", "is a real client", &["curl"], &[Test], Found::Program("curl")),

@@ -16,7 +16,8 @@ use crate::{exec, toolchain};
 const INIT: &str = include_str!("../../assets/guest-init.sh");
 
 /// Folders that are mounted over, or that programs expect.
-const FOLDERS: &[&str] = &["/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/bin", "/commands", "/var/log"];
+const FOLDERS: &[&str] =
+    &["/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/bin", "/commands", "/modules", "/var/log"];
 
 /// What a guest runs.
 pub(crate) struct Guest<'a> {
@@ -24,6 +25,8 @@ pub(crate) struct Guest<'a> {
     pub(crate) programs: &'a [PathBuf],
     /// Shell scripts by name, run in the order of their names.
     pub(crate) commands: &'a [(String, String)],
+    /// Modules of the kernel, loaded in this order.
+    pub(crate) modules: &'a [PathBuf],
 }
 
 impl Guest<'_> {
@@ -39,6 +42,10 @@ impl Guest<'_> {
         archive.program("/init", INIT.as_bytes())?;
         for (name, script) in self.commands {
             archive.program(&format!("/commands/{name}"), script.as_bytes())?;
+        }
+        for (index, module) in self.modules.iter().enumerate() {
+            let bytes = fs::read(module).with_context(|| format!("reading {}", module.display()))?;
+            archive.program(&format!("/modules/{index}.ko"), &bytes)?;
         }
         let mut libraries = BTreeSet::new();
         let stripped = to.with_extension("stripped");

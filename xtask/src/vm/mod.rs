@@ -140,7 +140,8 @@ fn boot(row: &Row, programs: &[PathBuf], commands: &[(String, String)]) -> Resul
     let folder = workspace::target().join("vm");
     fs::create_dir_all(&folder)?;
     let initramfs = folder.join(format!("{}.cpio", row.name));
-    Guest { programs, commands }.write(&initramfs)?;
+    let modules = setup::kernels::modules(row.kernel)?;
+    Guest { programs, commands, modules: &modules }.write(&initramfs)?;
     let start = Instant::now();
     let log = folder.join(format!("{}.log", row.name));
     let console = qemu::boot(&kernel, &initramfs, row.command_line, &log)?;

@@ -65,6 +65,7 @@ pub const PROCESS: &[Hook] = &[
 const SOCKET: &[Hook] = &[
     hook("send_end", Attachment::Fexit, "tcp_sendmsg_locked", Need::Required),
     hook("send_begin", Attachment::Fentry, "tcp_sendmsg_locked", Need::Required),
+    hook("layer_end", Attachment::Fexit, "tcp_set_ulp", Need::IfPresent),
     hook("sendpage_end", Attachment::Fexit, "tcp_sendpage", Need::IfPresent),
     hook("sendpage_begin", Attachment::Fentry, "tcp_sendpage", Need::IfPresent),
     hook("receive_end", Attachment::Fexit, "tcp_recvmsg", Need::Required),
