@@ -4,6 +4,7 @@ pub mod api;
 pub mod attachment;
 pub mod attribute;
 mod compile;
+mod conversion;
 pub mod document;
 pub mod explain;
 mod finding;

@@ -5,6 +5,8 @@ mod files;
 mod raw;
 mod scalar;
 mod split;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 
@@ -18,8 +20,8 @@ pub(super) use tree::Node;
 pub use write::to_yaml;
 
 use super::{
-    Effect, Finding,
-    model::{Dialect, FieldPath, GEP_GROUP, KIND, PROPOSAL_GROUP, Policy, PolicyKey},
+    Effect, Finding, conversion,
+    model::{Dialect, FieldPath, GEP_GROUP, KIND, PROPOSAL_GROUP, Policy, PolicyKey, TargetRef},
     objects::Objects,
 };
 
@@ -45,7 +47,9 @@ pub struct Document {
     pub key: PolicyKey,
     /// The object as it is written.
     pub value: Value,
-    /// What it says, with the schema's defaults; `None` if the schema refuses it, and then a finding says why.
+    /// What it attaches to, as far as that can be made out.
+    pub targets: Vec<TargetRef>,
+    /// What it says, with the schema's defaults; `None` if it is not of the schema's types, and then a finding says where.
     pub policy: Option<Policy>,
     /// What is wrong with it by itself, in the order of its lines: the schema, unknown fields, fields that contradict one another.
     pub findings: Vec<Finding>,
@@ -127,20 +131,27 @@ impl Document {
             name: metadata["name"].as_str().unwrap_or_default().to_owned(),
             dialect,
         };
-        let findings = object
-            .tree
-            .duplicates()
-            .into_iter()
-            .map(|(path, line)| {
-                Finding::new(&path, Effect::Warning, format!("is given again in line {line}; the last one counts"))
-            })
-            .collect();
+        let duplicate = |(path, line): (FieldPath, u32)| {
+            Finding::new(&path, Effect::Warning, format!("is given again in line {line}; the last one counts"))
+        };
+        let mut findings: Vec<Finding> = object.tree.duplicates().into_iter().map(duplicate).collect();
+        let policy = match conversion::policy(key.clone(), &value, &mut findings) {
+            Ok(policy) => Some(policy),
+            Err(error) => {
+                if findings.iter().all(|finding| finding.effect != Effect::Invalid) {
+                    findings.push(Finding::invalid(&FieldPath::new("spec"), error.to_string()));
+                }
+                None
+            }
+        };
+        let targets = conversion::targets(dialect, &value);
         Self {
             file: object.file,
             line: object.tree.line,
             key,
             value,
-            policy: None,
+            targets,
+            policy,
             findings,
             tree: Arc::new(object.tree),
         }
