@@ -26,16 +26,11 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx/1.26.0\r\nDate: Tue, 
 fn open(connection: u64) -> Open {
     Open {
         role: Some(Role::Client),
-        local: ([10, 0, 0, 1], 40_000 + connection as u16).into(),
-        peer: ([10, 0, 0, 2], 8080).into(),
         pid: 12,
         comm: "python3".to_owned(),
-        cgroup: None,
         isn_out: Some(1),
         isn_in: Some(2),
-        tls: false,
-        pod: None,
-        container: None,
+        ..Open::new(([10, 0, 0, 1], 40_000 + connection as u16).into(), ([10, 0, 0, 2], 8080).into())
     }
 }
 

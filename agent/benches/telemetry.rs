@@ -39,16 +39,11 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
     let (local, peer) = if role == Role::Client { (client, server) } else { (server, client) };
     let open = Open {
         role: Some(role),
-        local,
-        peer,
         pid: 1,
         comm: "shop".to_owned(),
-        cgroup: None,
         isn_out: Some(1),
         isn_in: Some(2),
-        tls: false,
-        pod: None,
-        container: None,
+        ..Open::new(local, peer)
     };
     let mut headers = Headers::with_capacity(512);
     for (name, value) in [

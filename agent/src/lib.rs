@@ -8,6 +8,7 @@ pub mod capture;
 pub mod cli;
 pub mod exchange;
 pub mod export;
+mod percent;
 pub mod pipeline;
 pub mod policy;
 pub mod protocol;

@@ -138,3 +138,22 @@ pub struct Open {
     /// The container's name, where a recording says so.
     pub container: Option<String>,
 }
+
+impl Open {
+    /// A connection between the process's own end and another, of which nothing else is known.
+    pub const fn new(local: SocketAddr, peer: SocketAddr) -> Self {
+        Self {
+            role: None,
+            local,
+            peer,
+            pid: 0,
+            comm: String::new(),
+            cgroup: None,
+            isn_out: None,
+            isn_in: None,
+            tls: false,
+            pod: None,
+            container: None,
+        }
+    }
+}

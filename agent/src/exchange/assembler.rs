@@ -275,19 +275,7 @@ mod tests {
     use crate::protocol::{Headers, HttpVersion};
 
     fn open(role: Option<Role>) -> Open {
-        Open {
-            role,
-            local: ([127, 0, 0, 1], 1).into(),
-            peer: ([127, 0, 0, 1], 2).into(),
-            pid: 1,
-            comm: "c".to_owned(),
-            cgroup: None,
-            isn_out: None,
-            isn_in: None,
-            tls: false,
-            pod: None,
-            container: None,
-        }
+        Open { role, pid: 1, comm: "c".to_owned(), ..Open::new(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()) }
     }
 
     fn assembler() -> Assembler {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::percent;
+
 /// Header fields whose value is never stored, lower case.
 const SECRET_HEADERS: &[&str] = &[
     "api-key",
@@ -119,20 +121,7 @@ fn is_secret_key(key: &[u8]) -> bool {
     if !key.contains(&b'%') {
         return is_in(SECRET_QUERY_KEYS, key);
     }
-    let mut decoded = Vec::with_capacity(key.len());
-    let mut rest = key;
-    while let Some((&byte, after)) = rest.split_first() {
-        let hex = |index: usize| after.get(index).and_then(|digit| char::from(*digit).to_digit(16));
-        if byte == b'%'
-            && let (Some(high), Some(low)) = (hex(0), hex(1))
-        {
-            decoded.push((high * 16 + low) as u8);
-            rest = &after[2..];
-        } else {
-            decoded.push(byte);
-            rest = after;
-        }
-    }
+    let decoded: Vec<u8> = percent::decode(key).collect();
     is_in(SECRET_QUERY_KEYS, &decoded)
 }
 

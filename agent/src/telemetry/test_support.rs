@@ -95,16 +95,11 @@ impl Sample {
             if self.role == Role::Client { (client_isn, server_isn) } else { (server_isn, client_isn) };
         let open = Open {
             role: Some(self.role),
-            local,
-            peer,
             pid: 12,
             comm: self.workload.service_name.clone(),
-            cgroup: None,
             isn_out,
             isn_in,
-            tls: false,
-            pod: None,
-            container: None,
+            ..Open::new(local, peer)
         };
         let mut headers = Headers::default();
         for (name, value) in &self.headers {

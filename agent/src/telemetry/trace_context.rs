@@ -232,19 +232,7 @@ mod tests {
             (Role::Client, Some((client, server))) => (Some(client), Some(server)),
             (Role::Server, Some((client, server))) => (Some(server), Some(client)),
         };
-        Open {
-            role: Some(role),
-            local,
-            peer,
-            pid: 1,
-            comm: String::new(),
-            cgroup: None,
-            isn_out,
-            isn_in,
-            tls: false,
-            pod: None,
-            container: None,
-        }
+        Open { role: Some(role), pid: 1, isn_out, isn_in, ..Open::new(local, peer) }
     }
 
     fn ids(role: Role, isn: Option<(u32, u32)>, position: u64) -> Identity {

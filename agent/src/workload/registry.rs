@@ -153,19 +153,7 @@ mod tests {
     use super::*;
 
     fn open(pid: u32, comm: &str) -> Open {
-        Open {
-            role: None,
-            local: ([127, 0, 0, 1], 1).into(),
-            peer: ([127, 0, 0, 1], 2).into(),
-            pid,
-            comm: comm.to_owned(),
-            cgroup: None,
-            isn_out: None,
-            isn_in: None,
-            tls: false,
-            pod: None,
-            container: None,
-        }
+        Open { pid, comm: comm.to_owned(), ..Open::new(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()) }
     }
 
     #[test]

@@ -21,16 +21,11 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
     let (isn_out, isn_in) = if role == Role::Client { (7, 9) } else { (9, 7) };
     let open = Open {
         role: Some(role),
-        local,
-        peer,
         pid: 1,
         comm: service.to_owned(),
-        cgroup: None,
         isn_out: Some(isn_out),
         isn_in: Some(isn_in),
-        tls: false,
-        pod: None,
-        container: None,
+        ..Open::new(local, peer)
     };
     let workload = Workload {
         service_name: service.to_owned(),

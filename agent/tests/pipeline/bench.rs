@@ -122,15 +122,8 @@ impl Bench {
 pub(crate) fn open(role: Option<Role>, pid: u32) -> EventKind<'static> {
     EventKind::Open(Box::new(Open {
         role,
-        local: ([10, 0, 0, 1], 4000).into(),
-        peer: ([10, 0, 0, 2], 80).into(),
         pid,
         comm: "client".to_owned(),
-        cgroup: None,
-        isn_out: None,
-        isn_in: None,
-        tls: false,
-        pod: None,
-        container: None,
+        ..Open::new(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 80).into())
     }))
 }

@@ -70,16 +70,15 @@ fn open(record: &OpenRecord) -> Open {
             ROLE_SERVER => Some(Role::Server),
             _ => None,
         },
-        local: address(record.family, record.local, record.local_port),
-        peer: address(record.family, record.peer, record.peer_port),
         pid: record.pid,
         comm: String::from_utf8_lossy(&record.comm[..name_end]).into_owned(),
         cgroup: (record.cgroup != 0).then_some(record.cgroup),
         isn_out: (record.isn_known != 0).then_some(record.isn_out),
         isn_in: (record.isn_known != 0).then_some(record.isn_in),
-        tls: false,
-        pod: None,
-        container: None,
+        ..Open::new(
+            address(record.family, record.local, record.local_port),
+            address(record.family, record.peer, record.peer_port),
+        )
     }
 }
 

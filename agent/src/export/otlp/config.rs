@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::percent;
+
 /// How variables are looked up: the environment, or a test's table. An empty value counts as absent, as the specification says.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -299,16 +301,7 @@ fn parse_headers(variable: &str, list: &str) -> Result<Vec<(String, String)>, Co
 }
 
 fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while index < bytes.len() {
-        let escaped = (bytes[index] == b'%')
-            .then(|| text.get(index + 1..index + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok()))
-            .flatten();
-        decoded.push(escaped.unwrap_or(bytes[index]));
-        index += if escaped.is_some() { 3 } else { 1 };
-    }
+    let decoded: Vec<u8> = percent::decode(text.as_bytes()).collect();
     String::from_utf8_lossy(&decoded).into_owned()
 }
 

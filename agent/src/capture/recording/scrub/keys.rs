@@ -1,6 +1,6 @@
 //! Which names have a secret value. Wider than what telemetry redacts (POLICY.md section 3): here a mistake publishes a secret.
 
-use crate::protocol::secret::is_secret_header;
+use crate::{percent, protocol::secret::is_secret_header};
 
 /// Names of members in JSON and of parameters in URLs and forms, in lower case without `-` and `_`.
 const SECRET_NAMES: &[&str] = &[
@@ -85,19 +85,7 @@ impl Name {
     /// Also where bytes of the name are percent-encoded, as in `api%5Fkey`.
     pub(super) fn is_secret_parameter(&self) -> bool {
         let mut decoded = Self::default();
-        let mut rest = self.get();
-        while let Some((&byte, after)) = rest.split_first() {
-            let digit = |index: usize| after.get(index).and_then(|&digit| char::from(digit).to_digit(16));
-            if byte == b'%'
-                && let (Some(high), Some(low)) = (digit(0), digit(1))
-            {
-                decoded.push((high * 16 + low) as u8);
-                rest = &after[2..];
-            } else {
-                decoded.push(byte);
-                rest = after;
-            }
-        }
+        percent::decode(self.get()).for_each(|byte| decoded.push(byte));
         decoded.is_secret_member() || decoded.is_in(SECRET_PARAMETERS)
     }
 
