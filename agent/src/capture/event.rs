@@ -125,6 +125,8 @@ pub struct Open {
     pub pid: u32,
     /// The process's command name, at most 15 bytes; empty if not known.
     pub comm: String,
+    /// What the process is called, where a recording says so: a replay cannot read its command line.
+    pub service: Option<String>,
     /// Id of the process's cgroup.
     pub cgroup: Option<u64>,
     /// Initial sequence number of the process's own end.
@@ -148,6 +150,7 @@ impl Open {
             peer,
             pid: 0,
             comm: String::new(),
+            service: None,
             cgroup: None,
             isn_out: None,
             isn_in: None,

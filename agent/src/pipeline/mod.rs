@@ -205,6 +205,14 @@ impl Pipeline {
         self.recorder.flush();
     }
 
+    /// What the process at this connection's own end is called, where its command name does not tell: what a recording has to say so that
+    /// its replay gives the same names.
+    pub fn service(&mut self, open: &Open) -> Option<String> {
+        let workload = self.registry.workload(open);
+        let told = open.pid != 0 && workload.pod.is_none() && workload.service_name != open.comm;
+        told.then(|| workload.service_name.clone())
+    }
+
     /// What capture may leave out, since the last call.
     pub fn take_skips(&mut self) -> impl Iterator<Item = Skip> {
         self.skips.drain(..)

@@ -31,6 +31,7 @@ pub struct Counters {
 struct Key {
     pid: u32,
     comm: String,
+    service: Option<String>,
     pod: Option<ObjectName>,
     container: Option<String>,
 }
@@ -84,7 +85,13 @@ impl Registry {
         let named = open.pod.as_deref().and_then(|pod| pod.split_once('/'));
         let in_cgroup = || self.cgroups.pod(open.cgroup?).map(|pod| pod.name.clone());
         let pod = named.map(|(namespace, name)| ObjectName::new(namespace, name)).or_else(in_cgroup);
-        let key = Key { pid: open.pid, comm: open.comm.clone(), pod, container: open.container.clone() };
+        let key = Key {
+            pid: open.pid,
+            comm: open.comm.clone(),
+            service: open.service.clone(),
+            pod,
+            container: open.container.clone(),
+        };
         if let Some(workload) = self.known.get(&key) {
             return Arc::clone(workload);
         }
@@ -118,7 +125,7 @@ impl Registry {
             attributes.push(("process.pid", key.pid.to_string()));
         }
         attributes.extend(key.container.clone().map(|name| ("k8s.container.name", name)));
-        let mut service_name = facts.service_name;
+        let mut service_name = facts.service_name.or_else(|| key.service.clone());
         let mut namespace = None;
         let pod = key.pod.as_ref().map(|name| {
             let known = self.pods.get(name).map(Arc::clone);
@@ -165,6 +172,8 @@ mod tests {
             workload.attributes,
             [("process.executable.name", "python3".to_owned()), ("process.pid", std::process::id().to_string())]
         );
+        let named = Open { service: Some("my_agent".to_owned()), ..open(std::process::id(), "python3") };
+        assert_eq!(registry.workload(&named).service_name, "my_agent");
         let unknown = registry.workload(&open(0, ""));
         assert_eq!(*unknown, Workload { service_name: "unknown_service".to_owned(), ..Workload::default() });
     }

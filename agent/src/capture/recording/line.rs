@@ -245,6 +245,7 @@ fn parse_open(fields: &Fields<'_>) -> Result<Open, FieldError> {
         peer: fields.address("peer")?,
         pid: fields.optional_u32("pid")?.unwrap_or(0),
         comm: fields.optional_text("comm")?.unwrap_or_default().to_owned(),
+        service: fields.optional_text("service")?.map(str::to_owned),
         cgroup: fields.optional_number("cgroup")?,
         isn_out: fields.optional_u32("isn_out")?,
         isn_in: fields.optional_u32("isn_in")?,
@@ -314,6 +315,9 @@ pub(super) fn format(event: &Event<'_>, scratch: &mut String, out: &mut impl io:
             }
             if !open.comm.is_empty() {
                 text(out, "comm", &open.comm)?;
+            }
+            if let Some(service) = &open.service {
+                text(out, "service", service)?;
             }
             if let Some(cgroup) = open.cgroup {
                 write!(out, r#","cgroup":{cgroup}"#)?;
@@ -386,7 +390,7 @@ mod tests {
     #[test]
     fn every_kind_of_line_is_written_as_it_was_read() {
         for line in [
-            r#"{"t":1,"ev":"open","conn":1,"role":"client","local":"10.0.0.1:4000","peer":"[fd00::2]:80","pid":12,"comm":"py\"t","cgroup":7,"isn_out":1,"isn_in":4294967295,"tls":true,"pod":"ns/name","container":"c"}"#,
+            r#"{"t":1,"ev":"open","conn":1,"role":"client","local":"10.0.0.1:4000","peer":"[fd00::2]:80","pid":12,"comm":"py\"t","service":"my_agent","cgroup":7,"isn_out":1,"isn_in":4294967295,"tls":true,"pod":"ns/name","container":"c"}"#,
             r#"{"t":1,"ev":"open","conn":1,"local":"10.0.0.1:4000","peer":"10.0.0.2:80"}"#,
             r#"{"t":18446744073709551615,"ev":"data","conn":2,"dir":"out","pos":5,"len":9,"b64":"AAEC"}"#,
             r#"{"t":1,"ev":"data","conn":2,"dir":"in","pos":0,"len":9}"#,

@@ -30,6 +30,10 @@ impl Worker for CaptureWorker {
         #[cfg(debug_assertions)]
         assert!(!self.panics, "a test asked for it");
         if let Some(recorder) = &mut self.recorder {
+            let mut event = event.clone();
+            if let EventKind::Open(open) = &mut event.kind {
+                open.service = self.pipeline.service(open);
+            }
             recorder.record(&event);
         }
         self.pipeline.event(&event);
