@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::attribute::Faults;
+
 /// Maxima of the agent. A number above one of them is clamped to it, and a message says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -53,12 +55,14 @@ pub struct Trust {
     pub environment: Environment,
     /// Where their values come from.
     pub variable: fn(&str) -> Option<String>,
+    /// Counts what fails when it is evaluated.
+    pub faults: Faults,
 }
 
 impl Trust {
     /// Of `run` and `replay`: not restricted.
     pub fn own() -> Self {
-        Self { limits: Limits::default(), environment: Environment::All, variable }
+        Self { limits: Limits::default(), environment: Environment::All, variable, faults: Faults::default() }
     }
 
     /// Of `agent`: policies are written by tenants. No variable may be read until `--config` names one.

@@ -1,10 +1,18 @@
 //! What an exchange can be asked: one dictionary of keys for spans, metrics, logs and CEL.
 
+mod cel;
+mod extractor;
+mod faults;
 mod key;
 mod row;
 mod subject;
+#[cfg(test)]
+pub(crate) mod test_support;
 mod value;
 
+pub use cel::Program;
+pub use extractor::Extractor;
+pub use faults::Faults;
 pub use key::Key;
 pub use row::{Row, Type, When};
 pub use subject::{Side, Subject};

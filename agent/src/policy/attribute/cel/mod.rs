@@ -1,0 +1,162 @@
+//! CEL, compiled once and evaluated for each exchange.
+//!
+//! The `cel` crate parses. The check against the dictionary and the evaluation are ours: types are known when a policy is read, only what an
+//! expression names is looked up, texts are borrowed, what is absent is told from what is wrong, and the work is bounded.
+
+mod check;
+mod cost;
+mod dictionary;
+mod eval;
+mod function;
+mod kind;
+mod macros;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use cel::parser::PrattParser;
+
+pub(super) use dictionary::nearest;
+
+use self::{
+    check::{Check, Wrong},
+    eval::{Evaluation, Stop},
+    kind::Kind,
+    tree::Node,
+};
+use super::{Faults, Key, Subject, Value, When};
+use crate::policy::{Capture, Effect, Finding, Trust, model::FieldPath};
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct Program {
+    node: Node,
+    keys: Vec<Key>,
+    fuel: u64,
+    faults: Faults,
+}
+
+impl Program {
+    /// Compiles an expression that gives the value of an attribute. What is wrong with it makes the policy `Invalid`.
+    pub fn compile(expression: &str, at: &FieldPath, trust: &Trust, findings: &mut Vec<Finding>) -> Option<Self> {
+        Self::checked(expression, at, trust, findings, |kind| {
+            let remedy = "give a string, number, bool, duration, timestamp or list of strings";
+            (!kind.is_value())
+                .then(|| Wrong { problem: format!("a {kind} cannot be an attribute"), remedy: Some(remedy.to_owned()) })
+        })
+    }
+
+    /// Compiles an expression that decides something: it has to be boolean.
+    pub fn filter(expression: &str, at: &FieldPath, trust: &Trust, findings: &mut Vec<Finding>) -> Option<Self> {
+        Self::checked(expression, at, trust, findings, |kind| {
+            (*kind != Kind::Bool).then(|| Wrong {
+                problem: format!("a filter is bool, this is {kind}"),
+                remedy: Some("compare it with something".to_owned()),
+            })
+        })
+    }
+
+    fn checked(
+        expression: &str,
+        at: &FieldPath,
+        trust: &Trust,
+        findings: &mut Vec<Finding>,
+        wants: impl FnOnce(&Kind) -> Option<Wrong>,
+    ) -> Option<Self> {
+        let mut check = Check::new(trust.limits.pattern);
+        let result = parse(expression, trust).and_then(|parsed| {
+            let (node, kind) = check.expression(&parsed)?;
+            if let Some(wrong) = wants(&kind) {
+                return Err(wrong);
+            }
+            let (cost, limit) = (cost::worst_case(&node), trust.limits.expression_cost);
+            if cost > limit {
+                let problem = format!("the expression may take {cost} steps, more than {limit}");
+                return Err(Wrong { problem, remedy: Some("go over fewer or shorter things".to_owned()) });
+            }
+            Ok(node)
+        });
+        let Check { keys, secrets, .. } = check;
+        match result {
+            Ok(node) => {
+                for name in secrets {
+                    findings.push(left_out(at, &name));
+                }
+                for key in &keys {
+                    findings.extend(never(at, *key));
+                }
+                Some(Self { node, keys, fuel: trust.limits.expression_cost, faults: trust.faults.clone() })
+            }
+            Err(Wrong { problem, remedy }) => {
+                let finding = Finding::invalid(at, problem);
+                findings.push(match remedy {
+                    Some(remedy) => finding.instead(remedy),
+                    None => finding,
+                });
+                None
+            }
+        }
+    }
+
+    /// The value for an exchange; `None` if it depends on something absent, and on a fault, which is counted.
+    pub fn value<'a>(&'a self, subject: &'a dyn Subject) -> Option<Value<'a>> {
+        let value = Evaluation::new(subject, self.fuel).of(&self.node);
+        self.settle(value).map(tree::Val::into_value)
+    }
+
+    /// Whether a filter says yes: not if it depends on something absent, nor on a fault, which is counted.
+    pub fn holds(&self, subject: &dyn Subject) -> bool {
+        let flag = Evaluation::new(subject, self.fuel).flag(&self.node);
+        self.settle(flag).unwrap_or(false)
+    }
+
+    fn settle<T>(&self, result: eval::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(Stop::Absent) => None,
+            Err(Stop::Fault) => {
+                self.faults.count();
+                None
+            }
+        }
+    }
+
+    /// The variables that it names.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// What must be captured for it.
+    pub fn needs(&self) -> Capture {
+        self.keys.iter().map(|key| key.row().needs).max().unwrap_or_default()
+    }
+}
+
+fn parse(expression: &str, trust: &Trust) -> Result<cel::IdedExpr, Wrong> {
+    let (length, limit) = (expression.chars().count(), trust.limits.expression);
+    if length > limit {
+        return Err(Wrong::new(format!("the expression has {length} characters, more than {limit}")));
+    }
+    PrattParser::default().parse(expression).map_err(|errors| {
+        let first = errors.errors.into_iter().next();
+        Wrong::new(match first {
+            Some(error) if error.pos.1 > 0 => {
+                format!("not a CEL expression, at line {} column {}: {}", error.pos.0, error.pos.1, error.msg)
+            }
+            Some(error) => format!("not a CEL expression: {}", error.msg),
+            None => "not a CEL expression".to_owned(),
+        })
+    })
+}
+
+/// What is said of a credential that is asked for.
+pub(in crate::policy) fn left_out(at: &FieldPath, name: &str) -> Finding {
+    Finding::new(at, Effect::Message, format!("header `{name}` holds credentials and is left out"))
+}
+
+/// What is said of a key that a passive observer cannot know.
+pub(in crate::policy) fn never(at: &FieldPath, key: Key) -> Option<Finding> {
+    (key.row().when == When::Never).then(|| {
+        Finding::new(at, Effect::Partial, format!("`{}` is known to a proxy only and always absent here", key.name()))
+    })
+}

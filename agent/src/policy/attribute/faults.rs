@@ -1,0 +1,22 @@
+//! Run-time faults of what policies ask for.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Counts evaluations that failed: of each the attribute was left out, or the filter said no. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<AtomicU64>);
+
+impl Faults {
+    /// One more.
+    pub fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
