@@ -2,7 +2,7 @@
 
 use agent_common::{
     counter::Counter,
-    limits::{CGROUP_LEVELS, PORTS},
+    limits::{CALL_BYTES, CGROUP_LEVELS, CHUNK, PORTS, PRESSED_CALL_BYTES, STEPS_WITHOUT_LOOP},
 };
 use telltale::capture::{
     Direction, GapReason,
@@ -10,7 +10,7 @@ use telltale::capture::{
 };
 
 use super::{
-    calls::{Receive, Send},
+    calls::{Receive, Send, set_option},
     captured::Captured,
     gaps::{gaps, skip},
     generator::{Generator, Stage},
@@ -129,20 +129,21 @@ pub(crate) fn few_calls(stage: &mut Stage) {
     pair.tell(stage);
 }
 
-fn capture_few_calls(backend: Backend, change: impl FnOnce(Settings) -> Settings) -> (Told, Captured) {
-    let mut generator = Generator::start("few_calls", "");
-    let session = Session::start(&change(processes(backend, &[generator.pid()])));
+fn capture(backend: Backend, scenario: &str, change: impl FnOnce(Settings) -> Settings) -> (Told, Captured) {
+    let mut generator = Generator::start(scenario, "");
+    // Nothing is taken out of the ring until the traffic is over.
+    let session = Session::idle(&change(processes(backend, &[generator.pid()])));
     generator.tell("go");
     let told = Told::by(&mut generator);
     generator.finish();
-    (told, session.finish())
+    (told, session.work().finish())
 }
 
 #[test]
 fn without_a_scratch_slot_every_byte_is_a_gap() {
     each_backend(|backend| {
         let slots = |scratch_slots| Sizes { scratch_slots, ..Sizes::default() };
-        let (told, captured) = capture_few_calls(backend, |settings| Settings { sizes: slots(0), ..settings });
+        let (told, captured) = capture(backend, "few_calls", |settings| Settings { sizes: slots(0), ..settings });
         assert_eq!(captured.data_bytes(), 0);
         assert_eq!(captured.connections.len(), 2);
         let (mut calls, mut lengths) = (0, Vec::new());
@@ -158,7 +159,7 @@ fn without_a_scratch_slot_every_byte_is_a_gap() {
         }
         assert_eq!(captured.gaps[&GapReason::ScratchBusy], calls, "each call is counted");
         // One is enough where nothing preempts.
-        let (told, captured) = capture_few_calls(backend, |settings| Settings { sizes: slots(1), ..settings });
+        let (told, captured) = capture(backend, "few_calls", |settings| Settings { sizes: slots(1), ..settings });
         let ends = told.ends(&captured);
         ends.check_bytes();
         ends.check_whole(told.sent[0], told.sent[1]);
@@ -175,7 +176,7 @@ fn without_a_scratch_slot_every_byte_is_a_gap() {
 fn without_state_of_threads_only_what_needs_it_is_missing() {
     each_backend(|backend| {
         let failpoints = Failpoints { without_thread_state: true, ..Failpoints::default() };
-        let (told, captured) = capture_few_calls(backend, |settings| Settings { failpoints, ..settings });
+        let (told, captured) = capture(backend, "few_calls", |settings| Settings { failpoints, ..settings });
         let ends = told.ends(&captured);
         ends.check_bytes();
         ends.check_numbers();
@@ -195,5 +196,61 @@ fn without_state_of_threads_only_what_needs_it_is_missing() {
             Backend::Socket => assert!(missing >= 4 * 3000, "the vectored calls of both ends: {missing}"),
             Backend::Syscall => assert_eq!(missing, 0, "the registers tell"),
         }
+    });
+}
+
+/// Scenario: three large calls, each received by one.
+pub(crate) fn large_calls(stage: &mut Stage) {
+    stage.wait();
+    let mut pair = Pair::new(LOOPBACK);
+    for _ in 0..3 {
+        pair.send(Way::Request, Send::Write, CHUNK as usize);
+        pair.receive(Way::Request, Receive::WaitAll, CHUNK as usize);
+    }
+    pair.tell(stage);
+}
+
+#[test]
+fn a_ring_more_than_half_full_keeps_room_for_heads() {
+    each_backend(|backend| {
+        // The two records of the first call fill a little more than half of it.
+        let ring_bytes = 4 * CHUNK;
+        let (told, captured) = capture(backend, "large_calls", |settings| Settings { ring_bytes, ..settings });
+        assert_eq!(captured.counter(Counter::RingFull), 0, "no record was refused");
+        let ends = told.ends(&captured);
+        ends.check_bytes();
+        ends.check_whole(told.sent[0], 0);
+        let (call, kept) = (u64::from(CHUNK), u64::from(PRESSED_CALL_BYTES));
+        let expected = [1, 2].map(|index| (index * call + kept, call - kept, GapReason::RingFull));
+        assert_eq!(gaps(ends.client, Direction::Out), expected);
+        assert_eq!(gaps(ends.server, Direction::In), expected);
+    });
+}
+
+/// Scenario: one call of as many buffers as a call can have, which is of as many bytes as are copied of one.
+pub(crate) fn many_buffers(stage: &mut Stage) {
+    stage.wait();
+    let mut pair = Pair::new(LOOPBACK);
+    set_option(&pair.client, libc::SOL_SOCKET, libc::SO_SNDBUF, &65_536_i32);
+    pair.carry(Way::Request, Send::Writev(CALL_BYTES as usize / 1024), Receive::Read, CALL_BYTES as usize);
+    pair.carry(Way::Request, Send::Write, Receive::Read, 100);
+    pair.tell(stage);
+}
+
+#[test]
+fn a_call_of_the_most_buffers_is_copied() {
+    each_backend(|backend| {
+        let (told, captured) = capture(backend, "many_buffers", |settings| settings);
+        told.check(&captured);
+        let records = told.ends(&captured).client.pieces(Direction::Out).len();
+        assert_eq!(records, 1024 + 1, "one for each buffer");
+        // Kernels without `bpf_loop` take fewer steps.
+        let failpoints = Failpoints { without_new_helpers: true, ..Failpoints::default() };
+        let (told, captured) = capture(backend, "many_buffers", |settings| Settings { failpoints, ..settings });
+        let ends = told.ends(&captured);
+        ends.check_bytes();
+        ends.check_whole(told.sent[0], 0);
+        let (call, copied) = (u64::from(CALL_BYTES), u64::from(STEPS_WITHOUT_LOOP * CALL_BYTES / 1024));
+        assert_eq!(gaps(ends.client, Direction::Out), [(copied, call - copied, GapReason::CallLimit)]);
     });
 }

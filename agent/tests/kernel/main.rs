@@ -41,6 +41,8 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("skipped", gaps::skipped),
     ("io_uring", io_uring::operations),
     ("few_calls", bounds::few_calls),
+    ("large_calls", bounds::large_calls),
+    ("many_buffers", bounds::many_buffers),
     ("full_socket", memory::full_socket),
     ("multipath", layers::multipath),
     ("socket_map", layers::socket_map),

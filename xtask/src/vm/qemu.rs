@@ -11,8 +11,10 @@ use anyhow::{Context as _, Result};
 
 use crate::exec::{self, Owned};
 
-/// A machine that has not ended by then has failed.
-const LIMIT: Duration = Duration::from_mins(8);
+/// A machine that has written nothing to its console for so long has failed: each test says that it is done.
+const SILENCE: Duration = Duration::from_mins(4);
+/// A machine that has not ended by then has failed, whatever it says.
+const LIMIT: Duration = Duration::from_mins(20);
 /// How often the console is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// The emulated processor: everything that this QEMU can emulate but `cmpxchg16b`. QEMU 7.2 leaves a wrong flags register
@@ -59,10 +61,15 @@ fn boot_once(kernel: &Path, initramfs: &Path, command_line: &str, log: &Path) ->
     let mut machine = Owned::start(&mut command)?;
     let read = || -> Result<String> { Ok(String::from_utf8_lossy(&fs::read(log)?).replace('\r', "")) };
     let start = Instant::now();
+    let (mut written, mut said) = (0, start);
     while exec::wait_for(&mut machine.0, LOOK)?.is_none() {
         // A panic on one core can leave the other one running for ever.
         let (console, elapsed) = (read()?, start.elapsed());
-        let late = elapsed > LIMIT || (elapsed > START && !console.contains(STARTED));
+        if console.len() > written {
+            (written, said) = (console.len(), Instant::now());
+        }
+        let silent = said.elapsed() > SILENCE;
+        let late = silent || elapsed > LIMIT || (elapsed > START && !console.contains(STARTED));
         if late || console.contains("Kernel panic - not syncing") {
             println!("  stopped after {:.0} s", elapsed.as_secs_f64());
             break;
