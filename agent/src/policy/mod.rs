@@ -13,6 +13,7 @@ pub mod model;
 pub mod objects;
 pub mod plan;
 mod plans;
+mod schema;
 pub mod status;
 #[cfg(test)]
 mod testing;

@@ -49,7 +49,7 @@ pub struct Redaction {
     pub pattern: Option<String>,
 }
 
-/// Which end of a connection is reported.
+/// Extension: which end of a connection is reported; both if it is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Direction {
     /// Where the pod is the client.
@@ -79,7 +79,7 @@ pub enum TlsMode {
     Disabled,
 }
 
-/// Which OTLP.
+/// Extension: which OTLP the endpoint speaks; by its port if it is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -111,7 +111,7 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
 }
 
-/// Which names and label rules metrics have.
+/// Extension: which names and label rules metrics have; the semantic conventions' if it is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Profile {
     /// The semantic conventions of OpenTelemetry.
@@ -122,13 +122,22 @@ pub enum Profile {
 }
 
 /// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LogFormat {
     /// One JSON object.
+    #[default]
     #[serde(rename = "JSON")]
     Json,
     /// Text with Envoy's command operators.
     Text,
+}
+
+impl LogFormat {
+    /// Whether it is what an absent field means.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A place for log lines.

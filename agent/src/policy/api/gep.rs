@@ -160,7 +160,7 @@ pub struct TracingProvider {
 pub struct BackendObjectReference {
     /// Its API group; empty for the core group.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(
+    #[schemars(extend("default" = ""), 
         length(max = 253),
         regex(pattern = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
     )]
@@ -323,8 +323,8 @@ pub struct AccessLogsConfig {
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub fields: Vec<LogField>,
     /// Extension (a portable field of the proposal): how a line is written; `JSON` if it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<LogFormat>,
+    #[serde(default, skip_serializing_if = "LogFormat::is_default")]
+    pub format: LogFormat,
     /// Extension: the format string of `Text`, with Envoy's command operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8192))]

@@ -7,5 +7,7 @@ pub mod gep;
 pub mod proposal;
 mod rule;
 pub mod status;
+#[cfg(test)]
+mod tests;
 
 pub use definition::{definition, schema};

@@ -249,8 +249,8 @@ pub struct AccessLogsConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable: Option<bool>,
     /// The format of the logs; `JSON` if it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<LogFormat>,
+    #[serde(default, skip_serializing_if = "LogFormat::is_default")]
+    pub format: LogFormat,
     /// Conditions for logging, allowing filtering to specific paths or events. Any one suffices; none is all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]

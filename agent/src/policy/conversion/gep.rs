@@ -112,7 +112,7 @@ fn access_logs(at: FieldPath, stanza: &AccessLogsConfig) -> AccessLogs {
     let fields = at.field("fields");
     AccessLogs {
         mode: stanza.mode.into(),
-        format: stanza.format.map(Into::into).unwrap_or_default(),
+        format: stanza.format.into(),
         text: stanza.text.clone(),
         matches: stanza
             .matches

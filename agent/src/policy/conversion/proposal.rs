@@ -139,7 +139,7 @@ fn access_logs(at: FieldPath, stanza: &AccessLogsConfig) -> AccessLogs {
     let (matches, fields) = (at.field("matches"), at.field("fields"));
     AccessLogs {
         mode: mode(stanza.enabled.or(stanza.enable).unwrap_or(false)),
-        format: stanza.format.map(Into::into).unwrap_or_default(),
+        format: stanza.format.into(),
         text: stanza.text.clone(),
         matches: stanza
             .matches

@@ -23,6 +23,7 @@ use super::{
     Effect, Finding, conversion,
     model::{Dialect, FieldPath, GEP_GROUP, KIND, PROPOSAL_GROUP, Policy, PolicyKey, TargetRef},
     objects::Objects,
+    schema,
 };
 
 /// What policy files hold.
@@ -135,7 +136,8 @@ impl Document {
             Finding::new(&path, Effect::Warning, format!("is given again in line {line}; the last one counts"))
         };
         let mut findings: Vec<Finding> = object.tree.duplicates().into_iter().map(duplicate).collect();
-        let policy = match conversion::policy(key.clone(), &value, &mut findings) {
+        let kept = schema::check(dialect, &value, &mut findings);
+        let policy = match conversion::policy(key.clone(), &kept, &mut findings) {
             Ok(policy) => Some(policy),
             Err(error) => {
                 if findings.iter().all(|finding| finding.effect != Effect::Invalid) {
@@ -144,7 +146,8 @@ impl Document {
                 None
             }
         };
-        let targets = conversion::targets(dialect, &value);
+        findings.sort_by_key(|finding| object.tree.line_of(&finding.field));
+        let targets = conversion::targets(dialect, &kept);
         Self {
             file: object.file,
             line: object.tree.line,
