@@ -3,7 +3,9 @@
 //! A [`Recorder`] belongs to one worker. It reads each exchange once into [`Facts`], from which the three signals are made.
 
 pub mod access_log;
+pub mod authorization;
 mod facts;
+pub mod grpc;
 mod host;
 pub mod method;
 pub mod metrics;
@@ -11,6 +13,7 @@ pub mod names;
 mod recorder;
 mod sampler;
 pub mod span;
+mod subject;
 pub mod summary;
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -20,3 +23,4 @@ pub use facts::{ErrorType, Facts, Target};
 pub use method::KnownMethods;
 pub use recorder::{OpenOutlets, Outlets, Recorder, Settings, SpanSink};
 pub use sampler::Sampler;
+pub use subject::ExchangeSubject;

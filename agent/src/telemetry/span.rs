@@ -123,7 +123,7 @@ fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
 }
 
 /// `url.full` of a client: the target if it is absolute, else put together from scheme and authority.
-fn url_full(facts: &Facts<'_>) -> String {
+pub(super) fn url_full(facts: &Facts<'_>) -> String {
     let target = facts.parsed_target();
     if target.scheme.is_some() {
         return facts.target.to_owned();

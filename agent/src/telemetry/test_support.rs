@@ -6,7 +6,7 @@ use super::Facts;
 use crate::{
     capture::{Open, Role, Timestamp},
     exchange::{Connection, Exchange, Half},
-    protocol::{Head, Headers, HttpVersion, Incomplete, Protocol, StartLine},
+    protocol::{Head, Headers, HttpVersion, Incomplete, Protocol, StartLine, secret::redact_url},
     workload::Workload,
 };
 
@@ -16,6 +16,8 @@ pub(crate) struct Sample {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
+    response_headers: Vec<(String, String)>,
+    trailers: Vec<(String, String)>,
     status: Option<u16>,
     incomplete: Option<Incomplete>,
     response_size: Option<u64>,
@@ -34,6 +36,8 @@ impl Sample {
             method: "GET".into(),
             target: "/orders?id=7".into(),
             headers: vec![("Host".into(), "shop.example:8080".into()), ("User-Agent".into(), "curl/8.5".into())],
+            response_headers: Vec::new(),
+            trailers: Vec::new(),
             status: Some(200),
             incomplete: None,
             response_size: Some(512),
@@ -55,6 +59,16 @@ impl Sample {
 
     pub(crate) fn another_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn response_header(mut self, name: &str, value: &str) -> Self {
+        self.response_headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.push((name.into(), value.into()));
         self
     }
 
@@ -101,10 +115,13 @@ impl Sample {
             isn_in,
             ..Open::new(local, peer)
         };
-        let mut headers = Headers::default();
-        for (name, value) in &self.headers {
-            headers.push(name.as_bytes(), value.as_bytes());
-        }
+        let section = |fields: &[(String, String)]| {
+            let mut headers = Headers::default();
+            for (name, value) in fields {
+                headers.push(name.as_bytes(), value.as_bytes());
+            }
+            headers
+        };
         let half = |start, headers, size, first: u64, last: u64| Half {
             head: Head {
                 start,
@@ -120,7 +137,9 @@ impl Sample {
             last_byte: Timestamp(last),
         };
         let end = START + self.nanos;
-        let request = StartLine::Request { method: self.method.as_str().into(), target: self.target.as_str().into() };
+        // As the parser does.
+        let target = String::from_utf8_lossy(&redact_url(self.target.as_bytes())).into();
+        let request = StartLine::Request { method: self.method.as_str().into(), target };
         Exchange {
             connection: Arc::new(Connection {
                 open,
@@ -128,9 +147,10 @@ impl Sample {
                 workload: Arc::new(self.workload.clone()),
                 protocol: Protocol::Http1,
             }),
-            request: half(request, headers, Some(0), START, START + 1000),
+            request: half(request, section(&self.headers), Some(0), START, START + 1000),
             response: self.status.map(|status| {
-                half(StartLine::Response { status }, Headers::default(), self.response_size, end - 1000, end)
+                let (start, headers) = (StartLine::Response { status }, section(&self.response_headers));
+                Half { trailers: section(&self.trailers), ..half(start, headers, self.response_size, end - 1000, end) }
             }),
             incomplete: self.incomplete,
             end: Timestamp(end),

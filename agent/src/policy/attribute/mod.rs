@@ -1,6 +1,8 @@
 //! What an exchange can be asked: one dictionary of keys for spans, metrics, logs and CEL.
 
 mod cel;
+#[cfg(test)]
+mod documentation;
 mod extractor;
 mod faults;
 mod key;

@@ -1,0 +1,334 @@
+//! An exchange as attributes see it: the values of the table of keys.
+
+use std::{borrow::Cow, net::SocketAddr};
+
+use super::{
+    Facts, KnownMethods, authorization::Authorization, grpc, method::OTHER, span::url_full, trace_context::Identity,
+};
+use crate::{
+    capture::Role,
+    policy::{
+        attribute::{Key, Side, Subject, Value, When},
+        objects::Labels,
+    },
+    protocol::{Headers, Incomplete},
+    workload::{PodIdentity, Workload},
+};
+
+/// What of an exchange can be asked for. Everything in it has passed the parser, which drops credentials and redacts URLs.
+#[derive(Clone, Copy)]
+pub struct ExchangeSubject<'a> {
+    /// The exchange, read.
+    pub facts: &'a Facts<'a>,
+    /// Its place in a trace, where a signal needs one.
+    pub identity: Option<&'a Identity>,
+    /// The methods that keep their name.
+    pub methods: &'a KnownMethods,
+}
+
+/// Which end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client.
+    Source,
+    /// The server.
+    Destination,
+}
+
+impl<'a> ExchangeSubject<'a> {
+    fn workload(&self) -> &'a Workload {
+        &self.facts.exchange.connection.workload
+    }
+
+    fn pod(&self) -> Option<&'a PodIdentity> {
+        self.workload().pod.as_deref()
+    }
+
+    fn is_own(&self, end: End) -> bool {
+        (self.facts.role == Role::Client) == (end == End::Source)
+    }
+
+    fn address(&self, end: End) -> SocketAddr {
+        let open = &self.facts.exchange.connection.open;
+        if self.is_own(end) { open.local } else { open.peer }
+    }
+
+    /// Who is at this end, where it is the end that reports: of the other one only the address is known.
+    fn at(&self, end: End) -> Option<&'a Workload> {
+        self.is_own(end).then(|| self.workload())
+    }
+
+    fn labels(&self, end: End) -> Option<&'a Labels> {
+        Some(&self.at(end)?.pod.as_deref()?.pod.labels)
+    }
+
+    /// The first of these labels that is there.
+    fn label(&self, end: End, names: &[&str]) -> Option<&'a str> {
+        let labels = self.labels(end)?;
+        names.iter().find_map(|name| labels.get(*name)).map(String::as_str)
+    }
+
+    /// The object that controls the pod, else the pod; of a local process its service.
+    fn workload_name(&self, end: End) -> Option<&'a str> {
+        let workload = self.at(end)?;
+        Some(match &workload.pod {
+            Some(pod) => pod.owner().map_or(&*pod.name.name, |(_, name)| name),
+            None => &workload.service_name,
+        })
+    }
+
+    /// `namespace/service`, else the address.
+    fn name(&self, end: End) -> String {
+        match self.at(end) {
+            Some(Workload { service_name, namespace: Some(namespace), .. }) => format!("{namespace}/{service_name}"),
+            Some(Workload { service_name, .. }) => service_name.clone(),
+            None => self.address(end).to_string(),
+        }
+    }
+
+    fn headers(&self, side: Side) -> Option<&'a Headers> {
+        match side {
+            Side::Request => Some(&self.facts.exchange.request.head.headers),
+            Side::Response => self.facts.exchange.response.as_ref().map(|response| &response.head.headers),
+        }
+    }
+
+    fn trailers(&self) -> Option<&'a Headers> {
+        self.facts.exchange.response.as_ref().map(|response| &response.trailers).filter(|trailers| !trailers.is_empty())
+    }
+
+    fn map(&self, map: Key) -> Option<&'a Headers> {
+        match map {
+            Key::RequestHeaders => self.headers(Side::Request),
+            Key::ResponseHeaders => self.headers(Side::Response),
+            Key::ResponseTrailers => self.trailers(),
+            _ => None,
+        }
+    }
+
+    fn authorization(&self) -> Option<Authorization> {
+        let headers = self.headers(Side::Response)?;
+        let challenged = headers.contains("www-authenticate") || headers.contains("proxy-authenticate");
+        Some(Authorization::of(self.facts.status?, challenged, self.grpc_status()))
+    }
+
+    fn grpc_status(&self) -> Option<u32> {
+        if grpc::is_call(self.facts.exchange) { grpc::status(self.facts.exchange) } else { None }
+    }
+
+    /// `package.Service/Method` where the answer shows that there is such a method (semconv rpc: a name from a caller is not trusted).
+    fn rpc_method(&self) -> Option<&'a str> {
+        if !grpc::is_call(self.facts.exchange) {
+            return None;
+        }
+        let exists = self.grpc_status().is_some_and(|status| status != grpc::UNIMPLEMENTED);
+        let path = self.facts.parsed_target().path?;
+        Some(if exists { path.strip_prefix('/').unwrap_or(path) } else { OTHER })
+    }
+
+    /// Keys of the request.
+    fn of_request(&self, key: Key) -> Option<Value<'a>> {
+        let facts = self.facts;
+        let size = |size: Option<u64>| Some(Value::Int(i64::try_from(size?).ok()?));
+        let known = || self.methods.index(facts.method);
+        Some(match key {
+            Key::HttpRequestMethod if known().is_some() => facts.method.into(),
+            Key::HttpRequestMethod => OTHER.into(),
+            Key::HttpRequestMethodOriginal if known().is_some() => return None,
+            Key::HttpRequestMethodOriginal | Key::Method => facts.method.into(),
+            Key::Path => facts.target.into(),
+            Key::UrlPath => facts.parsed_target().path?.into(),
+            Key::UrlQuery => facts.parsed_target().query?.into(),
+            Key::UrlScheme => facts.scheme().into(),
+            Key::UrlFull => url_full(facts).into(),
+            Key::Authority => facts.authority()?.into(),
+            Key::ServerAddress => facts.server()?.0.into(),
+            Key::ServerPort => Value::Int(facts.server()?.1.into()),
+            Key::ClientAddress if facts.role == Role::Client => self.address(End::Source).ip().to_string().into(),
+            Key::ClientAddress => facts.client_address().into(),
+            Key::UserAgent => String::from_utf8_lossy(facts.user_agent()?).into(),
+            Key::Referer => joined(self.headers(Side::Request)?, "referer")?.into(),
+            Key::RequestId => facts.request_id()?.into(),
+            Key::ForwardedFor => joined(self.headers(Side::Request)?, "x-forwarded-for")?.into(),
+            Key::RequestProtocol => format!("HTTP/{}", facts.version.as_str()).into(),
+            Key::RequestTime => Value::Time(facts.exchange.request.head.first_byte.0),
+            Key::RequestDuration => Value::Duration(i64::try_from(facts.duration()?).ok()?),
+            Key::DurationMillis => return size(Some(facts.duration()? / 1_000_000)),
+            Key::RequestBodySize => return size(facts.exchange.request.body_size),
+            Key::ResponseBodySize => return size(facts.exchange.response.as_ref()?.body_size),
+            _ => return None,
+        })
+    }
+
+    /// Keys of the response and of what became of the exchange.
+    fn of_response(&self, key: Key) -> Option<Value<'a>> {
+        let facts = self.facts;
+        Some(match key {
+            Key::HttpResponseStatusCode => Value::Int(facts.status?.into()),
+            Key::ResponseCode => match (facts.status, facts.exchange.incomplete) {
+                (Some(status), _) => Value::Int(status.into()),
+                (None, Some(Incomplete::Closed | Incomplete::Reset)) => Value::Int(0),
+                // An answer that was not seen may have had any.
+                (None, _) => return None,
+            },
+            Key::UpstreamServiceTime => joined(self.headers(Side::Response)?, "x-envoy-upstream-service-time")?.into(),
+            Key::ErrorType => facts.error?.name().into(),
+            Key::Incomplete => facts.exchange.incomplete?.name().into(),
+            Key::RpcSystemName => grpc::is_call(facts.exchange).then_some("grpc")?.into(),
+            Key::RpcMethod => self.rpc_method()?.into(),
+            Key::RpcResponseStatusCode => grpc::name(self.grpc_status()?)?.into(),
+            Key::GrpcStatus => Value::Int(self.grpc_status()?.into()),
+            Key::EventAction => self.authorization()?.action()?.into(),
+            Key::EventOutcome => self.authorization()?.outcome().into(),
+            Key::TraceId => self.identity?.trace_id.to_string().into(),
+            Key::SpanId => self.identity?.span_id.to_string().into(),
+            _ => return None,
+        })
+    }
+
+    /// Keys of the connection.
+    fn of_connection(&self, key: Key) -> Option<Value<'a>> {
+        let open = &self.facts.exchange.connection.open;
+        Some(match key {
+            Key::NetworkPeerAddress => open.peer.ip().to_string().into(),
+            Key::NetworkPeerPort => Value::Int(open.peer.port().into()),
+            Key::NetworkLocalAddress => open.local.ip().to_string().into(),
+            Key::NetworkLocalPort => Value::Int(open.local.port().into()),
+            Key::NetworkTransport => "tcp".into(),
+            Key::NetworkType => if open.peer.is_ipv4() { "ipv4" } else { "ipv6" }.into(),
+            Key::NetworkProtocolName => "http".into(),
+            Key::NetworkProtocolVersion => self.facts.version.as_str().into(),
+            Key::Reporter => if self.facts.role == Role::Client { "client" } else { "server" }.into(),
+            Key::ConnectionTls => Value::Bool(open.tls),
+            _ => return None,
+        })
+    }
+
+    /// Keys of one end.
+    fn of_end(&self, end: End, key: Key) -> Option<Value<'a>> {
+        Some(match key {
+            Key::SourceAddress | Key::DestinationAddress => self.address(end).to_string().into(),
+            Key::SourcePort | Key::DestinationPort => Value::Int(self.address(end).port().into()),
+            Key::Source | Key::Destination => self.name(end).into(),
+            Key::SourceWorkload | Key::DestinationWorkload => self.workload_name(end)?.into(),
+            Key::SourceNamespace | Key::DestinationNamespace => self.at(end)?.namespace.as_deref()?.into(),
+            Key::SourceServiceAccount | Key::DestinationServiceAccount => {
+                self.at(end)?.pod.as_deref()?.pod.service_account.as_deref()?.into()
+            }
+            Key::SourceApp | Key::DestinationApp => self.label(end, &["app", "app.kubernetes.io/name"])?.into(),
+            Key::SourceVersion | Key::DestinationVersion => {
+                self.label(end, &["version", "app.kubernetes.io/version"])?.into()
+            }
+            Key::SourceCanonicalService | Key::DestinationCanonicalService => {
+                let names = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
+                self.label(end, &names).or_else(|| self.workload_name(end))?.into()
+            }
+            Key::SourceCanonicalRevision | Key::DestinationCanonicalRevision => {
+                let names = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
+                self.labels(end)?;
+                self.label(end, &names).unwrap_or("latest").into()
+            }
+            _ => return None,
+        })
+    }
+
+    /// Keys of whom the end that reports belongs to.
+    fn of_workload(&self, key: Key) -> Option<Value<'a>> {
+        let workload = self.workload();
+        match key {
+            Key::ServiceName => return Some(workload.service_name.as_str().into()),
+            Key::K8sNamespaceName => return workload.namespace.as_deref().map(Value::from),
+            _ => {}
+        }
+        let name = key.row().attribute?;
+        let (_, value) = workload.attributes.iter().find(|(attribute, _)| *attribute == name)?;
+        if key == Key::ProcessPid { value.parse().ok().map(Value::Int) } else { Some(value.as_str().into()) }
+    }
+}
+
+impl Subject for ExchangeSubject<'_> {
+    fn header(&self, side: Side, name: &str) -> Option<Cow<'_, str>> {
+        joined(self.headers(side)?, name)
+    }
+
+    fn pod_label(&self, key: &str) -> Option<&str> {
+        self.pod()?.pod.labels.get(key).map(String::as_str)
+    }
+
+    fn pod_annotation(&self, key: &str) -> Option<&str> {
+        self.pod()?.pod.annotations.get(key).map(String::as_str)
+    }
+
+    fn namespace_label(&self, key: &str) -> Option<&str> {
+        self.pod()?.namespace_labels.get(key).map(String::as_str)
+    }
+
+    fn key(&self, key: Key) -> Option<Value<'_>> {
+        if matches!(key.row().when, When::Never | When::GenAi | When::Mcp) {
+            return None;
+        }
+        if (Key::SourceAddress..=Key::SourceLabels).contains(&key) {
+            return self.of_end(End::Source, key);
+        }
+        if (Key::DestinationAddress..=Key::DestinationLabels).contains(&key) {
+            return self.of_end(End::Destination, key);
+        }
+        (self.of_request(key))
+            .or_else(|| self.of_response(key))
+            .or_else(|| self.of_connection(key))
+            .or_else(|| self.of_workload(key))
+    }
+
+    fn entry(&self, map: Key, name: &str) -> Option<Cow<'_, str>> {
+        match map {
+            Key::SourceLabels => self.labels(End::Source)?.get(name).map(|value| Cow::Borrowed(value.as_str())),
+            Key::DestinationLabels => {
+                self.labels(End::Destination)?.get(name).map(|value| Cow::Borrowed(value.as_str()))
+            }
+            _ => joined(self.map(map)?, name),
+        }
+    }
+
+    fn entries(&self, map: Key) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
+        let labels = match map {
+            Key::SourceLabels => Some(self.labels(End::Source)?),
+            Key::DestinationLabels => Some(self.labels(End::Destination)?),
+            _ => None,
+        };
+        if let Some(labels) = labels {
+            return Some(labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect());
+        }
+        let mut entries: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+        for (name, value) in self.map(map)?.iter() {
+            let Some(value) = value else { continue };
+            let name = lower_case(name);
+            let value = String::from_utf8_lossy(value);
+            match entries.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, values)) => *values = Cow::Owned(format!("{values}, {value}")),
+                None => entries.push((name, value)),
+            }
+        }
+        Some(entries)
+    }
+}
+
+/// The values of all fields of this name, joined (RFC 9110 section 5.3). A credential has none.
+fn joined<'a>(headers: &'a Headers, name: &str) -> Option<Cow<'a, str>> {
+    let mut values = headers
+        .iter()
+        .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
+        .filter_map(|(_, value)| value.map(String::from_utf8_lossy));
+    let first = values.next()?;
+    Some(values.fold(first, |joined, value| Cow::Owned(format!("{joined}, {value}"))))
+}
+
+fn lower_case(name: &[u8]) -> Cow<'_, str> {
+    if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(String::from_utf8_lossy(name).to_ascii_lowercase())
+    } else {
+        String::from_utf8_lossy(name)
+    }
+}
+
+#[cfg(test)]
+mod tests;
