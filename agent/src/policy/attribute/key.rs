@@ -94,8 +94,8 @@ keys! {
 
     /// Status code.
     HttpResponseStatusCode: Int, Response, Heads, attribute "http.response.status_code", log ["response_code"];
-    /// Status code; 0 where no answer came. Absent where one was not seen.
-    ResponseCode: Int, Always, Heads, cel ["response.code"];
+    /// Status code; 0 where no answer came. Absent where it is not known whether one came.
+    ResponseCode: Int, Response, Heads, cel ["response.code"];
     /// Header fields of the response by lower-case name; several of one name are joined by a comma.
     ResponseHeaders: Map, Response, Heads, cel ["response.headers"];
     /// Trailer fields of the response by lower-case name.

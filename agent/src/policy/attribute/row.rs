@@ -87,7 +87,7 @@ impl When {
             Self::Grpc => "gRPC",
             Self::GenAi => "LLM call that says it",
             Self::Mcp => "MCP call that says it",
-            Self::Never => "never: only a proxy could know",
+            Self::Never => "never here",
         }
     }
 }
