@@ -8,6 +8,7 @@ mod exit;
 mod health;
 mod logging;
 pub mod outputs;
+mod paint;
 pub mod policy;
 mod replay;
 pub mod report;
@@ -31,7 +32,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let show_summary = !cli.quiet;
     let result = match cli.verb {
         Verb::Replay(args) => replay::replay(&args, show_summary),
-        Verb::Policy(args) => policy::policy(&args),
+        Verb::Policy(args) => policy::policy(&args, show_summary),
         Verb::Crds(args) => policy::crds(&args),
         #[cfg(all(feature = "ebpf", target_os = "linux"))]
         Verb::Run(args) => run::run(&args, show_summary),

@@ -18,6 +18,7 @@ pub mod status;
 #[cfg(test)]
 mod testing;
 mod trust;
+pub mod validation;
 
 pub use compile::{Compiled, Setting, compile};
 pub use finding::{Effect, Finding};

@@ -1,6 +1,6 @@
 //! The objects of a cluster that policies are resolved against: from files, or from the API server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Labels or annotations.
 pub type Labels = BTreeMap<String, String>;
@@ -87,4 +87,13 @@ pub struct Objects {
     pub services: BTreeMap<ObjectName, Vec<u16>>,
     /// Permissions.
     pub grants: Vec<ReferenceGrant>,
+}
+
+impl Objects {
+    /// The namespaces that are known: those given, and those in which an object is, since files often leave out the former.
+    pub fn known_namespaces(&self) -> HashSet<&str> {
+        let inside = self.pods.keys().chain(self.gateways.keys()).chain(self.services.keys());
+        let grants = self.grants.iter().map(|grant| &grant.namespace);
+        self.namespaces.keys().chain(inside.map(|name| &name.namespace)).chain(grants).map(String::as_str).collect()
+    }
 }

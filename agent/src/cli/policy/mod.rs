@@ -8,9 +8,16 @@ use super::{Exit, Failure};
 
 mod convert;
 mod crds;
+mod explain;
+mod read;
+mod status;
+mod validate;
 
 pub use crds::CrdsArgs;
 pub(super) use crds::crds;
+pub use explain::ExplainArgs;
+pub use status::StatusArgs;
+pub use validate::ValidateArgs;
 
 /// `telltale policy`
 #[derive(Clone, Debug, Args)]
@@ -23,6 +30,12 @@ pub struct PolicyArgs {
 /// The verbs of `telltale policy`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum PolicyVerb {
+    /// Check policies, one line for each finding
+    Validate(ValidateArgs),
+    /// Print policies with the status that they would get
+    Status(StatusArgs),
+    /// Show which policy holds for a pod or a namespace, why not the others, and what will come out
+    Explain(ExplainArgs),
     /// Print policies of the proposal's dialect, or of older drafts, in the dialect of GEP-4768
     Convert(ConvertArgs),
 }
@@ -42,8 +55,11 @@ pub struct ConvertArgs {
 }
 
 /// Runs it.
-pub(super) fn policy(args: &PolicyArgs) -> Result<Exit, Failure> {
+pub(super) fn policy(args: &PolicyArgs, show_summary: bool) -> Result<Exit, Failure> {
     match &args.verb {
+        PolicyVerb::Validate(args) => validate::validate(args, show_summary),
+        PolicyVerb::Status(args) => status::status(args),
+        PolicyVerb::Explain(args) => explain::explain(args),
         PolicyVerb::Convert(args) => convert::convert(args),
     }
 }

@@ -55,7 +55,7 @@ impl Resolution {
     /// order of precedence holds.
     pub fn new(candidates: &[Candidate], objects: &Objects) -> Self {
         let grants = Grants::new(objects);
-        let namespaces = namespaces(objects);
+        let namespaces = objects.known_namespaces();
         let mut order: Vec<usize> = (0..candidates.len()).collect();
         order.sort_by(|a, b| precedence(&candidates[*a].policy, &candidates[*b].policy));
 
@@ -178,11 +178,4 @@ fn reach(
         Target::Gateway(gateway) => objects.gateways.contains_key(gateway),
     };
     Ok((target, exists))
-}
-
-/// The namespaces that are known: those given, and those in which an object is, since files often leave out the former.
-fn namespaces(objects: &Objects) -> HashSet<&str> {
-    let inside = objects.pods.keys().chain(objects.gateways.keys()).chain(objects.services.keys());
-    let grants = objects.grants.iter().map(|grant| &grant.namespace);
-    objects.namespaces.keys().chain(inside.map(|name| &name.namespace)).chain(grants).map(String::as_str).collect()
 }

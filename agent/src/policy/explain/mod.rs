@@ -10,9 +10,9 @@ mod why;
 use serde::Serialize;
 
 use super::{
-    attachment::{Candidate, PolicyIndex, Resolution, Standing, Subject, precedence},
-    model::{Direction, Policy},
-    objects::Objects,
+    Compiled,
+    attachment::{PolicyIndex, Standing, Subject, precedence},
+    model::Direction,
     plan::Capture,
 };
 pub use signal::Signal;
@@ -79,14 +79,9 @@ pub struct ExplainedPlan {
     pub remarks: Vec<String>,
 }
 
-/// Explains for whom which policy holds. `capture_of` says what has to be captured for a policy.
-pub fn explain(
-    candidates: &[Candidate],
-    objects: &Objects,
-    resolution: &Resolution,
-    subject: &Subject,
-    capture_of: &dyn Fn(&Policy) -> Capture,
-) -> Explanation {
+/// Explains for whom which policy holds, and what it asks for.
+pub fn explain(compiled: &Compiled, subject: &Subject) -> Explanation {
+    let Compiled { candidates, resolution, objects, .. } = compiled;
     let mut standings: Vec<(usize, Standing)> = (0..candidates.len())
         .map(|index| (index, resolution.standing(candidates, objects, subject, PolicyIndex(index))))
         .collect();
@@ -120,23 +115,25 @@ pub fn explain(
         },
         policies: policies.collect(),
         plan: match followed {
-            Some(policy) => plan(&candidates[policy.0], objects, capture_of),
+            Some(policy) => plan(compiled, policy),
             None => ExplainedPlan { capture: Capture::Nothing.name(), ..ExplainedPlan::default() },
         },
     }
 }
 
-fn plan(candidate: &Candidate, objects: &Objects, capture_of: &dyn Fn(&Policy) -> Capture) -> ExplainedPlan {
+fn plan(compiled: &Compiled, index: PolicyIndex) -> ExplainedPlan {
+    let candidate = &compiled.candidates[index.0];
     let policy = &candidate.policy;
+    let capture = compiled.plan(index).map_or(Capture::Nothing, |plan| plan.capture);
     ExplainedPlan {
         direction: Some(match policy.spec.direction {
             Direction::Client => "Client",
             Direction::Server => "Server",
             Direction::Both => "Both",
         }),
-        capture: capture_of(policy).name(),
+        capture: capture.name(),
         metrics: signal::metrics(candidate),
-        tracing: signal::tracing(candidate, objects),
+        tracing: signal::tracing(candidate, &compiled.objects),
         access_logs: signal::access_logs(candidate),
         remarks: signal::remarks(&policy.spec),
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::policy::{
-    Effect, Finding,
+    Defaults, Effect, Finding, Setting, Trust,
+    attachment::Candidate,
     model::{
         AccessLogs, Attribute, AttributeSource, Content, ContentCapture, Dialect, Endpoint, FieldPath, LogField, Match,
         MatchKind, MetricOverride, Metrics, Mode, ParentBased, Provider, Ratio, Spec, Tls, Tracing,
@@ -73,8 +74,8 @@ fn candidates() -> Vec<Candidate> {
 }
 
 fn explained(candidates: &[Candidate], subject: &Subject) -> Explanation {
-    let objects = cluster();
-    explain(candidates, &objects, &Resolution::new(candidates, &objects), subject, &|_| Capture::Heads)
+    let setting = Setting { defaults: Defaults::default(), trust: Trust::own() };
+    explain(&Compiled::new(candidates.to_vec(), cluster(), &setting, None), subject)
 }
 
 fn plain(explanation: &Explanation) -> String {
@@ -97,7 +98,7 @@ fn a_pod_of_a_gateway_in_sentences() {
       shop/lost does not apply: it is for Gateway shop/back
 
     WHAT COMES OUT
-      capture: heads of messages, and sizes
+      capture: heads and content of messages
       direction: both, as client and as server
       content of requests is kept, 100 bytes of each
       what is inside TLS is not read
@@ -134,7 +135,7 @@ fn a_namespace_in_sentences() {
       shop/lost does not apply: it is for Gateway shop/back
 
     WHAT COMES OUT
-      capture: heads of messages, and sizes
+      capture: none, nothing is read
       direction: both, as client and as server
       metrics: off
       tracing: off
@@ -204,7 +205,7 @@ fn the_json_has_the_documented_shape() {
       ],
       "plan": {
         "direction": "Both",
-        "capture": "heads",
+        "capture": "none",
         "metrics": null,
         "tracing": null,
         "accessLogs": null

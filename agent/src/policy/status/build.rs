@@ -1,10 +1,13 @@
 //! Resolution -> statuses.
 
+use jiff::Timestamp;
+
 use super::{
-    AncestorRef, AncestorStatus, CONTROLLER_NAME, Condition, MAX_ANCESTORS, Nodes, PolicyStatus, Reason, Transition,
-    message, programmed::Facts, resolved_refs,
+    CONTROLLER_NAME, MAX_ANCESTORS, Nodes, Reason, ancestor, condition::condition, message, programmed::Facts,
+    resolved_refs,
 };
 use crate::policy::{
+    api::status::{ConditionStatus, PolicyAncestorStatus, PolicyStatus},
     attachment::{Candidate, PolicyIndex, Resolution, TargetFault, Verdict},
     objects::Objects,
 };
@@ -18,35 +21,35 @@ pub fn statuses(
     objects: &Objects,
     resolution: &Resolution,
     nodes: Option<&Nodes>,
-    now: Transition,
+    now: Timestamp,
 ) -> Vec<PolicyStatus> {
     let coverage = resolution.coverage(objects);
     let mut statuses = Vec::with_capacity(candidates.len());
     for (index, candidate) in candidates.iter().enumerate() {
         let policy = &candidate.policy;
-        let refs = resolved_refs::condition(candidate, objects, now);
+        let refs = resolved_refs::resolved_refs(candidate, objects, now);
         let entry = |ancestor_ref, verdict: &Verdict| {
             let (reason, text) = accepted(candidates, candidate, verdict);
-            let mut conditions = vec![Condition::new(reason, text, policy.generation, now)];
+            let mut conditions = vec![condition(reason, text, policy.generation, now)];
             conditions.extend(refs.clone());
             if let (Verdict::Accepted(target), Some(nodes)) = (verdict, nodes) {
-                let refs_resolved = refs.as_ref().is_none_or(|refs| refs.status == super::ConditionStatus::True);
+                let refs_resolved = refs.as_ref().is_none_or(|refs| refs.status == ConditionStatus::True);
                 let coverage = coverage.get(target.namespace());
                 let facts = Facts { candidates, candidate, target, coverage, nodes, refs_resolved };
-                conditions.push(facts.condition(now));
+                conditions.push(facts.programmed(now));
             }
-            AncestorStatus { ancestor_ref, controller_name: CONTROLLER_NAME.to_owned(), conditions }
+            PolicyAncestorStatus { ancestor_ref, controller_name: CONTROLLER_NAME.to_owned(), conditions }
         };
-        let mut ancestors: Vec<AncestorStatus> = Vec::new();
+        let mut ancestors: Vec<PolicyAncestorStatus> = Vec::new();
         for (reference, verdict) in policy.targets.iter().zip(resolution.verdicts(PolicyIndex(index))) {
-            let ancestor_ref = AncestorRef::of(reference, &policy.key);
+            let ancestor_ref = ancestor::of_target(reference, &policy.key);
             // A target that is named twice has one entry: it is a map by target and controller.
             if ancestors.len() < MAX_ANCESTORS && ancestors.iter().all(|entry| entry.ancestor_ref != ancestor_ref) {
                 ancestors.push(entry(ancestor_ref, verdict));
             }
         }
         if ancestors.is_empty() {
-            ancestors.push(entry(AncestorRef::of_policy(&policy.key), &Verdict::Invalid(TargetFault::Policy)));
+            ancestors.push(entry(ancestor::of_policy(&policy.key), &Verdict::Invalid(TargetFault::Policy)));
         }
         statuses.push(PolicyStatus { ancestors });
     }

@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{AncestorRef, CONTROLLER_NAME, Condition, MAX_ANCESTORS, PolicyStatus};
-use crate::policy::model::{PROPOSAL_GROUP as GATEWAY_GROUP, PolicyKey};
+use super::{CONTROLLER_NAME, MAX_ANCESTORS, condition::OURS};
+use crate::policy::{
+    api::status::{AncestorReference, PolicyStatus},
+    model::{PROPOSAL_GROUP as GATEWAY_GROUP, PolicyKey},
+};
 
 /// What to do with the status that was read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,7 +14,7 @@ pub struct Merged {
     /// The status to write with the `resourceVersion` that was read; `None` if nothing changes.
     pub status: Option<Value>,
     /// Our entries for which a list of [`MAX_ANCESTORS`] entries had no room: an Event on the policy says so.
-    pub left_out: Vec<AncestorRef>,
+    pub left_out: Vec<AncestorReference>,
 }
 
 /// Puts our entries into a status.
@@ -21,7 +24,8 @@ pub struct Merged {
 pub fn merge(policy: &PolicyKey, existing: Option<&Value>, ours: &PolicyStatus) -> Merged {
     let old: &[Value] =
         existing.and_then(|status| status.get("ancestors")).and_then(Value::as_array).map_or(&[], Vec::as_slice);
-    let generation = ours.ancestors.iter().flat_map(|entry| &entry.conditions).map(|of| of.observed_generation).max();
+    let generation =
+        ours.ancestors.iter().flat_map(|entry| &entry.conditions).filter_map(|of| of.observed_generation).max();
     if old.iter().filter(|entry| is_ours(entry)).filter_map(newest_generation).max() > generation {
         return Merged::default();
     }
@@ -66,12 +70,12 @@ fn conditions(entry: &Value) -> &[Value] {
 }
 
 fn newest_generation(entry: &Value) -> Option<i64> {
-    let is_our_type = |condition: &&Value| Condition::OURS.iter().any(|our| condition["type"] == *our);
+    let is_our_type = |condition: &&Value| OURS.iter().any(|our| condition["type"] == *our);
     conditions(entry).iter().filter(is_our_type).filter_map(|condition| condition["observedGeneration"].as_i64()).max()
 }
 
 /// Whether an entry is about this target: what is absent has the defaults of the Gateway API's `ParentReference`.
-fn is_same(old: &Value, our: &AncestorRef, policy: &PolicyKey) -> bool {
+fn is_same(old: &Value, our: &AncestorReference, policy: &PolicyKey) -> bool {
     let text = |field: &str| old[field].as_str();
     let of_namespaced = |namespace: Option<&str>| namespace.unwrap_or(&policy.namespace).to_owned();
     let kind = text("kind").unwrap_or("Gateway");
@@ -95,8 +99,7 @@ fn updated(old: &Value, our: &Value) -> Value {
             condition["lastTransitionTime"] = before["lastTransitionTime"].clone();
         }
     }
-    let foreign =
-        conditions(old).iter().filter(|condition| Condition::OURS.iter().all(|our| condition["type"] != *our));
+    let foreign = conditions(old).iter().filter(|condition| OURS.iter().all(|our| condition["type"] != *our));
     new.extend(foreign.cloned());
     entry
 }

@@ -1,6 +1,6 @@
 //! What the elected agent says about each policy (POLICY.md section 2, GEP-713 "Policy status").
 //!
-//! Pure functions: policies, objects and what nodes reported -> [`PolicyStatus`], and that with the status that is there -> what to write.
+//! Pure functions: policies, objects and what nodes reported -> [`PolicyStatus`](super::api::status::PolicyStatus), and that with the status that is there -> what to write.
 
 mod ancestor;
 mod build;
@@ -12,9 +12,8 @@ mod resolved_refs;
 #[cfg(test)]
 mod tests;
 
-pub use ancestor::{AncestorRef, AncestorStatus, PolicyStatus};
 pub use build::statuses;
-pub use condition::{Condition, ConditionStatus, Reason, Transition};
+pub use condition::{ACCEPTED, NOT_OBSERVED, PROGRAMMED, RESOLVED_REFS, Reason};
 pub use merge::{Merged, merge};
 pub use message::policy_name;
 pub use programmed::{NodeReport, Nodes};

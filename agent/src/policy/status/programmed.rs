@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::{
-    Condition, Reason, Transition,
+    Reason,
+    condition::condition,
     message::{count, policy_name},
 };
 use crate::policy::{
     Effect,
+    api::status::Condition,
     attachment::{Candidate, Coverage, Target},
     model::PolicyKey,
 };
@@ -48,9 +52,9 @@ pub(super) struct Facts<'a> {
 
 impl Facts<'_> {
     /// `Programmed`
-    pub(super) fn condition(&self, since: Transition) -> Condition {
+    pub(super) fn programmed(&self, since: Timestamp) -> Condition {
         let (reason, sentences) = self.decide();
-        Condition::new(reason, sentences.join(" "), self.candidate.policy.generation, since)
+        condition(reason, sentences.join(" "), self.candidate.policy.generation, since)
     }
 
     fn decide(&self) -> (Reason, Vec<String>) {

@@ -1,7 +1,10 @@
 //! Whether what a policy refers to is there.
 
-use super::{Condition, Reason, Transition};
+use jiff::Timestamp;
+
+use super::{Reason, condition::condition};
 use crate::policy::{
+    api::status::Condition,
     attachment::{BackendKind, Candidate, is_backend_granted},
     model::{BackendRef, PolicyKey},
     objects::{ObjectName, Objects},
@@ -87,7 +90,7 @@ pub(super) fn backend(candidate: &Candidate) -> Option<&BackendRef> {
 }
 
 /// `ResolvedRefs`, of a policy that refers to something.
-pub(super) fn condition(candidate: &Candidate, objects: &Objects, since: Transition) -> Option<Condition> {
+pub(super) fn resolved_refs(candidate: &Candidate, objects: &Objects, since: Timestamp) -> Option<Condition> {
     let backend = backend(candidate)?;
     let policy = &candidate.policy;
     let (reason, text) = match backend_fault(objects, &policy.key, backend) {
@@ -100,5 +103,5 @@ pub(super) fn condition(candidate: &Candidate, objects: &Objects, since: Transit
             (fault.reason(), text)
         }
     };
-    Some(Condition::new(reason, text, policy.generation, since))
+    Some(condition(reason, text, policy.generation, since))
 }

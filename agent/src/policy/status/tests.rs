@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::policy::{
     Effect, Finding,
+    api::status::{PolicyAncestorStatus, PolicyStatus},
     attachment::{Candidate, Resolution},
     model::{BackendRef, Dialect, FieldPath, GEP_GROUP, PolicyKey, Provider, TargetRef, Tracing},
     objects::{ObjectName, Objects, Pod},
@@ -19,16 +20,12 @@ fn shop(name: &str) -> Candidate {
 }
 
 fn of(candidates: &[Candidate], objects: &Objects, nodes: Option<&Nodes>) -> Vec<PolicyStatus> {
-    statuses(candidates, objects, &Resolution::new(candidates, objects), nodes, Transition::UNKNOWN)
+    statuses(candidates, objects, &Resolution::new(candidates, objects), nodes, NOT_OBSERVED)
 }
 
 /// `Type=Status Reason: message` of every condition of one entry.
-fn said(entry: &AncestorStatus) -> Vec<String> {
-    entry
-        .conditions
-        .iter()
-        .map(|of| format!("{}={:?} {}: {}", of.condition_type, of.status, of.reason, of.message))
-        .collect()
+fn said(entry: &PolicyAncestorStatus) -> Vec<String> {
+    entry.conditions.iter().map(|of| format!("{}={:?} {}: {}", of.kind, of.status, of.reason, of.message)).collect()
 }
 
 /// What is said about the first policy at its first target.
@@ -280,8 +277,8 @@ fn a_namespace_policy_names_the_gateways_policy_that_overrides_it() {
 
 #[test]
 fn a_long_message_is_cut_at_a_character() {
-    let condition = Condition::new(Reason::Invalid, "ä".repeat(Condition::MAX_MESSAGE), 1, Transition::UNKNOWN);
-    assert!(condition.message.len() <= Condition::MAX_MESSAGE && condition.message.ends_with("ä..."));
+    let condition = condition::condition(Reason::Invalid, "ä".repeat(condition::MAX_MESSAGE), 1, NOT_OBSERVED);
+    assert!(condition.message.len() <= condition::MAX_MESSAGE && condition.message.ends_with("ä..."));
 }
 
 fn key() -> PolicyKey {
@@ -291,7 +288,7 @@ fn key() -> PolicyKey {
 fn ours(generation: i64) -> PolicyStatus {
     let mut candidate = policy("shop", "p", vec![target("Namespace", "shop"), target("Gateway", "edge")]);
     candidate.policy.generation = generation;
-    let now = Transition::at(jiff::Timestamp::from_second(1_000).unwrap());
+    let now = jiff::Timestamp::from_millisecond(1_000_900).unwrap();
     let objects = cluster();
     let candidates = [candidate];
     statuses(&candidates, &objects, &Resolution::new(&candidates, &objects), None, now).remove(0)

@@ -1,0 +1,129 @@
+//! `telltale policy validate`
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::read::{Read, read};
+use crate::{
+    cli::{
+        Exit, Failure,
+        paint::{Ink, Paint},
+    },
+    policy::{Effect, attachment::PolicyIndex, validation},
+};
+
+/// `telltale policy validate`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Every finding is one line, `FILE:LINE: error|warning: FIELD: what is wrong; what would be right`, on stdout. Exit code 1 on
+errors, with --strict also on warnings.
+
+Examples:
+  telltale policy validate policies/
+  kubectl get telemetry -A -o yaml | telltale policy validate - --strict")]
+pub struct ValidateArgs {
+    /// Kubernetes YAML or JSON (- for stdin), or folders of it
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Fail on warnings too
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Severity {
+    Error,
+    Warning,
+}
+
+/// One line of output. Ordered as its file is read.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Said {
+    file_order: usize,
+    line: u32,
+    severity: Severity,
+    file: Arc<str>,
+    text: String,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn validate(args: &ValidateArgs, show_summary: bool) -> Result<Exit, Failure> {
+    let read = read(&args.files)?;
+    let lines = lines(&read);
+    let paint = Paint::on(&io::stdout());
+    let mut out = io::stdout().lock();
+    let mut write = || -> io::Result<()> {
+        for line in &lines {
+            let severity = match line.severity {
+                Severity::Error => paint.ink(Ink::Red, "error"),
+                Severity::Warning => paint.ink(Ink::Yellow, "warning"),
+            };
+            writeln!(
+                out,
+                "{}: {severity}: {}",
+                paint.ink(Ink::Bold, &format!("{}:{}", line.file, line.line)),
+                line.text
+            )?;
+        }
+        out.flush()
+    };
+    write().context("cannot write the findings")?;
+    let errors = lines.iter().filter(|line| line.severity == Severity::Error).count();
+    let warnings = lines.len() - errors;
+    if show_summary {
+        let paint = Paint::on(&io::stderr());
+        let colour = |number: usize, noun: &str, ink| {
+            let text = count(number, noun);
+            if number == 0 { text } else { paint.ink(ink, &text) }
+        };
+        eprintln!(
+            "{}: {}, {}",
+            match read.policies.len() {
+                1 => "1 policy".to_owned(),
+                number => format!("{number} policies"),
+            },
+            colour(errors, "error", Ink::Red),
+            colour(warnings, "warning", Ink::Yellow)
+        );
+    }
+    Ok(if errors > 0 || (args.strict && warnings > 0) { Exit::Failed } else { Exit::Done })
+}
+
+/// A number and its noun.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// Everything that is to be said, in the order in which it stands in the files.
+fn lines(read: &Read) -> Vec<Said> {
+    let mut lines = Vec::new();
+    let order = |file: &str| read.files.iter().position(|known| known == file).unwrap_or(read.files.len());
+    for problem in &read.problems {
+        let text = match &problem.remedy {
+            Some(remedy) => format!("{}; {remedy}", problem.problem),
+            None => problem.problem.clone(),
+        };
+        let (file, line) = (Arc::clone(&problem.file), problem.line);
+        lines.push(Said { file_order: order(&file), line, severity: Severity::Error, file, text });
+    }
+    for (index, (document, candidate)) in read.policies.iter().zip(&read.compiled.candidates).enumerate() {
+        let targets = validation::target_findings(candidate, &read.compiled.resolution, PolicyIndex(index));
+        for finding in candidate.findings.iter().chain(&targets) {
+            let severity = if finding.effect == Effect::Invalid { Severity::Error } else { Severity::Warning };
+            let (file, line) = (Arc::clone(&document.file), document.line_of(&finding.field));
+            lines.push(Said { file_order: order(&file), line, severity, file, text: finding.to_string() });
+        }
+    }
+    lines.sort();
+    lines.dedup();
+    lines
+}
