@@ -1,6 +1,6 @@
 //! What is never kept: credentials in header fields and URLs (POLICY.md section 3). One table each.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use crate::percent;
 
@@ -48,12 +48,37 @@ const SECRET_QUERY_KEYS: &[&str] = &[
     "token",
 ];
 
+/// What `--config` adds to the lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Additions {
+    /// Header fields whose value is never stored.
+    pub headers: Vec<String>,
+    /// Query keys whose value is never stored.
+    pub query_keys: Vec<String>,
+}
+
+/// One for the whole process: what is secret does not depend on who parses, nor on a policy, and nothing can be taken away again.
+static ADDITIONS: OnceLock<Additions> = OnceLock::new();
+
+/// The lists were extended before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lists of secrets are extended once, before any traffic is read")]
+pub struct AlreadyExtended;
+
+/// Extends the lists for the rest of the process. Names are compared without case.
+///
+/// # Errors
+/// [`AlreadyExtended`] the second time.
+pub fn extend(additions: Additions) -> Result<(), AlreadyExtended> {
+    ADDITIONS.set(additions).map_err(|_| AlreadyExtended)
+}
+
 const REDACTED: &[u8] = b"REDACTED";
 const REDACTED_USER_INFO: &[u8] = b"REDACTED:REDACTED";
 
 /// Whether the value of this header field is a credential; the name is compared without case.
 pub fn is_secret_header(name: &[u8]) -> bool {
-    is_in(SECRET_HEADERS, name)
+    is_in(SECRET_HEADERS, name) || is_added(|additions| &additions.headers, name)
 }
 
 /// Whether the value of this header field is a URL, to be read through [`redact_url`]; the name is compared without case.
@@ -119,10 +144,20 @@ fn user_info(url: &[u8]) -> Option<(usize, usize)> {
 
 fn is_secret_key(key: &[u8]) -> bool {
     if !key.contains(&b'%') {
-        return is_in(SECRET_QUERY_KEYS, key);
+        return is_secret_query_key(key);
     }
     let decoded: Vec<u8> = percent::decode(key).collect();
-    is_in(SECRET_QUERY_KEYS, &decoded)
+    is_secret_query_key(&decoded)
+}
+
+fn is_secret_query_key(key: &[u8]) -> bool {
+    is_in(SECRET_QUERY_KEYS, key) || is_added(|additions| &additions.query_keys, key)
+}
+
+fn is_added(list: impl FnOnce(&Additions) -> &Vec<String>, name: &[u8]) -> bool {
+    ADDITIONS
+        .get()
+        .is_some_and(|additions| list(additions).iter().any(|entry| name.eq_ignore_ascii_case(entry.as_bytes())))
 }
 
 fn is_in(table: &[&str], name: &[u8]) -> bool {
@@ -173,5 +208,15 @@ mod tests {
     fn header_names_are_compared_without_case() {
         assert!(is_secret_header(b"Authorization") && is_secret_header(b"SET-COOKIE") && !is_secret_header(b"host"));
         assert!(is_url_header(b"Referer") && !is_url_header(b"Host"));
+    }
+
+    /// The only test that extends the lists: they are those of the process.
+    #[test]
+    fn the_lists_can_be_extended_and_never_shortened() {
+        let additions = Additions { headers: vec!["X-Corp-Secret".into()], query_keys: vec!["corp_secret".into()] };
+        assert_eq!(extend(additions), Ok(()));
+        assert_eq!(extend(Additions::default()), Err(AlreadyExtended));
+        assert!(is_secret_header(b"x-corp-secret") && is_secret_header(b"authorization"));
+        assert_eq!(redacted("/p?Corp%5Fsecret=x&key=y"), "/p?Corp%5Fsecret=REDACTED&key=REDACTED");
     }
 }
