@@ -58,6 +58,7 @@ fn exchange() -> Exchange {
             open: Open::new(([10, 0, 0, 2], 80).into(), ([10, 0, 0, 1], 4000).into()),
             role: Role::Server,
             workload: Arc::new(Workload { service_name: "shop".to_owned(), ..Workload::default() }),
+            peer: None,
             protocol: Protocol::Http1,
         }),
         request: half(start, request, 1_700_000_000_000_000_000, 1_700_000_000_000_001_000),

@@ -83,7 +83,13 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
         pod: None,
     };
     Exchange {
-        connection: Arc::new(Connection { open, role, workload: Arc::new(workload), protocol: Protocol::Http1 }),
+        connection: Arc::new(Connection {
+            open,
+            role,
+            workload: Arc::new(workload),
+            peer: None,
+            protocol: Protocol::Http1,
+        }),
         request: half(request, headers, start, start),
         response: Some(half(StartLine::Response { status }, Headers::default(), start + nanos, start + nanos)),
         incomplete: None,

@@ -81,7 +81,7 @@ impl Assembler {
         // Nothing is reported before the first request, which decides.
         let role = open.role.unwrap_or(Role::Client);
         Self {
-            connection: Arc::new(Connection { open, role, workload, protocol: Protocol::Unknown }),
+            connection: Arc::new(Connection { open, role, workload, peer: None, protocol: Protocol::Unknown }),
             role_from_traffic: false,
             bodies,
             epoch: 0,
@@ -90,6 +90,13 @@ impl Assembler {
             done: Vec::new(),
             counters: Counters::default(),
         }
+    }
+
+    /// The other end belongs to this workload. For a connection that was just seen.
+    #[must_use]
+    pub fn with_peer(mut self, peer: Option<Arc<Workload>>) -> Self {
+        Arc::make_mut(&mut self.connection).peer = peer;
+        self
     }
 
     /// What the exchanges share.

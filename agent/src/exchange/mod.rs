@@ -21,6 +21,8 @@ pub struct Connection {
     pub role: Role,
     /// Whom the process belongs to.
     pub workload: Arc<Workload>,
+    /// Whom the other end belongs to, where that is known.
+    pub peer: Option<Arc<Workload>>,
     /// What it speaks.
     pub protocol: Protocol,
 }

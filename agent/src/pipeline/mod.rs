@@ -100,9 +100,9 @@ impl Tracked {
         let bodies = plan.capture == Capture::Bodies;
         if self.unread && plan.capture != Capture::Nothing {
             // It was passed over: it is joined late.
-            let Connection { open, workload, .. } = &**self.assembler.connection();
+            let Connection { open, workload, peer, .. } = &**self.assembler.connection();
             self.parser = protocol::Connection::new(open.role, bodies);
-            self.assembler = Assembler::new(open.clone(), Arc::clone(workload), bodies);
+            self.assembler = Assembler::new(open.clone(), Arc::clone(workload), bodies).with_peer(peer.clone());
             self.streams = Streams::new();
             self.unread = false;
         }
@@ -261,7 +261,7 @@ impl Pipeline {
             followed: Followed::new(Arc::clone(plan)),
             streams: Streams::new(),
             parser: protocol::Connection::new(open.role, bodies),
-            assembler: Assembler::new(open.clone(), workload, bodies),
+            assembler: Assembler::new(open.clone(), workload, bodies).with_peer(self.registry.peer(open)),
             skipping: [0; 2],
             latest: time,
             waiting: false,

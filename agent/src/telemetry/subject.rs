@@ -53,13 +53,19 @@ impl<'a> ExchangeSubject<'a> {
         if self.is_own(end) { open.local } else { open.peer }
     }
 
-    /// Who is at this end, where it is the end that reports: of the other one only the address is known.
+    /// Who is at this end; of the end that does not report that is known of pods with an address of their own.
     fn at(&self, end: End) -> Option<&'a Workload> {
-        self.is_own(end).then(|| self.workload())
+        if self.is_own(end) { Some(self.workload()) } else { self.facts.exchange.connection.peer.as_deref() }
     }
 
     fn labels(&self, end: End) -> Option<&'a Labels> {
         Some(&self.at(end)?.pod.as_deref()?.pod.labels)
+    }
+
+    /// Labels by name: of the other end only if it is in the same namespace. A policy's author may be no reader of others' pods.
+    fn readable_labels(&self, end: End) -> Option<&'a Labels> {
+        let readable = self.is_own(end) || self.at(end)?.namespace == self.workload().namespace;
+        readable.then(|| self.labels(end))?
     }
 
     /// The first of these labels that is there.
@@ -281,9 +287,11 @@ impl Subject for ExchangeSubject<'_> {
 
     fn entry(&self, map: Key, name: &str) -> Option<Cow<'_, str>> {
         match map {
-            Key::SourceLabels => self.labels(End::Source)?.get(name).map(|value| Cow::Borrowed(value.as_str())),
+            Key::SourceLabels => {
+                self.readable_labels(End::Source)?.get(name).map(|value| Cow::Borrowed(value.as_str()))
+            }
             Key::DestinationLabels => {
-                self.labels(End::Destination)?.get(name).map(|value| Cow::Borrowed(value.as_str()))
+                self.readable_labels(End::Destination)?.get(name).map(|value| Cow::Borrowed(value.as_str()))
             }
             _ => joined(self.map(map)?, name),
         }
@@ -291,8 +299,8 @@ impl Subject for ExchangeSubject<'_> {
 
     fn entries(&self, map: Key) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
         let labels = match map {
-            Key::SourceLabels => Some(self.labels(End::Source)?),
-            Key::DestinationLabels => Some(self.labels(End::Destination)?),
+            Key::SourceLabels => Some(self.readable_labels(End::Source)?),
+            Key::DestinationLabels => Some(self.readable_labels(End::Destination)?),
             _ => None,
         };
         if let Some(labels) = labels {

@@ -22,6 +22,7 @@ pub(crate) struct Sample {
     incomplete: Option<Incomplete>,
     response_size: Option<u64>,
     workload: Workload,
+    peer: Option<Workload>,
     isn: Option<(u32, u32)>,
     nanos: u64,
 }
@@ -42,6 +43,7 @@ impl Sample {
             incomplete: None,
             response_size: Some(512),
             workload: Workload { service_name, namespace: None, attributes: Vec::new(), pod: None },
+            peer: None,
             isn: Some((7, 9)),
             nanos: 12_345_678,
         }
@@ -97,6 +99,11 @@ impl Sample {
         self
     }
 
+    pub(crate) fn peer(mut self, peer: Workload) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
     pub(crate) fn facts<T>(&self, read: impl FnOnce(&Facts<'_>) -> T) -> T {
         read(&Facts::of(&self.exchange()).expect("a sample is a request"))
     }
@@ -145,6 +152,7 @@ impl Sample {
                 open,
                 role: self.role,
                 workload: Arc::new(self.workload.clone()),
+                peer: self.peer.clone().map(Arc::new),
                 protocol: Protocol::Http1,
             }),
             request: half(request, section(&self.headers), Some(0), START, START + 1000),

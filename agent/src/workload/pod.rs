@@ -1,6 +1,10 @@
 //! Which pod a process is in, and what is known of that pod.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use crate::policy::objects::{Labels, ObjectName, Objects, Pod};
 
@@ -79,6 +83,8 @@ fn owner_key(kind: &str) -> Option<&'static str> {
 #[derive(Debug, Default)]
 pub struct Pods {
     by_name: BTreeMap<ObjectName, Arc<PodIdentity>>,
+    /// `None` where several pods say that they have an address.
+    by_address: HashMap<IpAddr, Option<Arc<PodIdentity>>, foldhash::fast::RandomState>,
 }
 
 impl Pods {
@@ -89,7 +95,22 @@ impl Pods {
             let namespace_labels = namespace.map(|namespace| namespace.labels.clone()).unwrap_or_default();
             (name.clone(), Arc::new(PodIdentity { name: name.clone(), pod: pod.clone(), namespace_labels }))
         };
-        Self { by_name: objects.pods.iter().map(identity).collect() }
+        let by_name: BTreeMap<_, _> = objects.pods.iter().map(identity).collect();
+        let mut by_address: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
+        for pod in by_name.values() {
+            for address in pod.pod.addresses.iter().filter(|address| !address.is_loopback()) {
+                by_address
+                    .entry(address.to_canonical())
+                    .and_modify(|known| *known = None)
+                    .or_insert_with(|| Some(Arc::clone(pod)));
+            }
+        }
+        Self { by_name, by_address }
+    }
+
+    /// The only pod that has this address.
+    pub fn at(&self, address: IpAddr) -> Option<&Arc<PodIdentity>> {
+        self.by_address.get(&address.to_canonical())?.as_ref()
     }
 
     /// The pod of this name.
@@ -121,6 +142,20 @@ mod tests {
             },
             namespace_labels: Labels::new(),
         }
+    }
+
+    #[test]
+    fn an_address_is_of_a_pod_only_if_no_other_has_it() {
+        let mut objects = Objects::default();
+        for (name, addresses) in [("a", "10.0.0.1 fd00::1"), ("b", "10.0.0.2 10.0.0.9"), ("c", "10.0.0.9 127.0.0.1")] {
+            let addresses = addresses.split(' ').map(|address| address.parse().unwrap()).collect();
+            objects.pods.insert(ObjectName::new("shop", name), Pod { addresses, ..Pod::default() });
+        }
+        let pods = Pods::of(&objects);
+        let at = |address: &str| pods.at(address.parse().unwrap()).map(|pod| pod.name.name.as_str());
+        assert_eq!([at("10.0.0.1"), at("fd00::1"), at("10.0.0.2")], [Some("a"), Some("a"), Some("b")]);
+        assert_eq!(at("::ffff:10.0.0.1"), Some("a"));
+        assert_eq!([at("10.0.0.9"), at("127.0.0.1"), at("10.0.0.3")], [None; 3]);
     }
 
     #[test]

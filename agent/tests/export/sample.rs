@@ -52,7 +52,13 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
     let request = StartLine::Request { method: "GET".into(), target: format!("/item/{number}").into() };
     let end = start + 2_000_000;
     Exchange {
-        connection: Arc::new(Connection { open, role, workload: Arc::new(workload), protocol: Protocol::Http1 }),
+        connection: Arc::new(Connection {
+            open,
+            role,
+            workload: Arc::new(workload),
+            peer: None,
+            protocol: Protocol::Http1,
+        }),
         request: half(request, headers, 0, start, start),
         response: Some(half(StartLine::Response { status: 200 }, Headers::default(), 300, end, end)),
         incomplete: None,

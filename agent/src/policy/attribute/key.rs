@@ -198,7 +198,7 @@ keys! {
     SourceCanonicalService: Text, Peer, Heads, cel ["source.canonical_service"];
     /// Istio's canonical revision of the client: label `service.istio.io/canonical-revision`, `app.kubernetes.io/version`, `version`, else `latest`.
     SourceCanonicalRevision: Text, Peer, Heads, cel ["source.canonical_revision"];
-    /// Pod labels of the client.
+    /// Pod labels of the client; of the other end only where it is in the same namespace.
     SourceLabels: Map, Peer, Heads, cel ["source.labels"];
     /// `address:port` of the server.
     DestinationAddress: Text, Always, Heads, cel ["destination.address"], log ["upstream_host", "downstream_local_address"];
@@ -220,7 +220,7 @@ keys! {
     DestinationCanonicalService: Text, Peer, Heads, cel ["destination.canonical_service"];
     /// Istio's canonical revision of the server: label `service.istio.io/canonical-revision`, `app.kubernetes.io/version`, `version`, else `latest`.
     DestinationCanonicalRevision: Text, Peer, Heads, cel ["destination.canonical_revision"];
-    /// Pod labels of the server.
+    /// Pod labels of the server; of the other end only where it is in the same namespace.
     DestinationLabels: Map, Peer, Heads, cel ["destination.labels"];
 
     // Whom the end that reports belongs to.

@@ -52,6 +52,10 @@ fn pod(value: &Value) -> Pod {
     {
         addresses.insert(0, address);
     }
+    if spec["hostNetwork"] == Value::Bool(true) {
+        // They are its node's, and so of every such pod there.
+        addresses.clear();
+    }
     let owner = items(&metadata["ownerReferences"]).find(|owner| owner["controller"] == Value::Bool(true));
     Pod {
         labels: labels(&metadata["labels"]),

@@ -157,6 +157,15 @@ fn values_of_a_sample() {
     assert_eq!(value(&server, Key::Destination).as_deref(), Some("shop/cart"));
     assert_eq!(value(&server, Key::SourceWorkload), None);
     assert_eq!(value(&Sample::new(Role::Client), Key::SourceWorkload).as_deref(), Some("curl"));
+    let edge = Sample::new(Role::Client).peer(workload());
+    assert_eq!(value(&edge, Key::Destination).as_deref(), Some("shop/cart"));
+    assert_eq!(value(&edge, Key::DestinationServiceAccount).as_deref(), Some("robot"));
+    assert_eq!(value(&edge, Key::SourceWorkload).as_deref(), Some("curl"));
+    // Labels of another namespace's pods are not for this policy's author.
+    let label = || AttributeSource::Cel("destination.labels.app".into());
+    assert_eq!(value(&edge, Key::DestinationApp).as_deref(), Some("cart"));
+    assert_eq!(extracted(&edge, label()), None);
+    assert_eq!(extracted(&edge.workload(workload()), label()).as_deref(), Some("cart"));
     assert_eq!(extracted(&client, AttributeSource::PodLabel("app".into())).as_deref(), Some("cart"));
     assert_eq!(extracted(&client, AttributeSource::PodAnnotation("note".into())).as_deref(), Some("n"));
     assert_eq!(extracted(&client, AttributeSource::NamespaceLabel("stage".into())).as_deref(), Some("prod"));
