@@ -23,18 +23,20 @@ pub struct Setting {
 
 /// Compiles one policy. All that is wrong with it is among the findings; where one makes it invalid the plan is of no use.
 pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
-    let findings = Vec::new();
+    let mut findings = Vec::new();
     let spec = &policy.spec;
     let defaults = setting.defaults;
     let metrics = is_on(spec.metrics.as_ref().map(|stanza| stanza.mode), true).then(MetricsPlan::default);
     let tracing =
         is_on(spec.tracing.as_ref().map(|stanza| stanza.mode), defaults.span_exporter).then(TracingPlan::default);
-    let access_logs =
-        is_on(spec.access_logs.as_ref().map(|stanza| stanza.mode), defaults.log_sink).then(AccessLogPlan::default);
+    let access_logs = (spec.access_logs.as_ref())
+        .and_then(|stanza| AccessLogPlan::compile(stanza, defaults, &setting.trust, &mut findings));
     let on = metrics.is_some() || tracing.is_some() || access_logs.is_some();
     let capture = match (on, spec.content.capture) {
         (false, _) => Capture::Nothing,
-        (true, ContentCapture::None) => Capture::Heads,
+        (true, ContentCapture::None) => {
+            Capture::Heads.max(access_logs.as_ref().map(AccessLogPlan::needs).unwrap_or_default())
+        }
         (true, _) => Capture::Bodies,
     };
     let plan = Plan {

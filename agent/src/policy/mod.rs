@@ -10,6 +10,7 @@ pub mod explain;
 mod finding;
 mod minimal;
 pub mod model;
+mod nearest;
 pub mod objects;
 pub mod plan;
 mod plans;
@@ -25,7 +26,7 @@ pub use finding::{Effect, Finding};
 pub use minimal::PolicyError;
 pub use plan::{Capture, Defaults, Plan};
 pub use plans::{PlanStore, Plans};
-pub use trust::{Environment, Limits, Trust};
+pub use trust::{Environment, Limits, LogFiles, Trust};
 
 use minimal::Document;
 

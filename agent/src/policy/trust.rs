@@ -46,6 +46,17 @@ pub enum Environment {
     Named(BTreeSet<String>),
 }
 
+/// Where policies may have log files written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFiles {
+    /// Everywhere: who runs the agent wrote the policy (`run`, `replay`).
+    Anywhere,
+    /// Below `--log-dir` (`agent` with the flag).
+    Below,
+    /// Nowhere (`agent` without it).
+    Nowhere,
+}
+
 /// What policies may do, given to everything that compiles a part of one.
 #[derive(Clone, Debug)]
 pub struct Trust {
@@ -57,17 +68,25 @@ pub struct Trust {
     pub variable: fn(&str) -> Option<String>,
     /// Counts what fails when it is evaluated.
     pub faults: Faults,
+    /// Where log files may be.
+    pub log_files: LogFiles,
 }
 
 impl Trust {
     /// Of `run` and `replay`: not restricted.
     pub fn own() -> Self {
-        Self { limits: Limits::default(), environment: Environment::All, variable, faults: Faults::default() }
+        Self {
+            limits: Limits::default(),
+            environment: Environment::All,
+            variable,
+            faults: Faults::default(),
+            log_files: LogFiles::Anywhere,
+        }
     }
 
     /// Of `agent`: policies are written by tenants. No variable may be read until `--config` names one.
     pub fn tenant() -> Self {
-        Self { environment: Environment::Named(BTreeSet::new()), ..Self::own() }
+        Self { environment: Environment::Named(BTreeSet::new()), log_files: LogFiles::Nowhere, ..Self::own() }
     }
 
     /// Whether policies may read this environment variable.

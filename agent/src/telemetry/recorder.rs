@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Facts, Sampler, access_log,
+    ExchangeSubject, Facts, Sampler, access_log,
     metrics::{Exemplar, KeyRef, Measurements, Shard},
     span::{self, SpanRecord},
     trace_context::{self, Identity},
@@ -175,10 +175,14 @@ impl Recorder {
             measure(shard, &self.settings, &facts, context);
         }
         if let Some(identity) = &identity
+            && let Some(logs) = &plan.access_logs
             && logged
+            && let methods = &*self.settings.methods
+            && let entry = (ExchangeSubject { facts: &facts, identity: Some(identity), methods })
+            && logs.wants(facts.parsed_target().path, &entry)
         {
             self.line.clear();
-            access_log::write_line(&mut self.line, &facts, identity);
+            access_log::write_line(&mut self.line, &logs.line, &entry);
             for sink in &mut outlets.logs {
                 sink.line(&self.line);
             }

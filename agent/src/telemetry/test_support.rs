@@ -15,7 +15,7 @@ pub(crate) struct Sample {
     role: Role,
     method: String,
     target: String,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Vec<u8>)>,
     response_headers: Vec<(String, String)>,
     trailers: Vec<(String, String)>,
     status: Option<u16>,
@@ -36,7 +36,7 @@ impl Sample {
             role,
             method: "GET".into(),
             target: "/orders?id=7".into(),
-            headers: vec![("Host".into(), "shop.example:8080".into()), ("User-Agent".into(), "curl/8.5".into())],
+            headers: vec![("Host".into(), b"shop.example:8080".into()), ("User-Agent".into(), b"curl/8.5".into())],
             response_headers: Vec::new(),
             trailers: Vec::new(),
             status: Some(200),
@@ -57,6 +57,12 @@ impl Sample {
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(existing, _)| !existing.eq_ignore_ascii_case(name));
         self.another_header(name, value)
+    }
+
+    pub(crate) fn header_bytes(mut self, name: &str, value: &[u8]) -> Self {
+        self.headers.retain(|(existing, _)| !existing.eq_ignore_ascii_case(name));
+        self.headers.push((name.into(), value.into()));
+        self
     }
 
     pub(crate) fn another_header(mut self, name: &str, value: &str) -> Self {
@@ -122,13 +128,6 @@ impl Sample {
             isn_in,
             ..Open::new(local, peer)
         };
-        let section = |fields: &[(String, String)]| {
-            let mut headers = Headers::default();
-            for (name, value) in fields {
-                headers.push(name.as_bytes(), value.as_bytes());
-            }
-            headers
-        };
         let half = |start, headers, size, first: u64, last: u64| Half {
             head: Head {
                 start,
@@ -165,4 +164,12 @@ impl Sample {
             epoch: 0,
         }
     }
+}
+
+fn section<V: AsRef<[u8]>>(fields: &[(String, V)]) -> Headers {
+    let mut headers = Headers::default();
+    for (name, value) in fields {
+        headers.push(name.as_bytes(), value.as_ref());
+    }
+    headers
 }

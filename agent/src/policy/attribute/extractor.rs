@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use super::{
     Key, Program, Side, Subject, Value,
-    cel::{left_out, nearest, never},
+    cel::{left_out, never},
 };
 use crate::{
     policy::{
         Capture, Effect, Finding, Trust,
         model::{Attribute, AttributeSource, FieldPath},
+        nearest::nearest,
     },
     protocol::secret::is_secret_header,
 };

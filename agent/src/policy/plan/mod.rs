@@ -1,6 +1,6 @@
 //! A policy compiled: what the stages behind it look up for each exchange.
 
-mod access_log;
+pub mod access_log;
 mod metrics;
 mod tracing;
 

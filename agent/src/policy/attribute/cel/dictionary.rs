@@ -1,7 +1,10 @@
 //! Names of expressions: the variables of the table of keys.
 
 use super::function;
-use crate::policy::attribute::{Key, Type};
+use crate::policy::{
+    attribute::{Key, Type},
+    nearest::nearest,
+};
 
 /// What a dotted name is.
 pub(super) enum Meaning<'a> {
@@ -45,34 +48,6 @@ pub(super) fn nearest_function(name: &str) -> Option<&'static str> {
     nearest(name, function::names())
 }
 
-/// The name with the fewest edits, if they are few for its length. Of several the first.
-pub(in crate::policy) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Nobody's name is longer, and the distance costs the product of both lengths.
-    if name.len() > 128 {
-        return None;
-    }
-    known
-        .map(|known| (distance(&name.to_ascii_lowercase(), &known.to_ascii_lowercase()), known))
-        .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// Levenshtein's distance, by bytes.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, to) in right.bytes().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +59,5 @@ mod tests {
         assert_eq!(nearest("Request.Path", names()), Some("request.path"));
         assert_eq!(nearest("xyz", names()), None);
         assert_eq!(nearest(&"x".repeat(200), names()), None);
-        assert_eq!((distance("kitten", "sitting"), distance("", "ab")), (3, 2));
     }
 }

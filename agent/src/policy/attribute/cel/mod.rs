@@ -16,8 +16,6 @@ mod tree;
 
 use cel::parser::PrattParser;
 
-pub(super) use dictionary::nearest;
-
 use self::{
     check::{Check, Wrong},
     eval::{Evaluation, Stop},

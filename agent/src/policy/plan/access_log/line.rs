@@ -1,0 +1,106 @@
+//! How a line is written.
+
+use super::{
+    Compiler, Object, field,
+    text::{DEFAULT_TEXT, Template},
+};
+use crate::policy::{
+    Capture, Finding,
+    attribute::Extractor,
+    model::{AccessLogs, LogFormat},
+};
+
+/// How a line is written.
+#[derive(Debug)]
+pub enum Line {
+    /// JSON with the default keys of POLICY.md section 4, and these members after them.
+    Default(Object),
+    /// JSON with exactly these members.
+    Json(Object),
+    /// Text: these values in order, one space between.
+    Values(Vec<Extractor>),
+    /// Text with command operators.
+    Text(Template),
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::Default(Object::default())
+    }
+}
+
+/// Keys of the default line, in order (POLICY.md section 4). Those that are absent are left out.
+pub(super) const DEFAULT_KEYS: &[&str] = &[
+    "start_time",
+    "reporter",
+    "method",
+    "authority",
+    "path",
+    "protocol",
+    "response_code",
+    "duration",
+    "bytes_received",
+    "bytes_sent",
+    "user_agent",
+    "request_id",
+    "source",
+    "destination",
+    "trace_id",
+    "span_id",
+    "grpc_status",
+    "error_type",
+    "incomplete",
+];
+
+impl Line {
+    pub(super) fn compile(logs: &AccessLogs, compiler: &mut Compiler<'_>) -> Self {
+        let at = logs.at.field("text");
+        match (logs.format, &logs.text) {
+            (LogFormat::Json, Some(_)) => {
+                compiler.push(
+                    Finding::invalid(&at, "a line of JSON has no format string")
+                        .instead("write format: Text, or leave out text"),
+                );
+                Self::default()
+            }
+            (LogFormat::Text, Some(text)) => {
+                if !(logs.fields.is_empty() && logs.attributes.is_empty()) {
+                    let finding = Finding::invalid(
+                        &at,
+                        "the format string is the whole line, so it excludes fields and attributes",
+                    );
+                    compiler
+                        .push(finding.instead("write their operators in it, such as %REQ(NAME)% or %CEL(EXPRESSION)%"));
+                }
+                Self::Text(Template::compile(&at, text, compiler))
+            }
+            (format, None) => {
+                let fields = field::compile(&logs.fields, &logs.attributes, compiler);
+                match format {
+                    LogFormat::Json if logs.fields.is_empty() => {
+                        Self::Default(Object::of(fields, DEFAULT_KEYS, compiler))
+                    }
+                    LogFormat::Json => Self::Json(Object::of(fields, &[], compiler)),
+                    LogFormat::Text if fields.is_empty() && logs.fields.is_empty() => {
+                        // What only a proxy knows was not asked for by the policy.
+                        let mut unsaid = Vec::new();
+                        Self::Text(Template::compile(
+                            &at,
+                            DEFAULT_TEXT,
+                            &mut Compiler::new(compiler.trust, &mut unsaid),
+                        ))
+                    }
+                    LogFormat::Text => Self::Values(fields.into_iter().map(|field| field.value).collect()),
+                }
+            }
+        }
+    }
+
+    pub(super) fn needs(&self) -> Capture {
+        match self {
+            Self::Default(object) | Self::Json(object) => object.needs(),
+            Self::Values(values) => values.iter().map(Extractor::needs).max().unwrap_or_default(),
+            Self::Text(template) => template.needs(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `accessLogs.sinks`
+
+use std::path::{Component, Path, PathBuf};
+
+use super::Compiler;
+use crate::policy::{
+    Finding, LogFiles,
+    model::{self, Endpoint, SinkKind},
+};
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// The agent's standard output, or what `--logs` says.
+    Stdout,
+    /// A file; below the agent's `--log-dir` if policies are written by tenants.
+    File(PathBuf),
+    /// OTLP logs; without an endpoint the agent's exporter.
+    Otlp(Option<Endpoint>),
+    /// The audit log.
+    Audit,
+}
+
+/// The places that a list names, each once; none is standard output.
+pub(super) fn compile(sinks: &[model::Sink], compiler: &mut Compiler<'_>) -> Vec<Sink> {
+    if sinks.is_empty() {
+        return vec![Sink::Stdout];
+    }
+    let mut places: Vec<Sink> = Vec::new();
+    for sink in sinks {
+        let place = match &sink.kind {
+            SinkKind::Stdout => Sink::Stdout,
+            SinkKind::Otlp(endpoint) => Sink::Otlp(endpoint.clone()),
+            SinkKind::Audit => Sink::Audit,
+            SinkKind::File(path) => match file(Path::new(path), compiler.trust.log_files) {
+                Ok(path) => Sink::File(path),
+                Err((problem, remedy)) => {
+                    compiler.push(Finding::invalid(&sink.at.field("path"), problem).instead(remedy));
+                    continue;
+                }
+            },
+        };
+        if places.contains(&place) {
+            let finding = Finding::new(&sink.at, crate::policy::Effect::Warning, "this sink is listed already");
+            compiler.push(finding.instead("list it once: each line is written there once"));
+        } else {
+            places.push(place);
+        }
+    }
+    places
+}
+
+/// The path of a file as the agent allows it (POLICY.md section 6). A tenant's stays relative: whoever opens it resolves it below the directory, without
+/// following a link.
+fn file(path: &Path, files: LogFiles) -> Result<PathBuf, (String, String)> {
+    let shown = path.display();
+    if path.file_name().is_none() {
+        return Err((format!("{shown:?} is no path of a file"), "write the path of a file".into()));
+    }
+    match files {
+        LogFiles::Anywhere => Ok(path.to_owned()),
+        LogFiles::Nowhere => Err((
+            "this agent writes no files for policies".into(),
+            "start it with --log-dir, or use another sink".into(),
+        )),
+        LogFiles::Below => {
+            let plain = |component: Component<'_>| matches!(component, Component::Normal(_) | Component::CurDir);
+            if path.components().all(plain) {
+                Ok(path.components().filter(|component| *component != Component::CurDir).collect())
+            } else {
+                Err((
+                    format!("{shown:?} leads out of the agent's --log-dir"),
+                    "write a relative path without `..`".into(),
+                ))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_file_stays_below_the_directory() {
+        let below = |path: &str| file(Path::new(path), LogFiles::Below).ok();
+        assert_eq!(below("a/./b.log"), Some(PathBuf::from("a/b.log")));
+        for path in ["/etc/passwd", "../x", "a/../../x", "a/..", "..", ".", "", "/"] {
+            assert_eq!(below(path), None, "{path}");
+        }
+        assert!(file(Path::new("a"), LogFiles::Nowhere).is_err());
+        assert_eq!(file(Path::new("/var/log/x"), LogFiles::Anywhere), Ok(PathBuf::from("/var/log/x")));
+    }
+}

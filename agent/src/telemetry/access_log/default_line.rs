@@ -1,0 +1,118 @@
+//! The default line: one flat JSON object with the default keys of POLICY.md section 4, in their order, absent keys left out.
+
+use std::io::Write as _;
+
+use super::{
+    ExchangeSubject, fields,
+    json::{escape, string},
+    time::{decimal, write_time},
+};
+use crate::{
+    capture::Role,
+    policy::{
+        attribute::{Key, Subject as _, Value},
+        plan::access_log::Object,
+    },
+    workload::Workload,
+};
+
+/// Appends the object, with the added members at its end.
+pub(super) fn write(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>, added: &Object) {
+    let facts = entry.facts;
+    let exchange = facts.exchange;
+    line.extend_from_slice(b"{\"start_time\":\"");
+    write_time(line, exchange.request.head.first_byte.0);
+    line.extend_from_slice(match facts.role {
+        Role::Client => b"\",\"reporter\":\"client\"".as_slice(),
+        Role::Server => b"\",\"reporter\":\"server\"".as_slice(),
+    });
+    text(line, "method", facts.method.as_bytes());
+    if let Some(authority) = facts.authority() {
+        text(line, "authority", authority.as_bytes());
+    }
+    text(line, "path", facts.target.as_bytes());
+    field(line, "protocol");
+    line.extend_from_slice(b"\"HTTP/");
+    line.extend_from_slice(facts.version.as_str().as_bytes());
+    line.push(b'"');
+    if let Some(status) = facts.status {
+        number(line, "response_code", status.into());
+    }
+    if let Some(nanos) = facts.duration() {
+        number(line, "duration", nanos / 1_000_000);
+    }
+    if let Some(size) = exchange.request.body_size {
+        number(line, "bytes_received", size);
+    }
+    if let Some(size) = exchange.response.as_ref().and_then(|response| response.body_size) {
+        number(line, "bytes_sent", size);
+    }
+    if let Some(user_agent) = facts.user_agent() {
+        text(line, "user_agent", user_agent);
+    }
+    if let Some(id) = facts.request_id() {
+        text(line, "request_id", id.as_bytes());
+    }
+    let (source, destination) = match facts.role {
+        Role::Client => ("source", "destination"),
+        Role::Server => ("destination", "source"),
+    };
+    // Keys in one order whichever end reports.
+    let own = |line: &mut Vec<u8>, name| workload(line, name, &exchange.connection.workload);
+    let other = |line: &mut Vec<u8>, name| {
+        field(line, name);
+        let _ = write!(line, "\"{}\"", facts.peer());
+    };
+    if source == "source" {
+        own(line, source);
+        other(line, destination);
+    } else {
+        other(line, destination);
+        own(line, source);
+    }
+    if let Some(identity) = entry.identity {
+        field(line, "trace_id");
+        let _ = write!(line, "\"{}\"", identity.trace_id);
+        field(line, "span_id");
+        let _ = write!(line, "\"{}\"", identity.span_id);
+    }
+    if let Some(Value::Int(status)) = entry.key(Key::GrpcStatus) {
+        number(line, "grpc_status", status as u64);
+    }
+    if let Some(error) = facts.error {
+        text(line, "error_type", error.name().as_bytes());
+    }
+    if let Some(incomplete) = exchange.incomplete {
+        text(line, "incomplete", incomplete.name().as_bytes());
+    }
+    fields::members(line, added, entry, true);
+    line.push(b'}');
+}
+
+/// `namespace/service`, or the service alone.
+fn workload(line: &mut Vec<u8>, name: &str, workload: &Workload) {
+    field(line, name);
+    line.push(b'"');
+    if let Some(namespace) = &workload.namespace {
+        escape(line, namespace);
+        line.push(b'/');
+    }
+    escape(line, &workload.service_name);
+    line.push(b'"');
+}
+
+fn field(line: &mut Vec<u8>, name: &str) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":");
+}
+
+fn number(line: &mut Vec<u8>, name: &str, value: u64) {
+    field(line, name);
+    decimal(line, value, 1);
+}
+
+fn text(line: &mut Vec<u8>, name: &str, value: &[u8]) {
+    field(line, name);
+    string(line, value);
+}
