@@ -55,6 +55,15 @@ fn default_metrics_address() -> String {
     default_address(&|name| std::env::var(name).ok())
 }
 
+fn pod_name(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(text.to_owned())
+        }
+        _ => Err("a pod is named NAMESPACE/NAME".to_owned()),
+    }
+}
+
 /// Where an output goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Out {
@@ -114,6 +123,7 @@ unless --logs says otherwise. Exit code: COMMAND's own; 125 Telltale failed, 126
 Examples:
   sudo telltale run -- curl -s http://127.0.0.1:8080/
   sudo telltale run --logs access.jsonl --port 8080 --port 9090
+  sudo telltale run --policy policies/ --port 8080
   sudo telltale run --all --metrics-addr 127.0.0.1:0")]
 pub struct RunArgs {
     /// Capture this process and what it starts from now on (may be repeated)
@@ -128,6 +138,9 @@ pub struct RunArgs {
     /// Capture every process of this machine
     #[arg(long, conflicts_with_all = ["pid", "cgroup", "port"])]
     pub all: bool,
+    /// Do what these policies say, not what the built-in one does: Kubernetes YAML, or a folder of it (may be repeated); changes are followed
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
     /// Outputs.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -152,7 +165,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Whether the flags say what to capture. Without it `run` would see nothing, so it is a wrong usage.
+    /// Whether the flags say what to capture. Without it only the pods of `--policy` are, which name their cgroups.
     pub fn has_scope(&self) -> bool {
         self.all || !self.pid.is_empty() || !self.cgroup.is_empty() || !self.port.is_empty() || !self.command.is_empty()
     }
@@ -166,11 +179,18 @@ Without --spans, --logs, --metrics and --scrub the access log goes to stdout. Th
 Examples:
   telltale replay traffic.jsonl
   telltale replay a.jsonl b.jsonl --spans spans.jsonl --logs - --metrics metrics.txt
+  telltale replay traffic.jsonl --policy policy.yaml --as-pod shop/cart-1
   telltale replay traffic.jsonl --scrub public.jsonl")]
 pub struct ReplayArgs {
     /// Recordings, replayed one after the other
     #[arg(value_name = "RECORDING", required = true)]
     pub recordings: Vec<PathBuf>,
+    /// Do what these policies say, not what the built-in one does: Kubernetes YAML, or a folder of it (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// Take connections that name no pod for those of this pod
+    #[arg(long, value_name = "NS/NAME", value_parser = pod_name)]
+    pub as_pod: Option<String>,
     /// Outputs.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -9,6 +9,7 @@ mod health;
 mod logging;
 pub mod outputs;
 mod paint;
+mod policies;
 pub mod policy;
 mod replay;
 pub mod report;

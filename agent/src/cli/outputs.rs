@@ -1,7 +1,7 @@
 //! Where the telemetry of `run` and `replay` goes: flags -> sinks.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use tokio::runtime::{Handle, Runtime};
 use super::{
     args::{Out, OutputArgs, RunArgs},
     exit::{Exit, Failure},
+    policies::Policies,
 };
 use crate::{
     admin::{Health, SelfTelemetry, register_process_metrics, table},
@@ -23,7 +24,7 @@ use crate::{
         },
         prometheus::{Exposition, Format},
     },
-    policy::{Defaults, Plan, PlanStore, Plans},
+    policy::{Defaults, Plan, PlanStore},
     telemetry::{KnownMethods, Outlets, Recorder, Sampler, Settings, SpanSink, metrics::Aggregator, span::SpanRecord},
 };
 
@@ -51,6 +52,7 @@ pub struct Outputs {
     pub health: Arc<Health>,
     /// What is asked for, of whom.
     pub plans: Arc<PlanStore>,
+    policies: Option<Policies>,
     settings: Settings,
     aggregator: Arc<Aggregator>,
     exposition: Arc<Exposition>,
@@ -125,8 +127,15 @@ impl Outputs {
         let traces = Choice::from_environment(Signal::Traces, &lookup).map_err(anyhow::Error::from)?;
         let metrics = Choice::from_environment(Signal::Metrics, &lookup).map_err(anyhow::Error::from)?;
         let exports_spans = traces != Choice::None;
-        let mut outputs =
-            Self::new(&args.output, settings, health, logs, local_attributes.clone(), (exports_spans, true))?;
+        let mut outputs = Self::new(
+            &args.output,
+            &args.policy,
+            settings,
+            health,
+            logs,
+            local_attributes.clone(),
+            (exports_spans, true),
+        )?;
         let _entered = runtime.enter();
         outputs.runtime = Some(runtime.handle().clone());
         match traces {
@@ -167,18 +176,19 @@ impl Outputs {
     ///
     /// # Errors
     /// An output that cannot be opened, or one file for two of them.
-    pub fn for_replay(args: &OutputArgs) -> Result<Self, Failure> {
+    pub fn for_replay(args: &OutputArgs, policies: &[PathBuf]) -> Result<Self, Failure> {
         check_distinct(args)?;
         let health = Health::new();
         let logs = match &args.logs {
             Some(out) => Logs::Direct(SharedLines(Arc::new(Mutex::new(LineWriter::new(open(out, false)?, &health))))),
             None => Logs::None,
         };
-        Self::new(args, Settings::default(), health, logs, Vec::new(), (false, false))
+        Self::new(args, policies, Settings::default(), health, logs, Vec::new(), (false, false))
     }
 
     fn new(
         args: &OutputArgs,
+        policies: &[PathBuf],
         settings: Settings,
         health: Arc<Health>,
         logs: Logs,
@@ -186,8 +196,8 @@ impl Outputs {
         (exports_spans, append): (bool, bool),
     ) -> Result<Self, Failure> {
         let defaults = Defaults { span_exporter: exports_spans || args.spans.is_some(), log_sink: true };
-        let plan = Plan::embedded(defaults).context("the embedded policy")?;
-        let plans = PlanStore::new(Plans::everywhere(plan));
+        let policies = Policies::load(policies, defaults)?;
+        let plans = PlanStore::new(policies.plans());
         let mut spans = Vec::new();
         if let Some(out) = &args.spans {
             let file = SpanFile::new(open(out, append)?, local_attributes.clone(), &health);
@@ -200,6 +210,7 @@ impl Outputs {
         Ok(Self {
             health,
             plans,
+            policies: Some(policies),
             settings,
             aggregator,
             exposition,
@@ -229,6 +240,11 @@ impl Outputs {
             logs: plan.access_logs.iter().flat_map(|_| logs.iter().map(|open| open())).collect(),
         };
         Recorder::new(self.settings.clone(), Box::new(open), &self.health)
+    }
+
+    /// The policies, for whoever follows their changes.
+    pub(super) fn take_policies(&mut self) -> Option<Policies> {
+        self.policies.take()
     }
 
     /// What `/metrics` shows.

@@ -16,7 +16,10 @@ use super::{
     report,
 };
 use crate::{
-    capture::recording::{ReadError, Reader, create, scrub},
+    capture::{
+        EventKind,
+        recording::{ReadError, Reader, create, scrub},
+    },
     pipeline::{self, MAX_CONNECTIONS, Pipeline},
     telemetry::summary::Summary,
     workload::Source,
@@ -44,7 +47,7 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
             refuse_overwriting(path, flag, out)?;
         }
     }
-    let outputs = Outputs::for_replay(&output)?;
+    let outputs = Outputs::for_replay(&output, &args.policy)?;
     let settings =
         pipeline::Settings { plans: Arc::clone(&outputs.plans), source: Source::Events, connections: MAX_CONNECTIONS };
     let health = outputs.health.clone();
@@ -53,7 +56,7 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
     let mut skipped = 0_u64;
     let mut failure = None;
     for mut reader in readers {
-        failure = feed(&mut reader, &mut pipeline, args.keep_going, &mut skipped).err();
+        failure = feed(&mut reader, &mut pipeline, (args.keep_going, args.as_pod.as_deref()), &mut skipped).err();
         // Connection numbers are those of one recording.
         summary.merge(&pipeline.finish());
         if failure.is_some() {
@@ -80,12 +83,17 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
 fn feed<R: std::io::BufRead>(
     reader: &mut Reader<R>,
     pipeline: &mut Pipeline,
-    keep_going: bool,
+    (keep_going, as_pod): (bool, Option<&str>),
     skipped: &mut u64,
 ) -> Result<(), ReadError> {
     while let Some(event) = reader.next_event() {
         match event {
-            Ok(event) => {
+            Ok(mut event) => {
+                if let EventKind::Open(open) = &mut event.kind
+                    && open.pod.is_none()
+                {
+                    open.pod = as_pod.map(str::to_owned);
+                }
                 pipeline.event(&event);
                 // A replay copies what the recording has.
                 pipeline.take_skips().for_each(drop);

@@ -30,8 +30,8 @@ pub struct Plans {
 
 impl Plans {
     /// One plan for local processes and every pod: where no policy file was given.
-    pub fn everywhere(plan: Plan) -> Self {
-        let plan = Arc::new(plan);
+    pub fn everywhere(plan: impl Into<Arc<Plan>>) -> Self {
+        let plan = plan.into();
         Self { local: Arc::clone(&plan), none: plan, ..Self::default() }
     }
 

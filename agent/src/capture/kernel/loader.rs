@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use super::{
-    Backend, Ring, Scope, ScopeError,
+    Backend, Ring, Scope, ScopeControl, ScopeError,
     backend::{Attachment, COMMON, Hook, Need, PROCESS},
     btf::{Btf, BtfError},
     clock::Clock,
@@ -126,6 +126,7 @@ pub struct Capture {
     clock: Clock,
     workers: u32,
     sizes: Sizes,
+    scope: Scope,
 }
 
 impl Capture {
@@ -152,6 +153,7 @@ impl Capture {
                         clock,
                         workers: settings.workers,
                         sizes: settings.sizes,
+                        scope: settings.scope.clone(),
                     });
                 }
                 Err(Attempt::Refused(refusal)) => refusals.push(refusal),
@@ -175,6 +177,11 @@ impl Capture {
     /// [`Settings::debug`] lets them write any.
     pub fn debug_log(&mut self) -> Result<(), aya_log::Error> {
         super::debug_log::start(&mut self.ebpf)
+    }
+
+    /// A handle that changes what is captured. There should be one.
+    pub fn scope_control(&self) -> Result<ScopeControl, ScopeError> {
+        ScopeControl::open(&self.ebpf, &self.scope, FIRST_GENERATION)
     }
 
     /// One ring for each worker.
@@ -262,6 +269,9 @@ fn complete(mut layout: Layout, settings: &Settings, kernel: &Btf) -> Result<Lay
     Ok(layout)
 }
 
+/// Of the scope that is written at the start.
+const FIRST_GENERATION: u32 = 1;
+
 enum Attempt {
     Refused(Refusal),
     Failed(CaptureError),
@@ -282,7 +292,7 @@ fn attach(
 ) -> Result<Ebpf, Attempt> {
     let mut ebpf = load(settings, layout, types)
         .map_err(|error| if is_permission(&error) { CaptureError::Privilege } else { CaptureError::Load(error) })?;
-    scope::write(&mut ebpf, &settings.scope, settings.sizes, 1)?;
+    scope::write(&mut ebpf, &settings.scope, settings.sizes, FIRST_GENERATION)?;
     let follows = settings.scope.follows_processes();
     let hooks = COMMON.iter().chain(if follows { PROCESS } else { &[] }).chain(backend.hooks());
     for hook in hooks {

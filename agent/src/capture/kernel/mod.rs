@@ -11,6 +11,7 @@ mod loader;
 mod record;
 mod ring;
 mod scope;
+mod scope_control;
 mod sizes;
 
 pub use backend::Backend;
@@ -18,4 +19,5 @@ pub use counters::{KernelCounters, ProgramCost};
 pub use loader::{Capture, CaptureError, Refusal, Settings};
 pub use ring::{Ring, Skips, Worker};
 pub use scope::{Scope, ScopeError};
+pub use scope_control::ScopeControl;
 pub use sizes::{Failpoints, Sizes};

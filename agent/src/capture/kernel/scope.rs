@@ -138,7 +138,7 @@ fn hierarchy_of(path: &Path) -> Result<Hierarchy, ScopeError> {
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct Control(scope::Scope);
+pub(super) struct Control(pub(super) scope::Scope);
 
 // SAFETY: two integers without padding; any bytes are a value.
 unsafe impl Pod for Control {}

@@ -1,5 +1,6 @@
 //! `telltale run`: capture on this machine.
 
+mod follow;
 mod launch;
 mod session;
 mod signals;
@@ -20,7 +21,7 @@ const TELLTALE_FAILED: u8 = 125;
 /// # Errors
 /// No scope or flags that do not go together; outputs that cannot be opened; a kernel that cannot be captured from.
 pub(super) fn run(args: &RunArgs, show_summary: bool) -> Result<Exit, Failure> {
-    if !args.has_scope() {
+    if !args.has_scope() && args.policy.is_empty() {
         return Err(Failure::Usage(
             "nothing to capture: give --pid, --cgroup, --port or --all, or a COMMAND after `--` (see telltale run --help)"
                 .into(),

@@ -15,6 +15,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::{runtime::Runtime, sync::Notify};
 
 use super::{
+    follow::{Follower, pod_cgroups},
     launch::{self, Identity},
     signals::Signals,
     worker::CaptureWorker,
@@ -30,12 +31,13 @@ use crate::{
         exit::{Exit, Failure},
         health,
         outputs::Outputs,
+        policies::Policies,
         report,
     },
     export::prometheus::{Readiness, Server},
     pipeline::{self, MAX_CONNECTIONS, Pipeline},
     telemetry::summary::Summary,
-    workload::Source,
+    workload::{CGROUP_ANNOTATION, Source},
 };
 
 /// After COMMAND has ended: time for the ends of its connections to be seen.
@@ -91,8 +93,11 @@ impl<'a> Session<'a> {
             Signals::catch().context("cannot catch signals")?
         };
         let cgroup = if args.command.is_empty() { None } else { command_cgroup() };
-        let settings = settings(args, cgroup.as_ref())?;
-        let outputs = Outputs::for_run(args, &runtime)?;
+        let mut outputs = Outputs::for_run(args, &runtime)?;
+        let mut scope = scope(args, cgroup.as_ref());
+        let own_cgroups = scope.cgroups.clone();
+        scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
+        let settings = settings(args, scope)?;
         let readiness = Readiness::default();
         let server = runtime
             .block_on(Server::start(&args.metrics_addr, outputs.exposition(), readiness.clone()))
@@ -141,6 +146,12 @@ impl<'a> Session<'a> {
                 })
                 .context("cannot start a worker")?;
             workers.push(thread);
+        }
+        if let Some(policies) = outputs.take_policies().filter(Policies::may_change) {
+            let plans = Arc::clone(&outputs.plans);
+            let scope = capture.scope_control().map_err(anyhow::Error::from)?;
+            let follower = Follower { policies, plans, scope, own_cgroups };
+            follower.start(Arc::clone(&stop)).context("cannot start the thread that follows policies")?;
         }
         readiness.set(true);
         for refusal in capture.refusals() {
@@ -259,7 +270,12 @@ fn command_cgroup() -> Option<CommandCgroup> {
     }
 }
 
-fn settings(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Result<Settings, Failure> {
+fn settings(args: &RunArgs, scope: Scope) -> Result<Settings, Failure> {
+    if scope.kinds() == 0 && !scope.descendants {
+        return Err(Failure::Usage(format!(
+            "nothing to capture: no Pod of --policy has a policy and the annotation {CGROUP_ANNOTATION}; give --pid, --cgroup, --port or --all, or a COMMAND after `--`"
+        )));
+    }
     let backend = match &args.backend {
         None => None,
         Some(name) => Some(Backend::from_name(name).ok_or_else(|| {
@@ -267,16 +283,20 @@ fn settings(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Result<Settings, 
             Failure::Usage(format!("--backend {name}: there is no such backend; one of {}", known.join(", ")))
         })?),
     };
+    Ok(Settings { backend, scope, workers: workers(), debug: args.debug_ebpf, ..Settings::default() })
+}
+
+/// What the flags say.
+fn scope(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Scope {
     let mut cgroups = args.cgroup.clone();
     cgroups.extend(cgroup.map(|cgroup| cgroup.path().to_owned()));
-    let scope = Scope {
+    Scope {
         all: args.all,
         processes: args.pid.clone(),
         descendants: !args.command.is_empty() && cgroup.is_none(),
         cgroups,
         ports: args.port.clone(),
-    };
-    Ok(Settings { backend, scope, workers: workers(), debug: args.debug_ebpf, ..Settings::default() })
+    }
 }
 
 /// One worker for every four CPUs: one alone handles more than a small machine can send.

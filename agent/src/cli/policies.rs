@@ -1,0 +1,146 @@
+//! `--policy`: the files that say what `run` and `replay` do, read at the start and again when they change.
+
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use anyhow::{Context as _, anyhow};
+
+use super::exit::Failure;
+use crate::policy::{
+    Compiled, DEFAULT_POLICY, Defaults, Effect, Finding, Plan, Plans, Setting, Trust,
+    document::{Document, Documents, Source, read_sources},
+    validation,
+};
+
+/// The policies of a run or a replay.
+pub(super) struct Policies {
+    /// Empty: the embedded policy.
+    paths: Vec<PathBuf>,
+    setting: Setting,
+    compiled: Compiled,
+    stamp: Stamp,
+}
+
+/// What tells that a file may have changed: names, sizes, times. Read when a check is due, which is much oftener than they change.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Stamp(Vec<(PathBuf, Option<SystemTime>, u64)>);
+
+impl Stamp {
+    fn of(paths: &[PathBuf]) -> Self {
+        let mut stamps = Vec::new();
+        let mut add = |path: PathBuf| {
+            let metadata = std::fs::metadata(&path).ok();
+            let modified = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
+            stamps.push((path, modified, metadata.map_or(0, |metadata| metadata.len())));
+        };
+        for path in paths {
+            add(path.clone());
+            if let Ok(entries) = std::fs::read_dir(path) {
+                entries.flatten().for_each(|entry| add(entry.path()));
+            }
+        }
+        stamps.sort();
+        Self(stamps)
+    }
+}
+
+impl Policies {
+    /// Reads the files; none is the embedded policy. An invalid policy is told of and holds nowhere.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not YAML; no policy that is valid.
+    pub(super) fn load(paths: &[PathBuf], defaults: Defaults) -> Result<Self, Failure> {
+        let setting = Setting { defaults, trust: Trust::own() };
+        let stamp = Stamp::of(paths);
+        let documents = Documents::read(&sources(paths)?);
+        let compiled = Compiled::new(validation::candidates(&documents), documents.objects.clone(), &setting, None);
+        let mut broken = 0;
+        for problem in &documents.problems {
+            tracing::error!("{problem}");
+            broken += 1;
+        }
+        broken += report(&documents, &compiled);
+        if !documents.problems.is_empty() {
+            return Err(anyhow!("--policy: {} cannot be read as policies", named(paths)).into());
+        }
+        if compiled.resolution.first_valid().is_none() {
+            let why = if broken == 0 { "has no TelemetryPolicy" } else { "has no TelemetryPolicy that is valid" };
+            return Err(anyhow!("--policy: {} {why}, so nothing is asked for", named(paths)).into());
+        }
+        Ok(Self { paths: paths.to_vec(), setting, compiled, stamp })
+    }
+
+    /// The plans of everybody.
+    pub(super) fn plans(&self) -> Plans {
+        if self.paths.is_empty() {
+            // The embedded policy is for whatever was asked to be captured.
+            let plan = self.compiled.resolution.first_valid().and_then(|policy| self.compiled.plan(policy));
+            return Plans::everywhere(plan.map(Arc::clone).unwrap_or_default());
+        }
+        self.compiled.plans(Arc::new(Plan::default()))
+    }
+
+    /// Whether there are files that may change.
+    pub(super) fn may_change(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
+    /// Reads the files again if they changed since the last call. A bad edit keeps what held before, and is told of.
+    pub(super) fn changed(&mut self) -> Option<Plans> {
+        let stamp = Stamp::of(&self.paths);
+        if stamp == self.stamp {
+            return None;
+        }
+        self.stamp = stamp;
+        let sources = match read_sources(&self.paths) {
+            Ok(sources) => sources,
+            Err(error) => {
+                tracing::error!("{error}; the policies from before hold on");
+                return None;
+            }
+        };
+        let documents = Documents::read(&sources);
+        let candidates = validation::candidates(&documents);
+        let compiled = Compiled::new(candidates, documents.objects.clone(), &self.setting, Some(&self.compiled));
+        for problem in &documents.problems {
+            tracing::error!("{problem}");
+        }
+        let broken = report(&documents, &compiled) + documents.problems.len();
+        if broken > 0 || compiled.resolution.first_valid().is_none() {
+            tracing::error!("{} changed and has errors; the policies from before hold on", named(&self.paths));
+            return None;
+        }
+        tracing::info!("{} changed: {} policies hold now", named(&self.paths), compiled.candidates.len());
+        self.compiled = compiled;
+        Some(self.plans())
+    }
+}
+
+fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    if paths.is_empty() {
+        return Ok(vec![Source::new("the embedded policy", DEFAULT_POLICY)]);
+    }
+    Ok(read_sources(paths).context("--policy")?)
+}
+
+/// Logs what is to be said about the policies, and counts those that are invalid.
+fn report(documents: &Documents, compiled: &Compiled) -> usize {
+    let policies = documents.policies.iter().zip(&compiled.candidates);
+    policies
+        .clone()
+        .for_each(|(document, candidate)| candidate.findings.iter().for_each(|finding| say(document, finding)));
+    policies.filter(|(_, candidate)| !candidate.is_valid()).count()
+}
+
+fn say(document: &Document, finding: &Finding) {
+    let (file, line) = (&document.file, document.line_of(&finding.field));
+    if finding.effect == Effect::Invalid {
+        tracing::error!("{file}:{line}: {finding}");
+    } else {
+        tracing::warn!("{file}:{line}: {finding}");
+    }
+}
+
+fn named(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
+}

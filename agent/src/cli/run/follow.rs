@@ -1,0 +1,64 @@
+//! Follows changes of `--policy`: new plans for the workers, a new scope for the kernel.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crate::{
+    capture::kernel::ScopeControl,
+    cli::policies::Policies,
+    policy::{Capture, PlanStore, Plans},
+    workload::Pods,
+};
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// What follows a change.
+pub(super) struct Follower {
+    pub(super) policies: Policies,
+    pub(super) plans: Arc<PlanStore>,
+    pub(super) scope: ScopeControl,
+    /// The cgroups that the flags put into scope.
+    pub(super) own_cgroups: Vec<PathBuf>,
+}
+
+impl Follower {
+    /// Starts the thread, which ends soon after `stop`.
+    pub(super) fn start(mut self, stop: Arc<AtomicBool>) -> io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("telltale-policy".to_owned()).spawn(move || {
+            while !stop.load(Ordering::Acquire) {
+                std::thread::sleep(INTERVAL);
+                if let Some(plans) = self.policies.changed() {
+                    self.take_over(plans);
+                }
+            }
+        })
+    }
+
+    fn take_over(&mut self, plans: Plans) {
+        let mut cgroups = self.own_cgroups.clone();
+        cgroups.extend(pod_cgroups(&plans));
+        // Plans first: what comes into scope has one from its first byte on. What leaves it is passed over until the scope is written.
+        self.plans.replace(plans);
+        if let Err(error) = self.scope.set_cgroups(cgroups) {
+            tracing::error!("{error}; the scope from before holds on");
+        }
+    }
+}
+
+/// The cgroups of the pods of which a plan asks for something (`telltale.dev/cgroup`).
+pub(super) fn pod_cgroups(plans: &Plans) -> Vec<PathBuf> {
+    Pods::of(&plans.objects)
+        .cgroups()
+        .filter(|(_, pod)| plans.of(Some(&pod.name)).capture > Capture::Nothing)
+        .map(|(path, _)| PathBuf::from(path))
+        .collect()
+}
