@@ -5,6 +5,7 @@ pub mod attachment;
 pub mod attribute;
 mod compile;
 mod conversion;
+pub mod convert;
 pub mod document;
 pub mod explain;
 mod finding;

@@ -257,7 +257,7 @@ pub struct AccessLogsConfig {
     pub matches: Vec<MatchCondition>,
     /// A list of specific fields or headers to include in the logs: the whole line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^:?[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$")), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^(:authority|:method|:path|:scheme|:status|[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+)$")), extend("x-kubernetes-list-type" = "atomic"))]
     pub fields: Vec<String>,
     /// Extension: the format string of `Text`, with Envoy's command operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -279,7 +279,7 @@ pub struct AccessLogsConfig {
 pub struct MatchCondition {
     /// The path of the request, without its query, has these segments first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/[^?#]*$"))]
     pub path: Option<String>,
     /// This CEL expression is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -149,7 +149,8 @@ const TEMPLATES: &[(&str, Template)] = &[
 
 /// What `attributeKey` names.
 fn named(name: &str, at: &FieldPath, findings: &mut Vec<Finding>) -> Source {
-    if let Some(key) = Key::of_attribute(name) {
+    // A key of log lines says in any signal what it says there: `fields` of the proposal become such attributes.
+    if let Some(key) = Key::of_attribute(name).or_else(|| Key::of_log(name)) {
         findings.extend(never(at, key));
         return Source::Key(key);
     }

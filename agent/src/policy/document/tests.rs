@@ -11,53 +11,7 @@ fn read(text: &str) -> Documents {
 }
 
 /// The example of the proposal, as it is there.
-const EXAMPLE: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1alpha2
-kind: TelemetryPolicy
-metadata:
-  name: standard-telemetry
-  namespace: prod-ns
-spec:
-  targetRef:
-    group: gateway.networking.k8s.io
-    kind: Gateway
-    name: my-gateway
-  tracing:
-    provider:
-      type: OTLP # or implementation-specific
-      endpoint: "otel-collector.monitoring.svc:4317"
-    samplingRate:
-      percent: 5
-    parentBasedSampling:
-      enabled: true
-      samplingRate:
-        percent: 50
-    context:
-      - W3C
-      - B3
-    customAttributes:
-      - attributeName: "env"
-        literalValue: "production"
-  metrics:
-    enabled: true
-    provider:
-      type: Prometheus
-    overrides:
-      - name: "request_count"
-        type: Counter
-        dimensions: # Custom labels/dimensions
-          - key: "model_id"
-            fromHeader: "x-model-id" # Crucial for Agentic workloads
-  accessLogs:
-    enable: true
-    format: JSON
-    matches: # Conditional logging
-      - path: "/api/v1/sensitive"
-    fields: # Configure specific fields to include
-      - "start_time"
-      - "response_code"
-      - "x-token-usage"
-"#;
+const EXAMPLE: &str = include_str!("example.yaml");
 
 #[test]
 fn the_example_of_the_proposal_means_what_it_says() {
