@@ -136,14 +136,14 @@ fn parse(expression: &str, trust: &Trust) -> Result<cel::IdedExpr, Wrong> {
         return Err(Wrong::new(format!("the expression has {length} characters, more than {limit}")));
     }
     PrattParser::default().parse(expression).map_err(|errors| {
-        let first = errors.errors.into_iter().next();
-        Wrong::new(match first {
-            Some(error) if error.pos.1 > 0 => {
-                format!("not a CEL expression, at line {} column {}: {}", error.pos.0, error.pos.1, error.msg)
-            }
-            Some(error) => format!("not a CEL expression: {}", error.msg),
-            None => "not a CEL expression".to_owned(),
-        })
+        let Some(error) = errors.errors.into_iter().next() else { return Wrong::new("not a CEL expression") };
+        let place = match error.pos {
+            (line, column) if column > 0 => format!(", at line {line} column {column}"),
+            _ => String::new(),
+        };
+        let remedy =
+            error.msg.contains("has() macro").then(|| "has(x.y) takes a variable; ask \"name\" in map".to_owned());
+        Wrong { problem: format!("not a CEL expression{place}: {}", error.msg), remedy }
     })
 }
 

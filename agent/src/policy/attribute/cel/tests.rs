@@ -213,7 +213,10 @@ fn what_is_wrong_is_said() {
     is("error.type == null", "nothing is ever null; ask has(x)");
     is("1u", "there are no unsigned numbers; leave out the `u`");
     is("{'a': 1}['a']", "maps and messages cannot be written out; compare single values");
-    is("has(request)", "not a CEL expression, at line 1 column 5: invalid argument to has() macro");
+    is(
+        "has(request)",
+        "not a CEL expression, at line 1 column 5: invalid argument to has() macro; has(x.y) takes a variable; ask \"name\" in map",
+    );
     is("1 +", "not a CEL expression, at line 1 column 4: Syntax error: mismatched input '<EOF>' expecting expression");
     is("[1].map(a, [1].map(b, [1].map(c, c)))", "macros nest more than once");
     is(
