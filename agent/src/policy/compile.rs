@@ -1,16 +1,19 @@
 //! Policies and cluster objects -> the plans of everybody.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     attachment::{Candidate, PolicyIndex, Resolution},
-    model::{ContentCapture, Policy},
+    model::{ContentCapture, FieldPath, Policy},
     objects::Objects,
     plan::{AccessLogPlan, Capture, Defaults, MetricsPlan, Plan, TracingPlan, is_on},
     plans::Plans,
     trust::Trust,
 };
-use crate::policy::Finding;
+use crate::policy::{Effect, Finding};
 
 /// What a policy is compiled with, besides itself.
 #[derive(Clone, Debug)]
@@ -77,7 +80,10 @@ impl Compiled {
             .into_iter()
             .map(|mut candidate| {
                 let (plan, findings) = compile(&candidate.policy, setting);
-                candidate.findings.extend(findings);
+                // What the schema refuses need not be refused twice.
+                let refused: HashSet<FieldPath> =
+                    candidate.findings_with(Effect::Invalid).map(|finding| finding.field.clone()).collect();
+                candidate.findings.extend(findings.into_iter().filter(|finding| !refused.contains(&finding.field)));
                 let same =
                     kept.get(&candidate.policy.key).filter(|(before, _)| before.policy.spec == candidate.policy.spec);
                 let plan = same.map_or_else(|| Arc::new(plan), |(_, plan)| Arc::clone(plan));

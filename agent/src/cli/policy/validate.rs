@@ -15,7 +15,12 @@ use crate::{
         Exit, Failure,
         paint::{Ink, Paint},
     },
-    policy::{Effect, attachment::PolicyIndex, validation},
+    policy::{
+        Effect,
+        attachment::PolicyIndex,
+        model::{Dialect, KIND},
+        validation,
+    },
 };
 
 /// `telltale policy validate`
@@ -79,6 +84,10 @@ pub(super) fn validate(args: &ValidateArgs, show_summary: bool) -> Result<Exit, 
     write().context("cannot write the findings")?;
     let errors = lines.iter().filter(|line| line.severity == Severity::Error).count();
     let warnings = lines.len() - errors;
+    if read.policies.is_empty() && read.problems.is_empty() {
+        let known = Dialect::ALL.map(Dialect::api_version).join(" or ");
+        tracing::warn!("no {KIND} of {known} is in the files");
+    }
     if show_summary {
         let paint = Paint::on(&io::stderr());
         let colour = |number: usize, noun: &str, ink| {

@@ -44,18 +44,14 @@ fn signal(candidate: &Candidate, at: &FieldPath, when: Option<&'static str>, mut
 pub(super) fn metrics(candidate: &Candidate) -> Option<Signal> {
     let metrics = candidate.policy.spec.metrics.as_ref().filter(|metrics| metrics.mode != Mode::Disabled)?;
     let mut summary = vec![match metrics.profile {
-        Profile::OpenTelemetry => {
-            "instruments of the OpenTelemetry conventions (http.*, rpc.*, gen_ai.*, mcp.*)".to_owned()
-        }
+        Profile::OpenTelemetry => "the instruments of the OpenTelemetry conventions".to_owned(),
         Profile::Istio => "Istio's standard metrics (istio_requests_total and the like)".to_owned(),
     }];
     summary.push(match &metrics.provider {
         None => "served at the agent's /metrics, and sent where an OTLP exporter is configured".to_owned(),
         Some(MetricsProvider::Prometheus) => "served at the agent's /metrics for Prometheus".to_owned(),
         Some(MetricsProvider::Otlp) => "sent by the agent's OTLP exporter".to_owned(),
-        Some(MetricsProvider::Other(kind)) => {
-            format!("provider type {kind} is not known: given out as the agent does by default")
-        }
+        Some(MetricsProvider::Other(_)) => "given out as the agent does by default".to_owned(),
     });
     if let Some(limit) = metrics.cardinality_limit {
         summary.push(format!(
@@ -88,9 +84,10 @@ fn metric_override(of: &MetricOverride) -> String {
 
 pub(super) fn tracing(candidate: &Candidate, objects: &Objects) -> Option<Signal> {
     let tracing = candidate.policy.spec.tracing.as_ref().filter(|tracing| tracing.mode != Mode::Disabled)?;
-    let when = (tracing.mode == Mode::ImplementationDefault && tracing.provider.is_none())
+    let provider = tracing.provider.as_ref().filter(|provider| is_otlp(provider));
+    let when = (tracing.mode == Mode::ImplementationDefault && provider.is_none())
         .then_some("a span exporter is configured for the agent (OTEL_EXPORTER_OTLP_ENDPOINT, --spans)");
-    let mut summary = vec![receiver(candidate, objects, tracing.provider.as_ref())];
+    let mut summary = vec![receiver(candidate, objects, provider)];
     summary.extend(sampling(tracing.sampling_rate, tracing.parent_based.as_ref()));
     let formats = if tracing.context.is_empty() { "W3C".to_owned() } else { tracing.context.join(", then ") };
     summary.push(format!("a trace is continued from the headers of a request ({formats}); without them its ids follow from the connection"));
@@ -98,6 +95,11 @@ pub(super) fn tracing(candidate: &Candidate, objects: &Objects) -> Option<Signal
     summary.extend(tracing.span_name.as_ref().map(|name| format!("every span is named {name}")));
     summary.extend(tracing.attributes.iter().map(|attribute| format!("with {}", describe(attribute))));
     Some(signal(candidate, &tracing.at, when, summary))
+}
+
+/// A provider of another type is not followed; a finding says so.
+fn is_otlp(provider: &Provider) -> bool {
+    provider.provider_type.as_ref().is_none_or(|kind| kind.eq_ignore_ascii_case("OTLP"))
 }
 
 fn receiver(candidate: &Candidate, objects: &Objects, provider: Option<&Provider>) -> String {
@@ -111,10 +113,9 @@ fn receiver(candidate: &Candidate, objects: &Objects, provider: Option<&Provider
             Some(fault) => format!("not sent anywhere: {fault}"),
         };
     }
-    match (&provider.endpoint, &provider.provider_type) {
-        (Some(endpoint), _) => format!("sent to {}", address(endpoint)),
-        (None, Some(kind)) => format!("sent by the agent's own span exporter (type {kind} without an endpoint)"),
-        (None, None) => "sent by the agent's own span exporter".to_owned(),
+    match &provider.endpoint {
+        Some(endpoint) => format!("sent to {}", address(endpoint)),
+        None => "sent by the agent's own span exporter".to_owned(),
     }
 }
 

@@ -103,7 +103,7 @@ fn a_pod_of_a_gateway_in_sentences() {
       content of requests is kept, 100 bytes of each
       what is inside TLS is not read
       metrics: on
-        instruments of the OpenTelemetry conventions (http.*, rpc.*, gen_ai.*, mcp.*)
+        the instruments of the OpenTelemetry conventions
         served at the agent's /metrics for Prometheus
         request_count: with model_id from the header x-model-id
       tracing: on
