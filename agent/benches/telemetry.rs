@@ -8,12 +8,18 @@ use telltale::{
     capture::{Open, Role, Timestamp},
     exchange::{Connection, Exchange, Half},
     export::LineSink,
-    policy::Plan,
+    policy::{
+        Defaults, Plan, Trust,
+        model::{AccessLogs, FieldPath, LogField, LogFormat, Match, MatchKind, Mode},
+        plan::AccessLogPlan,
+    },
     protocol::{Head, Headers, HttpVersion, Protocol, StartLine},
     telemetry::{
-        Outlets, Recorder, Settings, SpanSink,
+        ExchangeSubject, Facts, KnownMethods, Outlets, Recorder, Settings, SpanSink,
+        access_log::write_line,
         metrics::{Aggregator, DEFAULT_CARDINALITY_LIMIT},
         span::SpanRecord,
+        trace_context::identify,
     },
     workload::Workload,
 };
@@ -129,5 +135,44 @@ fn record(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, record);
+/// One line alone: the default, a list of fields, and Envoy's default text.
+fn line(criterion: &mut Criterion) {
+    let at = FieldPath::new("accessLogs");
+    let names =
+        ["start_time", "response_code", "duration", "method", "path", "authority", "x-request-id", "user-agent"];
+    let fields = names.map(|name| LogField::Named { at: at.clone(), name: name.to_owned() }).into();
+    let stanza = || AccessLogs { mode: Mode::Enabled, ..AccessLogs::default() };
+    let matches = vec![Match { at, kind: MatchKind::Path("/api/v1/sensitive".to_owned()) }];
+    let mut group = criterion.benchmark_group("access_log_line");
+    group.throughput(Throughput::Elements(1));
+    for (name, stanza) in [
+        ("json_default", stanza()),
+        ("json_8_fields", AccessLogs { fields, ..stanza() }),
+        ("text_envoy", AccessLogs { format: LogFormat::Text, ..stanza() }),
+        ("filtered_out", AccessLogs { matches, ..stanza() }),
+    ] {
+        let plan = AccessLogPlan::compile(&stanza, Defaults::default(), &Trust::own(), &mut Vec::new());
+        let plan = plan.expect("it is enabled");
+        let exchange = exchange(Role::Server, 200, 12_000_000);
+        let facts = Facts::of(&exchange).expect("it is a request");
+        let head = &exchange.request.head;
+        let open = &exchange.connection.open;
+        let identity = identify(open, facts.role, head.position, head.first_byte, facts.parent());
+        let methods = KnownMethods::default();
+        let subject = ExchangeSubject { facts: &facts, identity: Some(&identity), methods: &methods };
+        let mut line = Vec::with_capacity(1024);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                line.clear();
+                if plan.wants(black_box(&facts).parsed_target().path, &subject) {
+                    write_line(&mut line, &plan.line, &subject);
+                }
+                black_box(line.len())
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, record, line);
 criterion_main!(benches);

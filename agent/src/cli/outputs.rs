@@ -17,7 +17,7 @@ use super::{
 use crate::{
     admin::{Health, SelfTelemetry, register_process_metrics, table},
     export::{
-        LineQueue, LineSink, LineWriter, Output, SpanFile,
+        ACCESS_LOG, ACCESS_LOG_FILE, LineQueue, LineSink, LineWriter, LogSettings, LogSinks, Output, SpanFile,
         otlp::{
             BatchConfig, Choice, MetricsExporter, OtlpExporter, RetryPolicy, Signal, environment_resource,
             metric_interval,
@@ -37,13 +37,27 @@ const LOG_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the end of a run waits for an endpoint that is away, for each signal.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Access-log lines, one sink for all workers.
+/// Access-log lines.
+#[derive(Clone)]
 enum Logs {
     None,
-    /// Written by the worker itself, in order: for a replay.
+    /// Of every plan to one writer, whatever its sinks, written by the worker itself, in order: for a replay.
     Direct(SharedLines),
-    /// Written by a thread of its own: capture never waits for a reader.
-    Queue(LineQueue),
+    /// To the sinks of each plan, written by threads of their own: capture never waits for a reader.
+    Sinks(LogSinks),
+}
+
+impl Logs {
+    fn open(&self, plan: &Plan) -> Vec<Box<dyn LineSink>> {
+        match self {
+            Self::None => Vec::new(),
+            // Once, however many sinks it would go to.
+            Self::Direct(lines) => {
+                plan.access_logs.iter().map(|_| Box::new(lines.clone()) as Box<dyn LineSink>).collect()
+            }
+            Self::Sinks(sinks) => sinks.open(plan),
+        }
+    }
 }
 
 /// What `run` and `replay` write to. Makes the recorder of each worker, and ends all sinks.
@@ -112,10 +126,9 @@ impl Outputs {
             None if args.command.is_empty() => Some(Output::stdout()),
             None => Some(stderr_output()),
         };
-        let logs = match log {
-            Some(log) => Logs::Queue(LineQueue::start(log, &health).context("cannot start the access log")?),
-            None => Logs::None,
-        };
+        let queue = log.map(|log| LineQueue::start(log, &health)).transpose().context("cannot start the access log")?;
+        // Who runs the agent wrote the policies: neither a limit nor a directory.
+        let logs = Logs::Sinks(LogSinks::new(queue, LogSettings::default(), &health));
         let settings = Settings {
             methods: lookup("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS")
                 .filter(|list| !list.is_empty())
@@ -228,16 +241,12 @@ impl Outputs {
     pub fn recorder(&self) -> Recorder {
         let mut spans: Vec<SpanOpener> = self.spans.iter().map(|sink| span_opener(sink.clone())).collect();
         spans.extend(self.span_exporter.iter().map(|exporter| span_opener(exporter.sender())));
-        let logs = match &self.logs {
-            Logs::None => None,
-            Logs::Direct(lines) => Some(line_opener(lines.clone())),
-            Logs::Queue(queue) => Some(line_opener(queue.sender())),
-        };
+        let logs = self.logs.clone();
         let aggregator = Arc::clone(&self.aggregator);
         let open = move |plan: &Arc<Plan>| Outlets {
             metrics: plan.metrics.as_ref().map(|_| aggregator.shard()),
             spans: plan.tracing.iter().flat_map(|_| spans.iter().map(|open| open())).collect(),
-            logs: plan.access_logs.iter().flat_map(|_| logs.iter().map(|open| open())).collect(),
+            logs: logs.open(plan),
         };
         Recorder::new(self.settings.clone(), Box::new(open), &self.health)
     }
@@ -245,6 +254,14 @@ impl Outputs {
     /// The policies, for whoever follows their changes.
     pub(super) fn take_policies(&mut self) -> Option<Policies> {
         self.policies.take()
+    }
+
+    /// Has log files opened again before their next line. Whether there are any.
+    pub fn reopen_logs(&self) -> bool {
+        match &self.logs {
+            Logs::Sinks(sinks) => sinks.reopen(),
+            Logs::None | Logs::Direct(_) => false,
+        }
     }
 
     /// What `/metrics` shows.
@@ -260,8 +277,8 @@ impl Outputs {
         for mut spans in self.spans {
             spans.flush();
         }
-        if let Logs::Queue(queue) = self.logs {
-            queue.close(LOG_DEADLINE);
+        if let Logs::Sinks(sinks) = self.logs {
+            sinks.close(LOG_DEADLINE);
         }
         if let Some(runtime) = self.runtime {
             runtime.block_on(async {
@@ -283,7 +300,8 @@ impl Outputs {
             written.with_context(|| format!("cannot write the metrics to {}", output.name))?;
         }
         let mut exit = Exit::Done;
-        for (sink, what) in [("access_log", "access-log lines"), ("span_file", "spans")] {
+        let sinks = [(ACCESS_LOG, "access-log lines"), (ACCESS_LOG_FILE, "access-log lines"), ("span_file", "spans")];
+        for (sink, what) in sinks {
             let lost = self.health.value(&table::QUEUE_DROPPED, &[sink, "write_failed"]);
             if lost > 0 {
                 tracing::error!("{lost} {what} could not be written");
@@ -295,13 +313,8 @@ impl Outputs {
 }
 
 type SpanOpener = Box<dyn Fn() -> Box<dyn SpanSink> + Send>;
-type LineOpener = Box<dyn Fn() -> Box<dyn LineSink> + Send>;
 
 fn span_opener(sink: impl SpanSink + Clone + 'static) -> SpanOpener {
-    Box::new(move || Box::new(sink.clone()))
-}
-
-fn line_opener(sink: impl LineSink + Clone + 'static) -> LineOpener {
     Box::new(move || Box::new(sink.clone()))
 }
 

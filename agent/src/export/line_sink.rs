@@ -18,8 +18,8 @@ pub trait LineSink: Send {
     fn flush(&mut self) {}
 }
 
-/// The name of this sink in metrics.
-const NAME: &str = "access_log";
+/// The name in metrics of the lines that go to standard output or where `--logs` says.
+pub const ACCESS_LOG: &str = "access_log";
 
 /// Writes, counts what could not be written, and says so once per failure, not per line.
 struct Target {
@@ -32,11 +32,11 @@ struct Target {
 }
 
 impl Target {
-    fn new(output: Output, health: &Health) -> Self {
+    fn new(name: &str, output: Output, health: &Health) -> Self {
         Self {
             output,
-            exported: health.counter(&table::EXPORTED, &[NAME]),
-            dropped: health.counter(&table::QUEUE_DROPPED, &[NAME, "write_failed"]),
+            exported: health.counter(&table::EXPORTED, &[name]),
+            dropped: health.counter(&table::QUEUE_DROPPED, &[name, "write_failed"]),
             failed: false,
             torn: false,
         }
@@ -101,7 +101,7 @@ const WRITE_SIZE: usize = 64 * 1024;
 impl LineWriter {
     /// A sink that writes there.
     pub fn new(output: Output, health: &Health) -> Self {
-        Self { target: Target::new(output, health), buffer: Vec::with_capacity(WRITE_SIZE) }
+        Self { target: Target::new(ACCESS_LOG, output, health), buffer: Vec::with_capacity(WRITE_SIZE) }
     }
 }
 
@@ -152,10 +152,12 @@ impl Shared {
 /// A bounded queue to one thread that writes what has gathered in one call. A line that finds it full is dropped and counted, so a reader that does
 /// not read never delays a worker.
 pub struct LineQueue {
+    name: &'static str,
     shared: Arc<Shared>,
     limit_lines: usize,
     limit_bytes: usize,
     dropped: Counter,
+    capacity: Gauge,
     health: Arc<Health>,
     thread: Option<JoinHandle<()>>,
 }
@@ -177,27 +179,36 @@ pub struct LineSender {
 impl LineQueue {
     /// Starts the writer thread.
     pub fn start(output: Output, health: &Arc<Health>) -> io::Result<Self> {
-        Self::with_limits(output, health, MAX_LINES, MAX_BYTES)
+        Self::with_limits(ACCESS_LOG, output, health, MAX_LINES, MAX_BYTES)
     }
 
-    /// As [`Self::start`], with at most this many lines and bytes waiting.
-    pub fn with_limits(output: Output, health: &Arc<Health>, lines: usize, bytes: usize) -> io::Result<Self> {
-        health.gauge(&table::QUEUE_CAPACITY, &[NAME]).set(lines as i64);
+    /// As [`Self::start`], under this name in metrics, with at most this many lines and bytes waiting.
+    pub fn with_limits(
+        name: &'static str,
+        output: Output,
+        health: &Arc<Health>,
+        lines: usize,
+        bytes: usize,
+    ) -> io::Result<Self> {
+        let capacity = health.gauge(&table::QUEUE_CAPACITY, &[name]);
+        capacity.set(lines as i64);
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
             emptied: Condvar::new(),
-            length: health.gauge(&table::QUEUE_LENGTH, &[NAME]),
+            length: health.gauge(&table::QUEUE_LENGTH, &[name]),
         });
-        let target = Target::new(output, health);
+        let target = Target::new(name, output, health);
         let theirs = Arc::clone(&shared);
         let thread =
             std::thread::Builder::new().name("telltale-log".to_owned()).spawn(move || write_all(&theirs, target))?;
         Ok(Self {
+            name,
             shared,
             limit_lines: lines,
             limit_bytes: bytes,
-            dropped: health.counter(&table::QUEUE_DROPPED, &[NAME, "full"]),
+            dropped: health.counter(&table::QUEUE_DROPPED, &[name, "full"]),
+            capacity,
             health: Arc::clone(health),
             thread: Some(thread),
         })
@@ -211,6 +222,17 @@ impl LineQueue {
             limit_bytes: self.limit_bytes,
             dropped: self.dropped.clone(),
         }
+    }
+
+    /// Takes nothing more in. The thread writes what waits and ends.
+    pub fn end(&self) {
+        self.shared.lock().closed = true;
+        self.shared.filled.notify_one();
+    }
+
+    /// Whether the thread has ended.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Writes what waits, for at most this long, and stops the thread. What was not written by then is counted as dropped; lines sent
@@ -229,7 +251,7 @@ impl LineQueue {
         state.buffer.clear();
         drop(state);
         if late > 0 {
-            self.health.counter(&table::QUEUE_DROPPED, &[NAME, "shutdown"]).add(late);
+            self.health.counter(&table::QUEUE_DROPPED, &[self.name, "shutdown"]).add(late);
             tracing::warn!("{late} access-log lines were not written before the deadline");
         }
         // A thread that hangs in a write to a reader that does not read cannot be joined; it ends with the process.
@@ -238,6 +260,13 @@ impl LineQueue {
         {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for LineQueue {
+    fn drop(&mut self) {
+        self.end();
+        self.capacity.set(0);
     }
 }
 
@@ -325,14 +354,14 @@ mod tests {
     }
 
     fn dropped(health: &Health, reason: &str) -> u64 {
-        health.value(&table::QUEUE_DROPPED, &[NAME, reason])
+        health.value(&table::QUEUE_DROPPED, &[ACCESS_LOG, reason])
     }
 
     #[test]
     fn a_full_queue_drops_and_counts_every_line() {
         let gate = Gate::default();
         let health = Health::new();
-        let queue = LineQueue::with_limits(gate.output(), &health, 4, 1000).unwrap();
+        let queue = LineQueue::with_limits(ACCESS_LOG, gate.output(), &health, 4, 1000).unwrap();
         let mut sender = queue.sender();
         for _ in 0..100 {
             sender.line(b"line\n");
@@ -343,7 +372,7 @@ mod tests {
         // Up to four waited, and up to four more were with the thread.
         assert!((4..=8).contains(&written), "{written}");
         assert_eq!(written + dropped(&health, "full"), 100);
-        assert_eq!(health.value(&table::EXPORTED, &[NAME]), written);
+        assert_eq!(health.value(&table::EXPORTED, &[ACCESS_LOG]), written);
         sender.line(b"late\n");
         assert_eq!(written + dropped(&health, "full"), 101);
     }
@@ -352,7 +381,7 @@ mod tests {
     fn a_stuck_reader_costs_lines_not_the_shutdown() {
         let gate = Gate::default();
         let health = Health::new();
-        let queue = LineQueue::with_limits(gate.output(), &health, 4, 1000).unwrap();
+        let queue = LineQueue::with_limits(ACCESS_LOG, gate.output(), &health, 4, 1000).unwrap();
         let mut sender = queue.sender();
         sender.line(b"with the thread\n");
         while queue.shared.lock().lines > 0 {
@@ -379,6 +408,6 @@ mod tests {
         queue.sender().line(b"three\n");
         queue.close(Duration::from_mins(1));
         assert_eq!(dropped(&health, "write_failed"), 3);
-        assert_eq!(health.value(&table::EXPORTED, &[NAME]), 0);
+        assert_eq!(health.value(&table::EXPORTED, &[ACCESS_LOG]), 0);
     }
 }

@@ -204,7 +204,7 @@ impl<'a> Session<'a> {
         } else {
             self.runtime.block_on(async {
                 tokio::select! {
-                    () = self.signals.any() => {}
+                    () = self.signals.any(|| self.outputs.reopen_logs()) => {}
                     () = self.panicked.notified() => {}
                 }
             });
@@ -244,9 +244,9 @@ impl<'a> Session<'a> {
         let process = child.id();
         let (sender, ended) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || sender.send(child.wait()));
-        let Self { runtime, signals, capture, panicked, .. } = self;
+        let Self { runtime, signals, outputs, capture, panicked, .. } = self;
         let status = runtime.block_on(async {
-            let ended = signals.while_command(process, ended);
+            let ended = signals.while_command(process, ended, || outputs.reopen_logs());
             tokio::pin!(ended);
             tokio::select! {
                 status = &mut ended => return status,

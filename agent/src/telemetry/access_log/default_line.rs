@@ -53,22 +53,17 @@ pub(super) fn write(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>, added: &Obj
     if let Some(id) = facts.request_id() {
         text(line, "request_id", id.as_bytes());
     }
-    let (source, destination) = match facts.role {
-        Role::Client => ("source", "destination"),
-        Role::Server => ("destination", "source"),
-    };
-    // Keys in one order whichever end reports.
-    let own = |line: &mut Vec<u8>, name| workload(line, name, &exchange.connection.workload);
-    let other = |line: &mut Vec<u8>, name| {
+    let (own, other) = (Some(&*exchange.connection.workload), exchange.connection.peer.as_deref());
+    let (source, destination) = if facts.role == Role::Client { (own, other) } else { (other, own) };
+    for (name, workload) in [("source", source), ("destination", destination)] {
         field(line, name);
-        let _ = write!(line, "\"{}\"", facts.peer());
-    };
-    if source == "source" {
-        own(line, source);
-        other(line, destination);
-    } else {
-        other(line, destination);
-        own(line, source);
+        match workload {
+            Some(workload) => write_workload(line, workload),
+            // Of the other end often nothing is known but its address.
+            None => {
+                let _ = write!(line, "\"{}\"", facts.peer());
+            }
+        }
     }
     if let Some(identity) = entry.identity {
         field(line, "trace_id");
@@ -90,8 +85,7 @@ pub(super) fn write(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>, added: &Obj
 }
 
 /// `namespace/service`, or the service alone.
-fn workload(line: &mut Vec<u8>, name: &str, workload: &Workload) {
-    field(line, name);
+fn write_workload(line: &mut Vec<u8>, workload: &Workload) {
     line.push(b'"');
     if let Some(namespace) = &workload.namespace {
         escape(line, namespace);

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Compiler;
 use crate::policy::{
-    Finding, LogFiles,
+    Effect, Finding, LogFiles,
     model::{self, Endpoint, SinkKind},
 };
 
@@ -17,8 +17,6 @@ pub enum Sink {
     File(PathBuf),
     /// OTLP logs; without an endpoint the agent's exporter.
     Otlp(Option<Endpoint>),
-    /// The audit log.
-    Audit,
 }
 
 /// The places that a list names, each once; none is standard output.
@@ -31,7 +29,15 @@ pub(super) fn compile(sinks: &[model::Sink], compiler: &mut Compiler<'_>) -> Vec
         let place = match &sink.kind {
             SinkKind::Stdout => Sink::Stdout,
             SinkKind::Otlp(endpoint) => Sink::Otlp(endpoint.clone()),
-            SinkKind::Audit => Sink::Audit,
+            SinkKind::Audit => {
+                // Not a file of another form, which would have to be told from an audit log later.
+                let problem = "this version writes no audit log: the lines go to standard output";
+                compiler.push(Finding::new(&sink.at, Effect::Partial, problem));
+                if places.contains(&Sink::Stdout) {
+                    continue;
+                }
+                Sink::Stdout
+            }
             SinkKind::File(path) => match file(Path::new(path), compiler.trust.log_files) {
                 Ok(path) => Sink::File(path),
                 Err((problem, remedy)) => {
@@ -41,7 +47,7 @@ pub(super) fn compile(sinks: &[model::Sink], compiler: &mut Compiler<'_>) -> Vec
             },
         };
         if places.contains(&place) {
-            let finding = Finding::new(&sink.at, crate::policy::Effect::Warning, "this sink is listed already");
+            let finding = Finding::new(&sink.at, Effect::Warning, "this sink is listed already");
             compiler.push(finding.instead("list it once: each line is written there once"));
         } else {
             places.push(place);
