@@ -77,6 +77,7 @@ metrics! {
     EXCHANGES = Counter "telltale_exchanges" [] "Exchanges recorded.";
     EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";
     EXCHANGES_OWN = Counter "telltale_exchanges_own" [] "Exchanges of Telltale exporters, which are never turned into telemetry.";
+    EVALUATION_FAULTS = Counter "telltale_policy_evaluation_faults" [] "Evaluations of expressions in policies that failed: the attribute was left out, or the filter said no.";
     SERIES = Gauge "telltale_metric_series" [] "Series of observed traffic, overflow series not counted.";
     SERIES_OVERFLOWED = Counter "telltale_metric_series_overflowed" [] "Exchanges recorded in an overflow series because of the cardinality limit.";
     QUEUE_LENGTH = Gauge "telltale_queue_length" ["queue"] "Entries now in a queue.";

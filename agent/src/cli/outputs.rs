@@ -210,6 +210,7 @@ impl Outputs {
     ) -> Result<Self, Failure> {
         let defaults = Defaults { span_exporter: exports_spans || args.spans.is_some(), log_sink: true };
         let policies = Policies::load(policies, defaults)?;
+        policies.faults().report_to(&health);
         let plans = PlanStore::new(policies.plans());
         let mut spans = Vec::new();
         if let Some(out) = &args.spans {

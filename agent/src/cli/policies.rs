@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use super::exit::Failure;
 use crate::policy::{
     Compiled, DEFAULT_POLICY, Defaults, Effect, Finding, Plan, Plans, Setting, Trust,
+    attribute::Faults,
     document::{Document, Documents, Source, read_sources},
     validation,
 };
@@ -67,6 +68,11 @@ impl Policies {
             return Err(anyhow!("--policy: {} {why}, so nothing is asked for", named(paths)).into());
         }
         Ok(Self { paths: paths.to_vec(), setting, compiled, stamp })
+    }
+
+    /// What fails when it is evaluated, whatever plans hold.
+    pub(super) const fn faults(&self) -> &Faults {
+        &self.setting.trust.faults
     }
 
     /// The plans of everybody.
