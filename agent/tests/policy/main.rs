@@ -13,6 +13,8 @@ mod commands;
 mod edges;
 mod secrets;
 
+mod convert;
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -13,9 +13,9 @@ use serde_json::Value;
 
 use super::{
     Effect, Finding,
-    api::proposal,
+    api::{gep, proposal},
     document::{Node, Problem, Source, objects},
-    model::{Dialect, FieldPath},
+    model::{self, Dialect, FieldPath},
     schema,
 };
 
@@ -78,6 +78,24 @@ fn line_of(tree: &Node, field: &FieldPath) -> u32 {
     tree.line_of(field)
 }
 
+/// A reference into another namespace needs the permission of whoever owns that; an address did not.
+fn needs_grant(metadata: &Value, spec: &gep::TelemetryPolicySpec) -> Option<Finding> {
+    let reference = spec.tracing.as_ref()?.provider.as_ref()?.backend_ref.as_ref()?;
+    let namespace = reference.namespace.as_deref()?;
+    if namespace == metadata["namespace"].as_str().unwrap_or("default") {
+        return None;
+    }
+    let problem =
+        format!("becomes a reference to Service {namespace}/{}, which needs a ReferenceGrant", reference.name);
+    let remedy = format!(
+        "create one in namespace {namespace}, from {} {} of this namespace to Service {}",
+        model::GEP_GROUP,
+        model::KIND,
+        reference.name
+    );
+    Some(Finding::new(&FieldPath::new("spec.tracing.provider.endpoint"), Effect::Warning, problem).instead(remedy))
+}
+
 /// One policy; `None` if it cannot be said in the dialect of GEP-4768, and then a finding is `Invalid`.
 fn policy(object: Value, findings: &mut Vec<Finding>) -> Option<Value> {
     let is_gep = object["apiVersion"] == Dialect::Gep.api_version();
@@ -102,6 +120,7 @@ fn policy(object: Value, findings: &mut Vec<Finding>) -> Option<Value> {
                 let effect = if lost.is_error { Effect::Invalid } else { Effect::Warning };
                 Finding::new(&lost.at, effect, lost.problem)
             }));
+            findings.extend(needs_grant(&kept["metadata"], &spec).filter(|_| !modern.is_tracing_off));
             let mut object = modern.object.take();
             object["apiVersion"] = Dialect::Gep.api_version().into();
             object["spec"] = serde_json::to_value(spec).unwrap_or_default();

@@ -34,7 +34,12 @@ fn said(conversion: &Conversion) -> Vec<String> {
 #[test]
 fn the_example_of_the_proposal_in_the_words_of_the_gep() {
     let conversion = converted(include_str!("../document/example.yaml"));
-    assert_eq!(said(&conversion), [""; 0]);
+    assert_eq!(
+        said(&conversion),
+        [
+            "15: spec.tracing.provider.endpoint: becomes a reference to Service monitoring/otel-collector, which needs a ReferenceGrant; create one in namespace monitoring, from gateway.networking.x-k8s.io TelemetryPolicy of this namespace to Service otel-collector"
+        ]
+    );
     insta::assert_snapshot!(yaml(&conversion), @r#"
         apiVersion: gateway.networking.x-k8s.io/v1alpha1
         kind: TelemetryPolicy
@@ -437,6 +442,66 @@ fn policy_of(text: &str) -> Policy {
     assert!(!document.is_invalid(), "{:#?}\n{text}", document.findings);
     assert_eq!(document.findings, [], "{text}");
     document.policy.unwrap()
+}
+
+/// Policies of every shape, as text to spoil.
+const CORPUS: [&str; 2] = [include_str!("../document/example.yaml"), include_str!("drafts.yaml")];
+
+/// A line with something of it replaced, or gone.
+fn spoiled() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "null",
+        "[]",
+        "{}",
+        "true",
+        "5",
+        "-1",
+        "x",
+        "[1, {a: b}]",
+        "{a: [b]}",
+        "*a",
+        "&a b",
+        "|",
+        "- x",
+        "\"",
+        "\t",
+        "---",
+        "\u{0}",
+        "spec:",
+        "On",
+    ]);
+    let change = (0..70_usize, 0..3_usize, word);
+    (prop::sample::select(CORPUS.to_vec()), prop::collection::vec(change, 1..4)).prop_map(|(text, changes)| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        for (index, what, word) in changes {
+            let index = index % lines.len();
+            let line = &mut lines[index];
+            match (what, line.split_once(": ")) {
+                (0, Some((key, _))) => *line = format!("{key}: {word}"),
+                (1, _) => *line = format!("{}{word}", " ".repeat(line.len() - line.trim_start().len())),
+                _ => line.clear(),
+            }
+        }
+        lines.join("\n")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_file_holds_is_read_and_what_was_converted_stays(text in spoiled()) {
+        let documents = Documents::read(&[Source::new("a.yaml", text.as_str())]);
+        let lines = text.lines().count() as u32;
+        for document in &documents.policies {
+            prop_assert!(document.findings.iter().all(|finding| (1..=lines).contains(&document.line_of(&finding.field))));
+            prop_assert!(document.policy.is_some() || document.is_invalid());
+        }
+        let conversion = converted(&text);
+        prop_assert!(conversion.remarks.iter().all(|remark| (1..=lines).contains(&remark.line)));
+        let again = converted(&yaml(&conversion));
+        prop_assert_eq!(again.objects, conversion.objects);
+    }
 }
 
 proptest! {

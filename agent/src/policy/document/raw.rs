@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     files::Source,
     split::split,
-    tree::{Kind, Node},
+    tree::{Entry, Kind, Node},
 };
 
 /// Kubernetes refuses requests above 1.5 MiB and stores at most 1 MiB in annotations and the like; nothing that is larger can be a policy.
@@ -82,7 +82,7 @@ pub(in crate::policy) fn objects(sources: &[Source]) -> (Vec<Object>, Vec<Proble
 /// Takes lists apart. The items of a typed list (`PodList`) need no kind of their own.
 fn flatten(
     file: &Arc<str>,
-    tree: Node,
+    mut tree: Node,
     item_of: Option<(&str, &str)>,
     objects: &mut Vec<Object>,
     problems: &mut Vec<Problem>,
@@ -105,6 +105,16 @@ fn flatten(
         return;
     };
     let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
+    if item_of.is_some()
+        && let Kind::Map(entries) = &mut tree.kind
+    {
+        // An object says what it is, wherever it goes from here.
+        for (key, text) in [("apiVersion", &api_version), ("kind", &kind)] {
+            entries.retain(|entry| entry.key != key);
+            let node = Node { line: tree.line, kind: Kind::Scalar(text.as_str().into()) };
+            entries.push(Entry { key: key.to_owned(), line: tree.line, node });
+        }
+    }
     let item_kind =
         kind.strip_suffix("List").filter(|_| matches!(tree.get("items"), Some(Node { kind: Kind::List(_), .. })));
     let Some(item_kind) = item_kind else {
