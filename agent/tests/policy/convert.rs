@@ -64,3 +64,43 @@ fn what_can_be_converted_is_printed_and_the_rest_is_told() {
     assert_eq!(telltale(&["policy", "convert", "no/such/file"]).status.code(), Some(1));
     assert_eq!(telltale(&["policy", "convert"]).status.code(), Some(2));
 }
+
+/// Spans, access log and metrics of a recording under a policy.
+fn outputs(recording: &Path, policy: &Path, folder: &Path) -> [String; 3] {
+    let files = ["spans", "logs", "metrics"].map(|name| folder.join(name));
+    let [spans, logs, metrics] = files.each_ref().map(|file| file.to_str().unwrap());
+    let (recording, policy) = (recording.to_str().unwrap(), policy.to_str().unwrap());
+    let output = telltale(&[
+        "-q",
+        "replay",
+        recording,
+        "--policy",
+        policy,
+        "--spans",
+        spans,
+        "--logs",
+        logs,
+        "--metrics",
+        metrics,
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    files.map(|file| fs::read_to_string(file).unwrap())
+}
+
+#[test]
+fn a_policy_and_its_conversion_give_the_same_bytes() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let folder = tempfile::tempdir().unwrap();
+    let (policy, converted) = (tests.join("policy/equivalent.yaml"), folder.path().join("converted.yaml"));
+    let output = telltale(&["policy", "convert", policy.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    fs::write(&converted, &output.stdout).unwrap();
+    for name in ["pair.jsonl", "curl_python.jsonl", "chat_stream.jsonl"] {
+        let recording = tests.join("recordings").join(name);
+        let [before, after] = [&policy, &converted].map(|policy| outputs(&recording, policy, folder.path()));
+        assert_eq!(before, after, "{name}");
+        // Two silences would be the same too.
+        assert!(before.iter().all(|output| !output.is_empty()), "{name}: {before:?}");
+        assert!(before[1].contains("response_code"), "{name}: {before:?}");
+    }
+}
