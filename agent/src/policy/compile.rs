@@ -9,7 +9,7 @@ use super::{
     attachment::{Candidate, PolicyIndex, Resolution},
     model::{ContentCapture, FieldPath, Policy},
     objects::Objects,
-    plan::{AccessLogPlan, Capture, Defaults, MetricsPlan, Plan, TracingPlan, is_on},
+    plan::{AccessLogPlan, Capture, ContentPlan, Defaults, MetricsPlan, Plan, TracingPlan, is_on},
     plans::Plans,
     trust::Trust,
 };
@@ -34,6 +34,7 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
         is_on(spec.tracing.as_ref().map(|stanza| stanza.mode), defaults.span_exporter).then(TracingPlan::default);
     let access_logs = (spec.access_logs.as_ref())
         .and_then(|stanza| AccessLogPlan::compile(stanza, defaults, &setting.trust, &mut findings));
+    let content = ContentPlan::compile(&spec.content, &setting.trust, &mut findings);
     let on = metrics.is_some() || tracing.is_some() || access_logs.is_some();
     let capture = match (on, spec.content.capture) {
         (false, _) => Capture::Nothing,
@@ -49,6 +50,7 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
         metrics: metrics.map(Arc::new),
         tracing: tracing.map(Arc::new),
         access_logs: access_logs.map(Arc::new),
+        content: content.map(Arc::new),
     };
     (plan, findings)
 }

@@ -7,6 +7,8 @@ mod tests;
 mod text;
 mod why;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{
@@ -124,17 +126,18 @@ pub fn explain(compiled: &Compiled, subject: &Subject) -> Explanation {
 fn plan(compiled: &Compiled, index: PolicyIndex) -> ExplainedPlan {
     let candidate = &compiled.candidates[index.0];
     let policy = &candidate.policy;
-    let capture = compiled.plan(index).map_or(Capture::Nothing, |plan| plan.capture);
+    let nothing = Arc::default();
+    let compiled_plan = compiled.plan(index).unwrap_or(&nothing);
     ExplainedPlan {
         direction: Some(match policy.spec.direction {
             Direction::Client => "Client",
             Direction::Server => "Server",
             Direction::Both => "Both",
         }),
-        capture: capture.name(),
+        capture: compiled_plan.capture.name(),
         metrics: signal::metrics(candidate),
         tracing: signal::tracing(candidate, &compiled.objects),
         access_logs: signal::access_logs(candidate),
-        remarks: signal::remarks(&policy.spec),
+        remarks: signal::remarks(candidate, compiled_plan),
     }
 }

@@ -8,9 +8,10 @@ use crate::policy::{
     attachment::Candidate,
     model::{
         AccessLogs, ContentCapture, Endpoint, FieldPath, LogField, LogFormat, MatchKind, MetricOverride,
-        MetricsProvider, Mode, ParentBased, Profile, Protocol, Provider, Ratio, Redaction, SinkKind, Spec, Tls,
+        MetricsProvider, Mode, ParentBased, Profile, Protocol, Provider, Ratio, Redaction, SinkKind, Tls,
     },
     objects::Objects,
+    plan::Plan,
     status::backend_fault,
 };
 
@@ -26,18 +27,7 @@ pub struct Signal {
 
 /// Sentences, and what findings say about the fields of the stanza.
 fn signal(candidate: &Candidate, at: &FieldPath, when: Option<&'static str>, mut summary: Vec<String>) -> Signal {
-    let inside = |field: &FieldPath| {
-        field.as_str().strip_prefix(at.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    };
-    for effect in [Effect::Partial, Effect::Message] {
-        let title = if effect == Effect::Partial { "not done" } else { "note" };
-        summary.extend(
-            candidate
-                .findings_with(effect)
-                .filter(|finding| inside(&finding.field))
-                .map(|finding| format!("{title}: {finding}")),
-        );
-    }
+    summary.extend(said(candidate, &|field| is_inside(field, at)));
     Signal { when, summary }
 }
 
@@ -211,16 +201,15 @@ fn matches(logs: &AccessLogs) -> String {
 }
 
 /// What holds for all signals.
-pub(super) fn remarks(spec: &Spec) -> Vec<String> {
+pub(super) fn remarks(candidate: &Candidate, plan: &Plan) -> Vec<String> {
+    let spec = &candidate.policy.spec;
     let mut remarks = Vec::new();
-    let whose = match spec.content.capture {
-        ContentCapture::None => None,
-        ContentCapture::Request => Some("requests"),
-        ContentCapture::Response => Some("responses"),
-        ContentCapture::All => Some("requests and responses"),
-    };
-    if let Some(whose) = whose {
-        let bytes = spec.content.max_bytes.map_or_else(String::new, |bytes| format!(", {bytes} bytes of each"));
+    if let Some(content) = &plan.content {
+        let whose = match content.capture {
+            ContentCapture::Request => "requests",
+            ContentCapture::Response => "responses",
+            ContentCapture::None | ContentCapture::All => "requests and responses",
+        };
         let redacted: Vec<String> = spec
             .content
             .redact
@@ -231,10 +220,24 @@ pub(super) fn remarks(spec: &Spec) -> Vec<String> {
             })
             .collect();
         let redacted = if redacted.is_empty() { String::new() } else { format!(", without {}", redacted.join(", ")) };
-        remarks.push(format!("content of {whose} is kept{bytes}{redacted}"));
+        remarks.push(format!("content of {whose} is kept, {} bytes of each{redacted}", content.max_bytes));
     }
     if spec.tls == Tls::Disabled {
         remarks.push("what is inside TLS is not read".to_owned());
     }
+    remarks.extend(said(candidate, &|field| is_inside(field, &spec.content.at)));
     remarks
+}
+
+fn is_inside(field: &FieldPath, at: &FieldPath) -> bool {
+    field.as_str().strip_prefix(at.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// What findings say about the fields that are asked for, as far as they leave the policy valid.
+fn said(candidate: &Candidate, about: &dyn Fn(&FieldPath) -> bool) -> Vec<String> {
+    let titled = |effect, title: &'static str| {
+        let findings = candidate.findings_with(effect).filter(|finding| about(&finding.field));
+        findings.map(move |finding| format!("{title}: {finding}"))
+    };
+    titled(Effect::Partial, "not done").chain(titled(Effect::Message, "note")).collect()
 }

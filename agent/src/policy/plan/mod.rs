@@ -1,12 +1,16 @@
 //! A policy compiled: what the stages behind it look up for each exchange.
 
 pub mod access_log;
+mod content;
+mod json_path;
 mod metrics;
 mod tracing;
 
 use std::sync::Arc;
 
 pub use access_log::AccessLogPlan;
+pub use content::ContentPlan;
+pub use json_path::{JsonPath, JsonPathError, Selector, Step};
 pub use metrics::MetricsPlan;
 pub use tracing::TracingPlan;
 
@@ -51,6 +55,8 @@ pub struct Plan {
     pub tracing: Option<Arc<TracingPlan>>,
     /// Access logs, if they are on.
     pub access_logs: Option<Arc<AccessLogPlan>>,
+    /// Content, if it is kept.
+    pub content: Option<Arc<ContentPlan>>,
 }
 
 impl Plan {
