@@ -11,7 +11,7 @@ use telltale::{
     },
     pipeline::{MAX_CONNECTIONS, Pipeline, Settings},
     policy::{Plan, PlanStore, Plans},
-    telemetry::{self, Outlets, Recorder, metrics::Aggregator},
+    telemetry::{self, Outlets, Recorder, metrics::Metrics},
     workload::Source,
 };
 
@@ -58,9 +58,11 @@ fn events() -> Vec<Event<'static>> {
 fn pipeline() -> Pipeline {
     let settings = telemetry::Settings::default();
     let health = Health::new();
-    let aggregator = Aggregator::new(settings.methods.clone(), 2000);
-    let recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(aggregator.shard())), &health);
-    let plans = PlanStore::new(Plans::everywhere(Plan::of_signals(true, false, false)));
+    let metrics = Metrics::new(settings.methods.clone());
+    let plan = Plan::of_signals(true, false, false);
+    let outlets = Outlets { metrics: metrics.shard(&plan), ..Outlets::default() };
+    let recorder = Recorder::new(settings, Box::new(outlets), &health);
+    let plans = PlanStore::new(Plans::everywhere(plan));
     let settings = Settings { plans, source: Source::Events, connections: MAX_CONNECTIONS };
     Pipeline::new(settings, recorder, &health)
 }

@@ -10,16 +10,16 @@ use telltale::{
     export::LineSink,
     policy::{
         Defaults, Plan, Trust,
-        model::{AccessLogs, FieldPath, LogField, LogFormat, Match, MatchKind, Mode},
-        plan::AccessLogPlan,
+        model::{
+            self, AccessLogs, Attribute, AttributeSource, FieldPath, LogField, LogFormat, Match, MatchKind,
+            MetricOverride, Mode,
+        },
+        plan::{AccessLogPlan, MetricsPlan},
     },
     protocol::{Head, Headers, HttpVersion, Protocol, StartLine},
     telemetry::{
-        ExchangeSubject, Facts, KnownMethods, Outlets, Recorder, Settings, SpanSink,
-        access_log::write_line,
-        metrics::{Aggregator, DEFAULT_CARDINALITY_LIMIT},
-        span::SpanRecord,
-        trace_context::identify,
+        ExchangeSubject, Facts, KnownMethods, Outlets, Recorder, Settings, SpanSink, access_log::write_line,
+        metrics::Metrics, span::SpanRecord, trace_context::identify,
     },
     workload::Workload,
 };
@@ -104,11 +104,37 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
     }
 }
 
+/// Metrics with three attributes of the policy on every instrument: two header fields and a text.
+fn with_attributes() -> Plan {
+    let attribute = |name: &str, source| Attribute {
+        at: FieldPath::default(),
+        name: name.to_owned(),
+        source,
+        default: Some("none".to_owned()),
+    };
+    let attributes = vec![
+        attribute("kind", AttributeSource::Header("content-type".to_owned())),
+        attribute("model", AttributeSource::Header("x-model-id".to_owned())),
+        attribute("env", AttributeSource::Literal("production".to_owned())),
+    ];
+    let overrides = ["request_count", "request_size", "response_size"].map(|name| MetricOverride {
+        name: name.to_owned(),
+        attributes: attributes.clone(),
+        ..MetricOverride::default()
+    });
+    let metrics = model::Metrics { overrides: overrides.into(), ..model::Metrics::default() };
+    let mut findings = Vec::new();
+    let compiled = MetricsPlan::compile(&metrics, &Trust::own(), &mut findings);
+    assert!(findings.is_empty(), "{findings:?}");
+    Plan { metrics: Some(Arc::new(compiled)), ..Plan::of_signals(true, false, false) }
+}
+
 fn record(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
     group.throughput(Throughput::Elements(1));
     for (name, plan) in [
         ("metrics", Plan::of_signals(true, false, false)),
+        ("metrics_3_attributes", with_attributes()),
         ("access_log", Plan::of_signals(false, false, true)),
         ("span", Plan::of_signals(false, true, false)),
         ("all", Plan::of_signals(true, true, true)),
@@ -116,9 +142,9 @@ fn record(criterion: &mut Criterion) {
         let plan = Arc::new(plan);
         for role in [Role::Server, Role::Client] {
             let settings = Settings::default();
-            let aggregator = Aggregator::new(Arc::clone(&settings.methods), DEFAULT_CARDINALITY_LIMIT);
+            let metrics = Metrics::new(Arc::clone(&settings.methods));
             let outlets = Outlets {
-                metrics: plan.metrics.is_some().then(|| aggregator.shard()),
+                metrics: metrics.shard(&plan),
                 spans: vec![Box::new(Nowhere)],
                 logs: vec![Box::new(Nowhere)],
             };

@@ -7,16 +7,18 @@ use telltale::{
     capture::recording::{ReadError, Reader, Writer, scrub::scrub_twice},
     pipeline::{Pipeline, Settings},
     policy::{Plan, PlanStore, Plans},
-    telemetry::{self, Outlets, Recorder, metrics::Aggregator},
+    telemetry::{self, Outlets, Recorder, metrics::Metrics},
     workload::Source,
 };
 
 fn pipeline() -> Pipeline {
     let settings = telemetry::Settings::default();
     let health = Health::new();
-    let aggregator = Aggregator::new(settings.methods.clone(), 100);
-    let recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(aggregator.shard())), &health);
-    let plans = PlanStore::new(Plans::everywhere(Plan::of_signals(true, false, false)));
+    let metrics = Metrics::with_limit(settings.methods.clone(), 100);
+    let plan = Plan::of_signals(true, false, false);
+    let outlets = Outlets { metrics: metrics.shard(&plan), ..Outlets::default() };
+    let recorder = Recorder::new(settings, Box::new(outlets), &health);
+    let plans = PlanStore::new(Plans::everywhere(plan));
     Pipeline::new(Settings { plans, source: Source::Events, connections: 16 }, recorder, &health)
 }
 

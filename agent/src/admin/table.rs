@@ -80,6 +80,7 @@ metrics! {
     EVALUATION_FAULTS = Counter "telltale_policy_evaluation_faults" [] "Evaluations of expressions in policies that failed: the attribute was left out, or the filter said no.";
     SERIES = Gauge "telltale_metric_series" [] "Series of observed traffic, overflow series not counted.";
     SERIES_OVERFLOWED = Counter "telltale_metric_series_overflowed" [] "Exchanges recorded in an overflow series because of the cardinality limit.";
+    LABELS_CUT = Counter "telltale_metric_labels_cut" [] "Values of labels of which the end was cut off, because they were too long.";
     QUEUE_LENGTH = Gauge "telltale_queue_length" ["queue"] "Entries now in a queue.";
     QUEUE_CAPACITY = Gauge "telltale_queue_capacity" ["queue"] "Entries that a queue can hold.";
     QUEUE_DROPPED = Counter "telltale_queue_dropped" ["queue", "reason"] "Entries that a queue or its sink lost.";

@@ -25,11 +25,8 @@ use crate::{
         prometheus::{Exposition, Format},
     },
     policy::{Defaults, Plan, PlanStore},
-    telemetry::{KnownMethods, Outlets, Recorder, Sampler, Settings, SpanSink, metrics::Aggregator, span::SpanRecord},
+    telemetry::{KnownMethods, Outlets, Recorder, Sampler, Settings, SpanSink, metrics::Metrics, span::SpanRecord},
 };
-
-/// Series per instrument, beyond which they go to the overflow series (POLICY.md section 1, `metrics.cardinalityLimit`).
-const CARDINALITY_LIMIT: usize = 2000;
 
 /// How long the end of a run waits for a reader of the access log that does not read.
 const LOG_DEADLINE: Duration = Duration::from_secs(3);
@@ -68,7 +65,7 @@ pub struct Outputs {
     pub plans: Arc<PlanStore>,
     policies: Option<Policies>,
     settings: Settings,
-    aggregator: Arc<Aggregator>,
+    series: Arc<Metrics>,
     exposition: Arc<Exposition>,
     spans: Vec<SharedSpans>,
     logs: Logs,
@@ -174,7 +171,7 @@ impl Outputs {
                 &config,
                 metric_interval(&lookup).map_err(anyhow::Error::from)?,
                 RetryPolicy::default(),
-                Arc::clone(&outputs.aggregator),
+                Arc::clone(&outputs.series),
                 local_attributes,
                 &outputs.health,
             );
@@ -218,15 +215,15 @@ impl Outputs {
             spans.push(SharedSpans(Arc::new(Mutex::new(Box::new(file)))));
         }
         let metrics = args.metrics.as_ref().map(|out| open(out, false)).transpose()?;
-        let aggregator = Aggregator::new(Arc::clone(&settings.methods), CARDINALITY_LIMIT);
-        aggregator.report_to(&health);
-        let exposition = Exposition::new(Arc::clone(&aggregator), Some(Arc::clone(&health)), local_attributes);
+        let series = Metrics::new(Arc::clone(&settings.methods));
+        series.report_to(&health);
+        let exposition = Exposition::new(Arc::clone(&series), Some(Arc::clone(&health)), local_attributes);
         Ok(Self {
             health,
             plans,
             policies: Some(policies),
             settings,
-            aggregator,
+            series,
             exposition,
             spans,
             logs,
@@ -243,13 +240,18 @@ impl Outputs {
         let mut spans: Vec<SpanOpener> = self.spans.iter().map(|sink| span_opener(sink.clone())).collect();
         spans.extend(self.span_exporter.iter().map(|exporter| span_opener(exporter.sender())));
         let logs = self.logs.clone();
-        let aggregator = Arc::clone(&self.aggregator);
+        let series = Arc::clone(&self.series);
         let open = move |plan: &Arc<Plan>| Outlets {
-            metrics: plan.metrics.as_ref().map(|_| aggregator.shard()),
+            metrics: series.shard(plan),
             spans: plan.tracing.iter().flat_map(|_| spans.iter().map(|open| open())).collect(),
             logs: logs.open(plan),
         };
         Recorder::new(self.settings.clone(), Box::new(open), &self.health)
+    }
+
+    /// The series of observed traffic.
+    pub(super) fn series(&self) -> Arc<Metrics> {
+        Arc::clone(&self.series)
     }
 
     /// The policies, for whoever follows their changes.

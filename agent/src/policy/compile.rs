@@ -29,7 +29,11 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
     let mut findings = Vec::new();
     let spec = &policy.spec;
     let defaults = setting.defaults;
-    let metrics = is_on(spec.metrics.as_ref().map(|stanza| stanza.mode), true).then(MetricsPlan::default);
+    // A stanza that is off is checked too: it can be switched on.
+    let metrics = spec.metrics.as_ref().and_then(|stanza| {
+        let plan = MetricsPlan::compile(stanza, &setting.trust, &mut findings);
+        is_on(Some(stanza.mode), true).then_some(plan)
+    });
     let tracing =
         is_on(spec.tracing.as_ref().map(|stanza| stanza.mode), defaults.span_exporter).then(TracingPlan::default);
     let access_logs = (spec.access_logs.as_ref())
@@ -39,7 +43,9 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
     let capture = match (on, spec.content.capture) {
         (false, _) => Capture::Nothing,
         (true, ContentCapture::None) => {
-            Capture::Heads.max(access_logs.as_ref().map(AccessLogPlan::needs).unwrap_or_default())
+            let logs = access_logs.as_ref().map(AccessLogPlan::needs).unwrap_or_default();
+            let metrics = metrics.as_ref().map(MetricsPlan::needs).unwrap_or_default();
+            Capture::Heads.max(logs).max(metrics)
         }
         (true, _) => Capture::Bodies,
     };

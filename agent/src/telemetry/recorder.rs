@@ -4,13 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     ExchangeSubject, Facts, Sampler, access_log,
-    metrics::{Exemplar, KeyRef, Measurements, Shard},
+    metrics::Shard,
     span::{self, SpanRecord},
     trace_context::{self, Identity},
 };
 use crate::{
     admin::Health,
-    capture::Role,
     exchange::Exchange,
     export::{LineSink, is_telltale_user_agent},
     policy::{Capture, Plan},
@@ -172,7 +171,7 @@ impl Recorder {
                 Some(identity) => Some((identity.trace_id.0, identity.span_id.0)),
                 None => facts.sampled_parent(),
             };
-            measure(shard, &self.settings, &facts, context);
+            shard.record(&facts, context);
         }
         if let Some(identity) = &identity
             && let Some(logs) = &plan.access_logs
@@ -216,37 +215,6 @@ fn flush(outlets: &mut Outlets) {
     }
 }
 
-fn measure(shard: &mut Shard, settings: &Settings, facts: &Facts<'_>, context: Option<(u128, u64)>) {
-    let exchange = facts.exchange;
-    // Sizes of an exchange that was cut would be sizes of what was seen.
-    let measured = if facts.both_ends {
-        Measurements {
-            duration: facts.duration().map(|nanos| nanos as f64 / 1e9),
-            request_body: exchange.request.body_size,
-            response_body: exchange.response.as_ref().and_then(|response| response.body_size),
-        }
-    } else {
-        return;
-    };
-    let workload = &exchange.connection.workload;
-    let server = if facts.role == Role::Client { facts.server() } else { None };
-    let (server_address, server_port) = server.as_ref().map_or(("", 0), |(address, port)| (&**address, *port));
-    let key = KeyRef {
-        role: facts.role,
-        service: &workload.service_name,
-        namespace: workload.namespace.as_deref(),
-        method: settings.methods.index(facts.method),
-        https: facts.role == Role::Server && facts.scheme() == "https",
-        server_address,
-        server_port,
-        status: facts.status,
-        error: facts.error,
-        version: facts.version,
-        overflow: false,
-    };
-    let exemplar = context.map(|(trace_id, span_id)| Exemplar { trace_id, span_id, value: 0.0, time: exchange.end.0 });
-    shard.record(&key, workload, measured, exemplar);
-}
 fn identify(facts: &Facts<'_>) -> Identity {
     let head = &facts.exchange.request.head;
     let open = &facts.exchange.connection.open;
@@ -259,10 +227,10 @@ mod tests {
 
     use super::*;
     use crate::{
+        capture::Role,
         protocol::Incomplete,
         telemetry::{
-            metrics::{Aggregator, Histogram},
-            names::INSTRUMENTS,
+            metrics::{Data, Metrics},
             test_support::Sample,
         },
     };
@@ -294,7 +262,7 @@ mod tests {
     }
 
     struct Setup {
-        aggregator: Arc<Aggregator>,
+        metrics: Arc<Metrics>,
         kept: Kept,
         health: Arc<Health>,
         recorder: Recorder,
@@ -302,24 +270,22 @@ mod tests {
 
     fn setup(sampler: Sampler) -> Setup {
         let settings = Settings { sampler, ..Settings::default() };
-        let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
+        let metrics = Metrics::new(Arc::clone(&settings.methods));
         let (kept, health) = (Kept::default(), Health::new());
-        let (shards, sink) = (Arc::clone(&aggregator), kept.clone());
+        let (shards, sink) = (Arc::clone(&metrics), kept.clone());
         let open = move |plan: &Arc<Plan>| Outlets {
-            metrics: plan.metrics.is_some().then(|| shards.shard()),
+            metrics: shards.shard(plan),
             spans: vec![Box::new(sink.clone())],
             logs: vec![Box::new(sink.clone())],
         };
         let recorder = Recorder::new(settings, Box::new(open), &health);
-        Setup { aggregator, kept, health, recorder }
+        Setup { metrics, kept, health, recorder }
     }
 
-    fn durations(aggregator: &Aggregator) -> u64 {
-        let snapshot = aggregator.snapshot();
-        let count = |series: &crate::telemetry::metrics::SnapshotSeries| {
-            [0, 3].iter().filter_map(|&row| series.histogram(&INSTRUMENTS[row])).map(Histogram::count).sum::<u64>()
-        };
-        snapshot.series.iter().map(count).sum()
+    fn durations(metrics: &Metrics) -> u64 {
+        let snapshot = metrics.snapshot();
+        let durations = snapshot.families.iter().filter(|family| family.name.ends_with(".request.duration"));
+        durations.flat_map(|family| &family.series).map(|series| series.data.count()).sum()
     }
 
     #[test]
@@ -327,10 +293,10 @@ mod tests {
         let mut setup = setup(Sampler::default());
         let exchange = Sample::new(Role::Client).exchange();
         setup.recorder.record(&exchange, &metrics());
-        assert_eq!((durations(&setup.aggregator), setup.kept.spans.lock().unwrap().len()), (1, 0));
+        assert_eq!((durations(&setup.metrics), setup.kept.spans.lock().unwrap().len()), (1, 0));
         assert!(setup.kept.lines.lock().unwrap().is_empty());
         setup.recorder.record(&exchange, &all());
-        assert_eq!((durations(&setup.aggregator), setup.kept.spans.lock().unwrap().len()), (2, 1));
+        assert_eq!((durations(&setup.metrics), setup.kept.spans.lock().unwrap().len()), (2, 1));
         assert_eq!(setup.kept.lines.lock().unwrap().split_inclusive(|&byte| byte == b'\n').count(), 1);
     }
 
@@ -347,7 +313,7 @@ mod tests {
         let mut setup = setup(Sampler::default());
         let agent = crate::export::user_agent();
         setup.recorder.record(&Sample::new(Role::Client).header("user-agent", &agent).exchange(), &all());
-        assert_eq!(durations(&setup.aggregator), 0);
+        assert_eq!(durations(&setup.metrics), 0);
         assert!(setup.kept.spans.lock().unwrap().is_empty());
         assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES_OWN, &[]), 1);
         assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES, &[]), 0);
@@ -358,7 +324,7 @@ mod tests {
         let mut setup = setup(Sampler::default());
         let exchange = Sample::new(Role::Client).unanswered(Incomplete::Reset).exchange();
         setup.recorder.record(&exchange, &all());
-        assert_eq!(durations(&setup.aggregator), 0);
+        assert_eq!(durations(&setup.metrics), 0);
         assert_eq!(setup.kept.spans.lock().unwrap().len(), 1);
         assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES_INCOMPLETE, &["reset"]), 1);
     }
@@ -366,10 +332,9 @@ mod tests {
     #[test]
     fn exemplars_name_our_span_or_the_senders() {
         let exemplar = |setup: &Setup| {
-            let snapshot = setup.aggregator.snapshot();
-            let histogram = snapshot.series[0].histogram(&INSTRUMENTS[0]).unwrap().clone();
-            let found = histogram.buckets(&INSTRUMENTS[0]).find_map(|(.., exemplar)| exemplar.copied());
-            found.map(|exemplar| exemplar.span_id)
+            let snapshot = setup.metrics.snapshot();
+            let Data::Histogram(histogram) = &snapshot.families[0].series[0].data else { panic!("no histogram") };
+            histogram.buckets().find_map(|(.., exemplar)| exemplar.map(|exemplar| exemplar.span_id))
         };
         let exchange = Sample::new(Role::Server)
             .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")

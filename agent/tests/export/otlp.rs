@@ -6,10 +6,7 @@ use telltale::{
     admin::{Health, table},
     capture::Role,
     export::otlp::{BatchConfig, Compression, MetricsExporter, OtlpConfig, OtlpExporter, Protocol, RetryPolicy},
-    telemetry::{
-        Outlets, Recorder, Settings,
-        metrics::{Aggregator, DEFAULT_CARDINALITY_LIMIT},
-    },
+    telemetry::{Outlets, Recorder, Settings, metrics::Metrics},
 };
 
 use super::{
@@ -33,7 +30,7 @@ fn retry() -> RetryPolicy {
 pub(crate) struct Setup {
     pub(crate) exporter: OtlpExporter,
     pub(crate) recorder: Recorder,
-    pub(crate) aggregator: Arc<Aggregator>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
 }
 
@@ -41,11 +38,11 @@ pub(crate) fn setup(config: &OtlpConfig, batch: BatchConfig) -> Setup {
     let health = Health::new();
     let exporter = OtlpExporter::start(config, batch, retry(), Vec::new(), &health).unwrap();
     let settings = Settings::default();
-    let aggregator = Aggregator::new(Arc::clone(&settings.methods), DEFAULT_CARDINALITY_LIMIT);
+    let metrics = Metrics::new(Arc::clone(&settings.methods));
     let spans: Vec<Box<dyn telltale::telemetry::SpanSink>> = vec![Box::new(exporter.sender())];
-    let outlets = Outlets { metrics: Some(aggregator.shard()), spans, ..Outlets::default() };
+    let outlets = Outlets { metrics: metrics.shard(&ALL), spans, ..Outlets::default() };
     let recorder = Recorder::new(settings, Box::new(outlets), &health);
-    Setup { exporter, recorder, aggregator, health }
+    Setup { exporter, recorder, metrics, health }
 }
 
 fn config(protocol: Protocol, address: SocketAddr) -> OtlpConfig {
@@ -107,7 +104,7 @@ async fn a_real_receiver_takes_metrics() {
         setup.recorder.record(&exchange("shop", Role::Server, number), &ALL);
     }
     let target = OtlpConfig::new(Protocol::Grpc, format!("http://{grpc}"));
-    let traffic = Arc::clone(&setup.aggregator);
+    let traffic = Arc::clone(&setup.metrics);
     let metrics =
         MetricsExporter::start(&target, Duration::from_hours(1), retry(), traffic, Vec::new(), &setup.health).unwrap();
     metrics.close(DEADLINE).await;

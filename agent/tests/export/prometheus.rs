@@ -13,7 +13,7 @@ use telltale::{
     admin::{Health, register_process_metrics, table},
     capture::Role,
     export::prometheus::{Exposition, Readiness, ServeError, Server},
-    telemetry::{Outlets, Recorder, Settings, metrics::Aggregator},
+    telemetry::{Outlets, Recorder, Settings, metrics::Metrics},
 };
 
 use super::{
@@ -35,8 +35,8 @@ fn exposition() -> Arc<Exposition> {
         }
     }
     let settings = Settings::default();
-    let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
-    let mut recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(aggregator.shard())), &health);
+    let metrics = Metrics::new(Arc::clone(&settings.methods));
+    let mut recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(metrics.shard(&ALL).unwrap())), &health);
     for number in 0..7 {
         recorder.record(&exchange("curl", Role::Client, number), &ALL);
         let mut traced = exchange("shop", Role::Server, number);
@@ -44,7 +44,7 @@ fn exposition() -> Arc<Exposition> {
         traced.request.head.headers.push(b"traceparent", context);
         recorder.record(&traced, &ALL);
     }
-    Exposition::new(aggregator, Some(health), Vec::new())
+    Exposition::new(metrics, Some(health), Vec::new())
 }
 
 async fn serve() -> Server {

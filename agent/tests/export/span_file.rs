@@ -7,7 +7,7 @@ use telltale::{
     admin::{Health, table},
     capture::Role,
     export::{LineWriter, Output, SpanFile},
-    telemetry::{Outlets, Recorder, Settings, metrics::Aggregator},
+    telemetry::{Outlets, Recorder, Settings, metrics::Metrics},
 };
 
 use super::sample::{ALL, exchange};
@@ -18,9 +18,9 @@ fn write(directory: &std::path::Path, exchanges: u64) -> (Vec<u8>, Vec<u8>) {
     let (spans, logs) = (directory.join("spans"), directory.join("logs"));
     let output = |path| Output::open(path, false).unwrap();
     let settings = Settings::default();
-    let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
+    let metrics = Metrics::new(Arc::clone(&settings.methods));
     let outlets = Outlets {
-        metrics: Some(aggregator.shard()),
+        metrics: metrics.shard(&ALL),
         spans: vec![Box::new(SpanFile::new(output(&spans), Vec::new(), &health))],
         logs: vec![Box::new(LineWriter::new(output(&logs), &health))],
     };

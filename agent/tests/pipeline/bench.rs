@@ -8,7 +8,7 @@ use telltale::{
     export::{LineSender, LineSink},
     pipeline::{Pipeline, Settings},
     policy::{Plan, PlanStore, Plans},
-    telemetry::{self, Outlets, Recorder, metrics::Aggregator},
+    telemetry::{self, Outlets, Recorder, metrics::Metrics},
     workload::Source,
 };
 
@@ -63,13 +63,13 @@ impl Bench {
     fn build(plans: &Arc<PlanStore>, connections: usize, health: &Arc<Health>, queues: &[LineSender]) -> Self {
         let (lines, health, queues) = (Lines::default(), Arc::clone(health), queues.to_vec());
         let settings = telemetry::Settings::default();
-        let aggregator = Aggregator::new(settings.methods.clone(), SERIES);
-        aggregator.report_to(&health);
+        let metrics = Metrics::with_limit(settings.methods.clone(), SERIES - 1);
+        metrics.report_to(&health);
         let sink = lines.clone();
-        let outlets = move |_: &Arc<Plan>| {
+        let outlets = move |plan: &Arc<Plan>| {
             let mut logs: Vec<Box<dyn LineSink>> = vec![Box::new(sink.clone())];
             logs.extend(queues.iter().map(|queue| Box::new(queue.clone()) as Box<dyn LineSink>));
-            Outlets { metrics: Some(aggregator.shard()), logs, ..Outlets::default() }
+            Outlets { metrics: metrics.shard(plan), logs, ..Outlets::default() }
         };
         let recorder = Recorder::new(settings, Box::new(outlets), &health);
         let settings = Settings { plans: Arc::clone(plans), source: Source::Events, connections };

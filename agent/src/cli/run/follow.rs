@@ -15,6 +15,7 @@ use crate::{
     capture::kernel::ScopeControl,
     cli::policies::Policies,
     policy::{Capture, PlanStore, Plans},
+    telemetry::metrics::Metrics,
     workload::Pods,
 };
 
@@ -25,6 +26,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 pub(super) struct Follower {
     pub(super) policies: Policies,
     pub(super) plans: Arc<PlanStore>,
+    pub(super) series: Arc<Metrics>,
     pub(super) scope: ScopeControl,
     /// The cgroups that the flags put into scope.
     pub(super) own_cgroups: Vec<PathBuf>,
@@ -47,6 +49,7 @@ impl Follower {
         let mut cgroups = self.own_cgroups.clone();
         cgroups.extend(pod_cgroups(&plans));
         // Plans first: what comes into scope has one from its first byte on. What leaves it is passed over until the scope is written.
+        self.series.retain(&plans);
         self.plans.replace(plans);
         if let Err(error) = self.scope.set_cgroups(cgroups) {
             tracing::error!("{error}; the scope from before holds on");

@@ -150,7 +150,8 @@ impl<'a> Session<'a> {
         if let Some(policies) = outputs.take_policies().filter(Policies::may_change) {
             let plans = Arc::clone(&outputs.plans);
             let scope = capture.scope_control().map_err(anyhow::Error::from)?;
-            let follower = Follower { policies, plans, scope, own_cgroups };
+            let series = outputs.series();
+            let follower = Follower { policies, plans, series, scope, own_cgroups };
             follower.start(Arc::clone(&stop)).context("cannot start the thread that follows policies")?;
         }
         readiness.set(true);

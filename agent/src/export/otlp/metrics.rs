@@ -7,10 +7,10 @@ use std::{
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
-    common::v1::KeyValue,
+    common::v1::{AnyValue, KeyValue, any_value},
     metrics::v1::{
-        AggregationTemporality, Exemplar, Histogram, HistogramDataPoint, Metric, ResourceMetrics, ScopeMetrics,
-        exemplar, metric,
+        AggregationTemporality, Exemplar, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
+        ScopeMetrics, Sum, exemplar, metric, number_data_point,
     },
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
@@ -18,9 +18,10 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use super::{OtlpConfig, RetryPolicy, Transport, TransportError, exporter::Sender, transport::Request};
 use crate::{
     admin::{Health, table},
+    policy::attribute::Value,
     telemetry::{
-        metrics::{Aggregator, Snapshot, SnapshotSeries, Value},
-        names::{INSTRUMENTS, Instrument, OVERFLOW, SCHEMA_URL},
+        metrics::{Data, Family, Metrics, Series, WorkloadInfo},
+        names::{OVERFLOW, SCHEMA_URL},
         span::{boolean, number, resource, scope, text},
     },
 };
@@ -28,7 +29,7 @@ use crate::{
 /// The name of this sink in metrics.
 const NAME: &str = "otlp_metrics";
 
-/// Exports the aggregator's metrics at an interval.
+/// Exports the metrics of observed traffic at an interval.
 #[derive(Debug)]
 pub struct MetricsExporter {
     stop: oneshot::Sender<()>,
@@ -41,7 +42,7 @@ impl MetricsExporter {
         config: &OtlpConfig,
         interval: Duration,
         retry: RetryPolicy,
-        traffic: Arc<Aggregator>,
+        traffic: Arc<Metrics>,
         local_attributes: Vec<(String, String)>,
         health: &Arc<Health>,
     ) -> Result<Self, TransportError> {
@@ -58,12 +59,11 @@ impl MetricsExporter {
         };
         let exported = health.counter(&table::EXPORTED, &[NAME]);
         let rejected = health.counter(&table::EXPORT_REJECTED, &[NAME]);
-        let start = now();
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             loop {
                 let last = timeout(interval, &mut stopped).await.is_ok();
-                let request = build(&traffic, start, now(), &local_attributes);
+                let request = build(&traffic, now(), &local_attributes);
                 let points = data_points(&request);
                 if points > 0
                     && let Ok(lost) = sender.send(&Request::Metrics(request)).await
@@ -98,97 +98,122 @@ fn data_points(request: &ExportMetricsServiceRequest) -> u64 {
     metrics
         .map(|metric| match &metric.data {
             Some(metric::Data::Histogram(histogram)) => histogram.data_points.len() as u64,
+            Some(metric::Data::Sum(sum)) => sum.data_points.len() as u64,
             _ => 0,
         })
         .sum()
 }
 
 /// One request with a resource per workload, and one without attributes for the overflow series.
-fn build(traffic: &Aggregator, start: u64, time: u64, local: &[(String, String)]) -> ExportMetricsServiceRequest {
+fn build(traffic: &Metrics, time: u64, local: &[(String, String)]) -> ExportMetricsServiceRequest {
     let snapshot = traffic.snapshot();
-    let mut resource_metrics = Vec::new();
-    for workload in &snapshot.workloads {
-        let identity = (&*workload.service_name, workload.namespace.as_deref());
-        let metrics = metrics(&snapshot, traffic, start, time, |series| series.key.workload() == Some(identity));
-        let resource = resource(identity.0, identity.1, &workload.attributes, local);
-        resource_metrics.push(resource_group(Some(resource), metrics));
+    // By workload; `None`, the overflow, comes last.
+    let mut groups: Vec<(Option<&WorkloadInfo>, Vec<Metric>)> =
+        snapshot.workloads.iter().map(Some).chain([None]).map(|info| (info, Vec::new())).collect();
+    for family in &snapshot.families {
+        let mut points: Vec<Vec<Series>> = groups.iter().map(|_| Vec::new()).collect();
+        for ((workload, _), series) in family.merged(|series| (series.workload.clone(), identity(series))) {
+            let group = workload.map_or(Some(snapshot.workloads.len()), |(service_name, namespace)| {
+                let key = (&namespace, &service_name);
+                snapshot.workloads.binary_search_by(|info| (&info.namespace, &info.service_name).cmp(&key)).ok()
+            });
+            // A series whose workload came between the two looks at the tables waits for the next interval.
+            if let Some(group) = group {
+                points[group].push(series);
+            }
+        }
+        for ((_, metrics), series) in groups.iter_mut().zip(points) {
+            if !series.is_empty() {
+                metrics.push(metric(family, series, time));
+            }
+        }
     }
-    let overflow = metrics(&snapshot, traffic, start, time, |series| series.key.is_overflow());
-    if !overflow.is_empty() {
-        resource_metrics.push(resource_group(None, overflow));
-    }
+    let resource_metrics = groups
+        .into_iter()
+        .filter(|(_, metrics)| !metrics.is_empty())
+        .map(|(info, metrics)| ResourceMetrics {
+            resource: info.map(|info| resource(&info.service_name, info.namespace.as_deref(), &info.attributes, local)),
+            scope_metrics: vec![ScopeMetrics { scope: Some(scope()), metrics, schema_url: SCHEMA_URL.into() }],
+            schema_url: SCHEMA_URL.into(),
+        })
+        .collect();
     ExportMetricsServiceRequest { resource_metrics }
 }
 
-fn resource_group(
-    resource: Option<opentelemetry_proto::tonic::resource::v1::Resource>,
-    metrics: Vec<Metric>,
-) -> ResourceMetrics {
-    ResourceMetrics {
-        resource,
-        scope_metrics: vec![ScopeMetrics { scope: Some(scope()), metrics, schema_url: SCHEMA_URL.into() }],
-        schema_url: SCHEMA_URL.into(),
+/// What tells data points of one metric apart: names, types and values.
+fn identity(series: &Series) -> Vec<(String, u8, String)> {
+    let kind = |value: &Value<'_>| match value {
+        Value::Int(_) => 1,
+        Value::Double(_) => 2,
+        Value::Bool(_) => 3,
+        _ => 0,
+    };
+    series.attributes.iter().map(|(name, value)| (name.clone(), kind(value), value.to_string())).collect()
+}
+
+/// A metric with these data points, cumulative.
+fn metric(family: &Family, series: Vec<Series>, time: u64) -> Metric {
+    let aggregation_temporality = AggregationTemporality::Cumulative.into();
+    let (mut sums, mut histograms) = (Vec::new(), Vec::new());
+    for Series { workload, attributes, start, data } in series {
+        let attributes = match workload {
+            None => vec![boolean(OVERFLOW, true)],
+            Some(_) => attributes.into_iter().map(|(name, value)| attribute(&name, value)).collect(),
+        };
+        match data {
+            Data::Counter(count) => sums.push(NumberDataPoint {
+                attributes,
+                start_time_unix_nano: start,
+                time_unix_nano: time,
+                value: Some(number_data_point::Value::AsInt(count as i64)),
+                ..NumberDataPoint::default()
+            }),
+            Data::Histogram(histogram) => histograms.push(HistogramDataPoint {
+                attributes,
+                start_time_unix_nano: start,
+                time_unix_nano: time,
+                count: histogram.count(),
+                sum: Some(histogram.sum),
+                exemplars: histogram.exemplars.iter().flatten().map(exemplar).collect(),
+                bucket_counts: histogram.counts,
+                explicit_bounds: histogram.bounds,
+                ..HistogramDataPoint::default()
+            }),
+        }
+    }
+    let data = if sums.is_empty() {
+        metric::Data::Histogram(Histogram { data_points: histograms, aggregation_temporality })
+    } else {
+        metric::Data::Sum(Sum { data_points: sums, aggregation_temporality, is_monotonic: true })
+    };
+    Metric {
+        name: family.name.clone(),
+        description: family.instrument.description.into(),
+        unit: family.instrument.unit.into(),
+        data: Some(data),
+        ..Metric::default()
     }
 }
 
-fn metrics(
-    snapshot: &Snapshot,
-    traffic: &Aggregator,
-    start: u64,
-    time: u64,
-    wanted: impl Fn(&SnapshotSeries) -> bool,
-) -> Vec<Metric> {
-    let metric = |instrument: &'static Instrument| {
-        let series = snapshot.series.iter().filter(|series| wanted(series));
-        let data_points: Vec<_> =
-            series.filter_map(|series| data_point(series, instrument, traffic, start, time)).collect();
-        (!data_points.is_empty()).then(|| Metric {
-            name: instrument.name.into(),
-            description: instrument.description.into(),
-            unit: instrument.unit.into(),
-            data: Some(metric::Data::Histogram(Histogram {
-                data_points,
-                aggregation_temporality: AggregationTemporality::Cumulative.into(),
-            })),
-            ..Metric::default()
-        })
-    };
-    INSTRUMENTS.iter().filter_map(metric).collect()
+fn attribute(name: &str, value: Value<'static>) -> KeyValue {
+    match value {
+        Value::Int(value) => number(name, value),
+        Value::Bool(value) => boolean(name, value),
+        Value::Double(value) => KeyValue {
+            key: name.to_owned(),
+            value: Some(AnyValue { value: Some(any_value::Value::DoubleValue(value)) }),
+            ..KeyValue::default()
+        },
+        other => text(name, other.into_text()),
+    }
 }
 
-fn data_point(
-    series: &SnapshotSeries,
-    instrument: &'static Instrument,
-    traffic: &Aggregator,
-    start: u64,
-    time: u64,
-) -> Option<HistogramDataPoint> {
-    let histogram = series.histogram(instrument)?;
-    let attributes: Vec<KeyValue> = if series.key.is_overflow() {
-        vec![boolean(OVERFLOW, true)]
-    } else {
-        let attribute = |(name, value)| match value {
-            Value::Text(value) => text(name, value),
-            Value::Number(value) => number(name, value),
-        };
-        series.key.attributes(instrument, traffic.methods()).map(attribute).collect()
-    };
-    let exemplars = histogram.buckets(instrument).filter_map(|(.., exemplar)| exemplar).map(|exemplar| Exemplar {
+fn exemplar(exemplar: &crate::telemetry::metrics::Exemplar) -> Exemplar {
+    Exemplar {
         time_unix_nano: exemplar.time,
         trace_id: exemplar.trace_id.to_be_bytes().to_vec(),
         span_id: exemplar.span_id.to_be_bytes().to_vec(),
         value: Some(exemplar::Value::AsDouble(exemplar.value)),
         ..Exemplar::default()
-    });
-    Some(HistogramDataPoint {
-        attributes,
-        start_time_unix_nano: start,
-        time_unix_nano: time,
-        count: histogram.count(),
-        sum: Some(histogram.sum()),
-        bucket_counts: histogram.buckets(instrument).map(|(_, count, _)| count).collect(),
-        explicit_bounds: instrument.buckets.to_vec(),
-        exemplars: exemplars.collect(),
-        ..HistogramDataPoint::default()
-    })
+    }
 }

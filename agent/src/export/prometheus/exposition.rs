@@ -10,7 +10,7 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use super::{health::HealthCollector, text, traffic::TrafficCollector};
 use crate::{
     admin::Health,
-    telemetry::metrics::{Aggregator, Exemplar},
+    telemetry::metrics::{Exemplar, Metrics},
 };
 
 /// What a scraper asked for.
@@ -77,7 +77,7 @@ impl fmt::Debug for Exposition {
 impl Exposition {
     /// Shows this traffic and this health. `local_attributes` are added to `target_info` of workloads that are of no pod.
     pub fn new(
-        traffic: Arc<Aggregator>,
+        traffic: Arc<Metrics>,
         health: Option<Arc<Health>>,
         local_attributes: Vec<(String, String)>,
     ) -> Arc<Self> {

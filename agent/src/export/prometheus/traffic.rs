@@ -1,4 +1,4 @@
-//! The aggregator's snapshot as a collector.
+//! The series of observed traffic as a collector.
 
 use std::{
     fmt,
@@ -8,20 +8,23 @@ use std::{
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
-    metrics::{MetricType, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
 };
 
 use super::exposition::BucketExemplars;
 use crate::telemetry::{
-    metrics::{Aggregator, SnapshotSeries, Value, WorkloadInfo},
-    names::{INSTRUMENTS, Instrument, OVERFLOW, key},
+    metrics::{Data, Metrics, Series, WorkloadInfo},
+    names::{
+        Kind, OVERFLOW, key,
+        prometheus::{label, stem, unit_word},
+    },
 };
 
 /// Shows the metrics of observed traffic, and one `target_info` per workload.
 #[derive(Debug)]
 pub(super) struct TrafficCollector {
-    traffic: Arc<Aggregator>,
+    traffic: Arc<Metrics>,
     local_attributes: Vec<(String, String)>,
     exemplars: BucketExemplars,
 }
@@ -30,27 +33,11 @@ type Labels = Vec<(String, String)>;
 
 impl TrafficCollector {
     pub(super) fn new(
-        traffic: Arc<Aggregator>,
+        traffic: Arc<Metrics>,
         local_attributes: Vec<(String, String)>,
         exemplars: BucketExemplars,
     ) -> Self {
         Self { traffic, local_attributes, exemplars }
-    }
-
-    fn labels(&self, series: &SnapshotSeries, instrument: &'static Instrument) -> Labels {
-        let Some((service, namespace)) = series.key.workload() else {
-            return vec![(label(OVERFLOW), "true".to_owned())];
-        };
-        let mut labels = vec![(label(key::SERVICE_NAME), service.to_owned())];
-        labels.extend(namespace.map(|namespace| (label(key::K8S_NAMESPACE_NAME), namespace.to_owned())));
-        for (name, value) in series.key.attributes(instrument, self.traffic.methods()) {
-            let value = match value {
-                Value::Text(text) => text.into_owned(),
-                Value::Number(number) => number.to_string(),
-            };
-            labels.push((label(name), value));
-        }
-        labels
     }
 
     fn target_info(&self, workload: &WorkloadInfo) -> Labels {
@@ -67,36 +54,44 @@ impl TrafficCollector {
     }
 }
 
+/// Whose series it is, and its attributes.
+fn labels(series: &Series) -> Labels {
+    let Some((service, namespace)) = &series.workload else {
+        return vec![(label(OVERFLOW), "true".to_owned())];
+    };
+    let mut labels = vec![(label(key::SERVICE_NAME), service.clone())];
+    labels.extend(namespace.iter().map(|namespace| (label(key::K8S_NAMESPACE_NAME), namespace.clone())));
+    labels.extend(series.attributes.iter().map(|(name, value)| (label(name), value.to_string())));
+    labels
+}
+
 impl Collector for TrafficCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let snapshot = self.traffic.snapshot();
         let mut exemplars = Vec::new();
-        for instrument in INSTRUMENTS {
-            let series: Vec<_> = snapshot
-                .series
-                .iter()
-                .filter_map(|series| series.histogram(instrument).map(|histogram| (series, histogram)))
-                .collect();
-            if series.is_empty() {
-                continue;
-            }
-            let name = label(instrument.name);
-            let unit = unit(instrument.unit);
-            let mut family =
-                encoder.encode_descriptor(&name, instrument.description, unit.as_ref(), MetricType::Histogram)?;
-            for (series, histogram) in series {
-                let labels = self.labels(series, instrument);
-                let mut buckets = Vec::with_capacity(instrument.buckets.len() + 1);
-                for (bound, count, exemplar) in histogram.buckets(instrument) {
-                    buckets.push((bound, count));
-                    exemplars.push(exemplar.copied());
+        for family in &snapshot.families {
+            let instrument = family.instrument;
+            let name = stem(&family.name, instrument.unit, instrument.kind());
+            let unit = unit_word(instrument.unit).map(|word| Unit::Other(word.to_owned()));
+            let kind = match instrument.kind() {
+                Kind::Counter => MetricType::Counter,
+                Kind::Histogram => MetricType::Histogram,
+            };
+            let mut encoder = encoder.encode_descriptor(&name, instrument.description, unit.as_ref(), kind)?;
+            // By labels, since two keys can translate to one: each series comes once, and those beyond a limit last.
+            for ((_, labels), series) in family.merged(|series| (series.is_overflow(), labels(series))) {
+                let mut encoder = encoder.encode_family(&labels)?;
+                match &series.data {
+                    Data::Counter(count) => ConstCounter::new(*count).encode(encoder)?,
+                    Data::Histogram(histogram) => {
+                        let mut buckets = Vec::with_capacity(histogram.counts.len());
+                        for (bound, count, exemplar) in histogram.buckets() {
+                            buckets.push((bound, count));
+                            exemplars.push(exemplar.copied());
+                        }
+                        encoder.encode_histogram::<Labels>(histogram.sum, histogram.count(), &buckets, None)?;
+                    }
                 }
-                family.encode_family(&labels)?.encode_histogram::<Labels>(
-                    histogram.sum(),
-                    histogram.count(),
-                    &buckets,
-                    None,
-                )?;
             }
         }
         if !snapshot.workloads.is_empty() {
@@ -113,30 +108,6 @@ impl Collector for TrafficCollector {
     }
 }
 
-/// The unit word that is appended to the name (`prometheus_and_openmetrics.md`, "Metric Metadata").
-fn unit(unit: &str) -> Option<Unit> {
-    match unit {
-        "s" => Some(Unit::Seconds),
-        "By" => Some(Unit::Bytes),
-        _ => None,
-    }
-}
-
-/// A key as a metric or label name: what is not allowed becomes `_`, repeated ones collapse (same page, "Metric Attributes").
-pub(super) fn label(key: &str) -> String {
-    let mut name = String::with_capacity(key.len() + 1);
-    for byte in key.chars() {
-        let byte = if byte.is_ascii_alphanumeric() { byte } else { '_' };
-        if !(byte == '_' && name.ends_with('_')) {
-            name.push(byte);
-        }
-    }
-    if name.starts_with(|first: char| first.is_ascii_digit()) {
-        name.insert(0, '_');
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,9 +122,10 @@ mod tests {
     fn exposition() -> Arc<Exposition> {
         let plan = &Arc::new(Plan::of_signals(true, false, false));
         let settings = Settings::default();
-        let aggregator = Aggregator::new(Arc::clone(&settings.methods), 100);
+        let metrics = Metrics::new(Arc::clone(&settings.methods));
         let health = crate::admin::Health::new();
-        let mut recorder = Recorder::new(settings, Box::new(Outlets::of_metrics(aggregator.shard())), &health);
+        let mut recorder =
+            Recorder::new(settings, Box::new(Outlets::of_metrics(metrics.shard(plan).unwrap())), &health);
         let pod = Workload {
             service_name: "shop \"1\"\\".into(),
             namespace: Some("prod".into()),
@@ -165,7 +137,7 @@ mod tests {
         let server = Sample::new(Role::Server).workload(pod).header("traceparent", context);
         recorder.record(&server.exchange(), plan);
         let local = vec![("deployment.environment.name".to_owned(), "test".to_owned())];
-        Exposition::new(aggregator, None, local)
+        Exposition::new(metrics, None, local)
     }
 
     /// The first and last bucket of each series and what is not a bucket, so that a person can read it.
@@ -186,12 +158,5 @@ mod tests {
     #[test]
     fn openmetrics() {
         insta::assert_snapshot!(show(Format::OpenMetrics));
-    }
-
-    #[test]
-    fn label_names() {
-        assert_eq!(label("http.request.method"), "http_request_method");
-        assert_eq!(label("a..b--c"), "a_b_c");
-        assert_eq!(label("1a"), "_1a");
     }
 }

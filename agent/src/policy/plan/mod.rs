@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use access_log::AccessLogPlan;
 pub use content::ContentPlan;
 pub use json_path::{JsonPath, JsonPathError, Selector, Step};
-pub use metrics::MetricsPlan;
+pub use metrics::{DEFAULT_CARDINALITY_LIMIT, Group, Label, MetricsPlan, Stream};
 pub use tracing::TracingPlan;
 
 use super::model::{Direction, Mode, PolicyKey};

@@ -1,69 +1,33 @@
-//! Shards and their merge.
+//! The series of one plan: shards and their merge.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{Exemplar, Histogram, Key, KeyRef};
+use super::{
+    Exemplar, Key, KeyRef, Measurements,
+    cells::{Data, Table},
+    labels, lock,
+    series::Kept,
+};
 use crate::{
-    admin::{Health, Sample, table},
     capture::Role,
-    telemetry::{
-        KnownMethods,
-        names::{Instrument, Measure, instrument},
-    },
+    policy::plan::{Group, MetricsPlan},
+    telemetry::{ExchangeSubject, Facts, KnownMethods},
     workload::Workload,
 };
 
-/// Series per instrument, the overflow series included (metrics SDK specification: default 2000).
-pub const DEFAULT_CARDINALITY_LIMIT: usize = 2000;
-
-/// A series with its three histograms, which all have the same attributes.
-#[derive(Debug)]
-struct Entry {
-    hash: u64,
-    key: Key,
-    histograms: [Histogram; Measure::ALL.len()],
-}
-
-/// The series of one worker.
+/// The keys of a group that exist in any shard, so that the limit holds over all of them. Overflow series are not among them.
 #[derive(Debug, Default)]
-struct Table {
-    entries: Vec<Entry>,
-    index: HashTable<u32>,
-}
-
-impl Table {
-    fn find(&self, hash: u64, key: &KeyRef<'_>) -> Option<usize> {
-        let same = |&position: &u32| {
-            let entry = &self.entries[position as usize];
-            entry.hash == hash && entry.key.as_ref() == *key
-        };
-        self.index.find(hash, same).map(|&position| position as usize)
-    }
-
-    fn insert(&mut self, hash: u64, key: &KeyRef<'_>) -> usize {
-        let position = self.entries.len();
-        self.entries.push(Entry { hash, key: key.to_key(), histograms: Default::default() });
-        let entries = &self.entries;
-        self.index.insert_unique(hash, position as u32, |&position| entries[position as usize].hash);
-        position
-    }
-}
-
-/// The keys that exist in any shard, so that the limit holds over all of them.
-#[derive(Debug, Default)]
-struct Known {
-    keys: HashTable<(u64, Key)>,
-    per_role: [usize; 2],
-}
+struct Known(HashTable<(u64, Key)>);
 
 /// What all series of one service share, for `target_info` and OTLP resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,140 +40,121 @@ pub struct WorkloadInfo {
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// The metrics of observed traffic.
+/// What all aggregators share.
 #[derive(Debug)]
-pub struct Aggregator {
+pub(super) struct Shared {
+    pub(super) methods: Arc<KnownMethods>,
+    /// Series that all aggregators together may have.
+    pub(super) limit: usize,
+    /// Series that they have.
+    pub(super) series: AtomicUsize,
+    /// Measurements that went to an overflow series.
+    pub(super) overflowed: AtomicU64,
+    /// Texts that were too long for a label.
+    pub(super) cut: AtomicU64,
+}
+
+/// The tables of one worker, one per group.
+type Tables = Vec<Table>;
+
+#[derive(Debug, Default)]
+struct Shards {
+    live: Vec<Arc<Mutex<Tables>>>,
+    /// What shards that are gone had counted.
+    retired: Option<Tables>,
+}
+
+/// The metrics of the traffic that follows one plan.
+#[derive(Debug)]
+pub(super) struct Aggregator {
+    pub(super) plan: Arc<MetricsPlan>,
+    /// Nanoseconds since the epoch: from when on it counts.
+    pub(super) start: u64,
+    shared: Arc<Shared>,
     hasher: RandomState,
-    methods: Arc<KnownMethods>,
-    limit: usize,
-    known: RwLock<Known>,
+    kept: Vec<Kept>,
+    known: Vec<RwLock<Known>>,
     workloads: Mutex<BTreeMap<(Option<String>, String), WorkloadInfo>>,
-    shards: Mutex<Vec<Arc<Mutex<Table>>>>,
-    overflowed: AtomicU64,
-}
-
-/// The series of all shards at one moment.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// Sorted by workload, role and attributes.
-    pub series: Vec<SnapshotSeries>,
-    /// The workloads that have series, sorted by namespace and name.
-    pub workloads: Vec<WorkloadInfo>,
-}
-
-/// One series of a [`Snapshot`].
-#[derive(Debug)]
-pub struct SnapshotSeries {
-    /// Its attributes.
-    pub key: Key,
-    histograms: [Histogram; Measure::ALL.len()],
-}
-
-impl SnapshotSeries {
-    /// The histogram of an instrument; `None` if the series is not one of its, or nothing was measured.
-    pub fn histogram(&self, instrument: &Instrument) -> Option<&Histogram> {
-        let histogram = &self.histograms[instrument.measure.index()];
-        (self.key.as_ref().role == instrument.role && histogram.count() > 0).then_some(histogram)
-    }
+    shards: Mutex<Shards>,
 }
 
 impl Aggregator {
-    /// With at most `limit` series per instrument, the overflow series included (at least 2).
-    pub fn new(methods: Arc<KnownMethods>, limit: usize) -> Arc<Self> {
+    pub(super) fn new(plan: Arc<MetricsPlan>, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
+            start: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64,
             hasher: RandomState::default(),
-            methods,
-            limit: limit.max(2),
-            known: RwLock::default(),
+            kept: plan.groups.iter().map(Kept::of).collect(),
+            known: plan.groups.iter().map(|_| RwLock::default()).collect(),
             workloads: Mutex::default(),
             shards: Mutex::default(),
-            overflowed: AtomicU64::new(0),
+            plan,
+            shared,
         })
     }
 
     /// A shard for one worker.
-    pub fn shard(self: &Arc<Self>) -> Shard {
-        let table = Arc::new(Mutex::new(Table::default()));
-        lock(&self.shards).push(Arc::clone(&table));
-        Shard { aggregator: Arc::clone(self), table, noted: [const { None }; NOTED] }
+    pub(super) fn shard(self: &Arc<Self>) -> Shard {
+        let tables = Arc::new(Mutex::new(self.tables()));
+        lock(&self.shards).live.push(Arc::clone(&tables));
+        Shard { aggregator: Arc::clone(self), tables, noted: [const { None }; NOTED], labels: Vec::new() }
     }
 
-    /// Shows the number of series, and what the limit cost, among the metrics about the agent.
-    pub fn report_to(self: &Arc<Self>, health: &Health) {
-        let aggregator = Arc::clone(self);
-        health.source(move |add| {
-            let mut value = |metric, value: u64| add(Sample { metric, labels: Vec::new(), value: value as f64 });
-            value(&table::SERIES, aggregator.series() as u64);
-            value(&table::SERIES_OVERFLOWED, aggregator.overflowed());
-        });
+    fn tables(&self) -> Tables {
+        self.plan.groups.iter().map(Table::new).collect()
+    }
+
+    /// Every series of every stream, by group. Workers wait only while their own shard is read.
+    pub(super) fn read(&self, mut series: impl FnMut(&Group, &Key, Vec<Option<Data>>)) {
+        let mut merged = self.tables();
+        {
+            // Held, so that no shard retires between being read here and there.
+            let shards = lock(&self.shards);
+            for shard in &shards.live {
+                merge(&mut merged, &lock(shard), &self.plan);
+            }
+            if let Some(retired) = &shards.retired {
+                merge(&mut merged, retired, &self.plan);
+            }
+        }
+        for (table, group) in merged.iter().zip(&self.plan.groups) {
+            for (key, data) in table.read(group) {
+                series(group, key, data);
+            }
+        }
+    }
+
+    /// The workloads that have series.
+    pub(super) fn workloads(&self) -> Vec<WorkloadInfo> {
+        lock(&self.workloads).values().cloned().collect()
     }
 
     /// The methods that keep their name.
-    pub fn methods(&self) -> &KnownMethods {
-        &self.methods
-    }
-
-    /// How many exchanges went to an overflow series.
-    pub fn overflowed(&self) -> u64 {
-        self.overflowed.load(Ordering::Relaxed)
-    }
-
-    /// How many series there are, overflow series not counted.
-    pub fn series(&self) -> usize {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).keys.len()
-    }
-
-    /// Merges the shards. Workers wait only while their own shard is copied.
-    pub fn snapshot(&self) -> Snapshot {
-        let shards: Vec<_> = lock(&self.shards).iter().map(Arc::clone).collect();
-        let mut merged = Table::default();
-        for shard in shards {
-            let shard = lock(&shard);
-            for entry in &shard.entries {
-                let key = entry.key.as_ref();
-                let position = merged.find(entry.hash, &key).unwrap_or_else(|| merged.insert(entry.hash, &key));
-                for (ours, theirs) in merged.entries[position].histograms.iter_mut().zip(&entry.histograms) {
-                    ours.merge(theirs);
-                }
-            }
-        }
-        let mut series: Vec<_> = merged
-            .entries
-            .into_iter()
-            .map(|entry| SnapshotSeries { key: entry.key, histograms: entry.histograms })
-            .collect();
-        series.sort_by_cached_key(|series| {
-            let key = series.key.as_ref();
-            let text = (key.namespace.map(str::to_owned), key.service.to_owned(), key.server_address.to_owned());
-            let numbers = (key.method, key.status, key.server_port, key.https, key.version.as_str());
-            let error = key.error.map(|error| error.name().into_owned());
-            (key.overflow, text, key.role == Role::Client, numbers, error)
-        });
-        Snapshot { series, workloads: lock(&self.workloads).values().cloned().collect() }
+    pub(super) fn methods(&self) -> &KnownMethods {
+        &self.shared.methods
     }
 
     /// Whether a series that a shard does not have may be made: it exists in another, or there is room.
-    fn admit(&self, hash: u64, key: &KeyRef<'_>) -> bool {
+    fn admit(&self, group: usize, hash: u64, key: &KeyRef<'_>) -> bool {
         let same = |(other_hash, other): &(u64, Key)| *other_hash == hash && other.as_ref() == *key;
+        let full = |known: &Known| known.0.len() >= self.plan.limit.saturating_sub(1);
         {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            if known.keys.find(hash, same).is_some() {
+            let known = self.known[group].read().unwrap_or_else(PoisonError::into_inner);
+            if known.0.find(hash, same).is_some() {
                 return true;
             }
-            if known.per_role[key.role as usize] >= self.limit - 1 {
+            if full(&known) {
                 return false;
             }
         }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known[group].write().unwrap_or_else(PoisonError::into_inner);
         // Another worker may have been faster.
-        if known.keys.find(hash, same).is_some() {
+        if known.0.find(hash, same).is_some() {
             return true;
         }
-        if known.per_role[key.role as usize] >= self.limit - 1 {
+        if full(&known) || !self.shared.take() {
             return false;
         }
-        known.per_role[key.role as usize] += 1;
-        known.keys.insert_unique(hash, (hash, key.to_key()), |(hash, _)| *hash);
+        known.0.insert_unique(hash, (hash, key.to_key()), |(hash, _)| *hash);
         true
     }
 
@@ -227,151 +172,116 @@ impl Aggregator {
     }
 }
 
-/// One exchange's measurements.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Measurements {
-    /// Seconds.
-    pub duration: Option<f64>,
-    /// Bytes.
-    pub request_body: Option<u64>,
-    /// Bytes.
-    pub response_body: Option<u64>,
+impl Drop for Aggregator {
+    fn drop(&mut self) {
+        let series: usize =
+            self.known.iter_mut().map(|known| known.get_mut().unwrap_or_else(PoisonError::into_inner).0.len()).sum();
+        self.shared.series.fetch_sub(series, Ordering::Relaxed);
+    }
 }
 
-/// One worker's part of an [`Aggregator`].
+impl Shared {
+    /// Takes room for one series.
+    fn take(&self) -> bool {
+        let more = |series: usize| (series < self.limit).then_some(series + 1);
+        self.series.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+}
+
+fn merge(ours: &mut Tables, theirs: &Tables, plan: &MetricsPlan) {
+    for ((ours, theirs), group) in ours.iter_mut().zip(theirs).zip(&plan.groups) {
+        ours.merge(theirs, group);
+    }
+}
+
+/// One worker's part of the series of a plan.
 #[derive(Debug)]
 pub struct Shard {
     aggregator: Arc<Aggregator>,
-    table: Arc<Mutex<Table>>,
+    tables: Arc<Mutex<Tables>>,
     /// Workloads noted lately, by address: held, so that an address cannot come to mean another one.
     noted: [Option<Arc<Workload>>; NOTED],
+    labels: Vec<u8>,
 }
 
 const NOTED: usize = 64;
 
 impl Shard {
-    /// The aggregator it is a part of.
-    pub fn aggregator(&self) -> &Arc<Aggregator> {
-        &self.aggregator
-    }
-
-    /// Adds an exchange's measurements to its series.
-    pub fn record(
-        &mut self,
-        key: &KeyRef<'_>,
-        workload: &Arc<Workload>,
-        measured: Measurements,
-        exemplar: Option<Exemplar>,
-    ) {
-        let aggregator = &*self.aggregator;
-        let hash = key.hash_with(&aggregator.hasher);
-        let mut table = lock(&self.table);
-        let position = table.find(hash, key).unwrap_or_else(|| {
-            if aggregator.admit(hash, key) {
-                return table.insert(hash, key);
-            }
-            aggregator.overflowed.fetch_add(1, Ordering::Relaxed);
-            let overflow = KeyRef::overflow(key.role);
-            let hash = overflow.hash_with(&aggregator.hasher);
-            table.find(hash, &overflow).unwrap_or_else(|| table.insert(hash, &overflow))
+    /// Adds what was measured of an exchange to its series. `context` is the span that the measurement belongs to.
+    pub fn record(&mut self, facts: &Facts<'_>, context: Option<(u128, u64)>) {
+        let Self { aggregator, tables, noted, labels: bytes } = self;
+        let aggregator = &**aggregator;
+        let measured = Measurements::of(facts);
+        let server = if facts.role == Role::Client { facts.server() } else { None };
+        let server = server.as_ref().map(|(address, port)| (&**address, *port));
+        let key = KeyRef::of(facts, &aggregator.shared.methods, server);
+        let exemplar = context.map(|(trace_id, span_id)| {
+            let time = facts.exchange.end.0;
+            Exemplar { trace_id, span_id, value: 0.0, time }
         });
-        let entry = &mut table.entries[position];
-        // A service in the overflow series only is not noted, so the limit bounds the workloads too.
-        if !entry.key.is_overflow() {
-            let slot = &mut self.noted[(Arc::as_ptr(workload) as usize >> 6) % NOTED];
-            if !slot.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, workload)) {
-                aggregator.note(workload);
-                *slot = Some(Arc::clone(workload));
+        let subject = ExchangeSubject { facts, identity: None, methods: &aggregator.shared.methods };
+        let mut tables = lock(tables);
+        let mut admitted = false;
+        for (index, group) in aggregator.plan.groups.iter().enumerate() {
+            if group.role.is_some_and(|role| role != facts.role) || !measured.any(group) {
+                continue;
             }
+            bytes.clear();
+            if !group.labels.is_empty() {
+                let cut = labels::encode(&group.labels, &subject, bytes);
+                aggregator.shared.cut.fetch_add(cut, Ordering::Relaxed);
+            }
+            let key = KeyRef { labels: bytes, ..aggregator.kept[index].apply(key) };
+            let hash = key.hash_with(&aggregator.hasher);
+            let table = &mut tables[index];
+            let position = match table.find(hash, &key) {
+                Some(position) => {
+                    admitted = true;
+                    position
+                }
+                None if aggregator.admit(index, hash, &key) => {
+                    admitted = true;
+                    table.insert(hash, &key)
+                }
+                None => {
+                    aggregator.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+                    let overflow = KeyRef::overflow(facts.role);
+                    let hash = overflow.hash_with(&aggregator.hasher);
+                    table.find(hash, &overflow).unwrap_or_else(|| table.insert(hash, &overflow))
+                }
+            };
+            table.add(position, group, &measured, exemplar);
         }
-        let histograms = &mut entry.histograms;
-        let mut add = |measure: Measure, value: Option<f64>| {
-            if let Some(value) = value {
-                let exemplar = exemplar.map(|exemplar| Exemplar { value, ..exemplar });
-                histograms[measure.index()].record(instrument(key.role, measure), value, exemplar);
-            }
-        };
-        add(Measure::Duration, measured.duration);
-        add(Measure::RequestBody, measured.request_body.map(|size| size as f64));
-        add(Measure::ResponseBody, measured.response_body.map(|size| size as f64));
+        // A service in overflow series only is not noted, so the limit bounds the workloads too.
+        let workload = &facts.exchange.connection.workload;
+        let slot = &mut noted[(Arc::as_ptr(workload) as usize >> 6) % NOTED];
+        if admitted && !slot.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, workload)) {
+            aggregator.note(workload);
+            *slot = Some(Arc::clone(workload));
+        }
     }
 }
 
-/// Counters stay consistent enough after a panic of another thread: none is updated in two steps that could be torn.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Shard {
+    /// What it counted stays.
+    fn drop(&mut self) {
+        let mut shards = lock(&self.aggregator.shards);
+        shards.live.retain(|tables| !Arc::ptr_eq(tables, &self.tables));
+        let retired = shards.retired.get_or_insert_with(|| self.aggregator.tables());
+        merge(retired, &lock(&self.tables), &self.aggregator.plan);
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{protocol::HttpVersion, telemetry::names::INSTRUMENTS};
-
-    fn workload(name: &str, attributes: &[(&'static str, &str)]) -> Arc<Workload> {
-        let attributes = attributes.iter().map(|&(key, value)| (key, value.to_owned())).collect();
-        Arc::new(Workload { service_name: name.to_owned(), namespace: Some("shop".to_owned()), attributes, pod: None })
-    }
-
-    fn key(workload: &Workload, status: u16) -> KeyRef<'_> {
-        KeyRef {
-            service: &workload.service_name,
-            namespace: workload.namespace.as_deref(),
-            status: Some(status),
-            version: HttpVersion::Http11,
-            overflow: false,
-            ..KeyRef::overflow(Role::Server)
+impl Measurements {
+    /// Sizes of an exchange that was cut would be sizes of what was seen: there are none, and no duration.
+    pub fn of(facts: &Facts<'_>) -> Self {
+        if !facts.both_ends {
+            return Self::default();
         }
-    }
-
-    fn second() -> Measurements {
-        Measurements { duration: Some(1.0), ..Measurements::default() }
-    }
-
-    fn counts(aggregator: &Aggregator) -> Vec<u64> {
-        let snapshot = aggregator.snapshot();
-        snapshot.series.iter().map(|series| series.histogram(&INSTRUMENTS[0]).unwrap().count()).collect()
-    }
-
-    #[test]
-    fn shards_merge_into_one_series() {
-        let aggregator = Aggregator::new(Arc::default(), 10);
-        let workload = workload("a", &[]);
-        for _ in 0..2 {
-            aggregator.shard().record(&key(&workload, 200), &workload, second(), None);
+        Self {
+            duration: facts.duration(),
+            request_body: facts.exchange.request.body_size,
+            response_body: facts.exchange.response.as_ref().and_then(|response| response.body_size),
         }
-        assert_eq!(counts(&aggregator), [2]);
-        assert_eq!(aggregator.snapshot().series[0].histogram(&INSTRUMENTS[1]).map(Histogram::count), None);
-    }
-
-    #[test]
-    fn the_limit_holds_over_all_shards_and_loses_no_measurement() {
-        let aggregator = Aggregator::new(Arc::default(), 4);
-        let workload = workload("a", &[]);
-        let mut shards = [aggregator.shard(), aggregator.shard()];
-        for status in 200..210 {
-            shards[usize::from(status % 2)].record(&key(&workload, status), &workload, second(), None);
-        }
-        // What another shard already has is admitted.
-        shards[1].record(&key(&workload, 200), &workload, second(), None);
-        let snapshot = aggregator.snapshot();
-        assert_eq!(snapshot.series.len(), 4);
-        assert!(snapshot.series[3].key.is_overflow());
-        assert_eq!(counts(&aggregator), [2, 1, 1, 7]);
-        let health = Health::new();
-        aggregator.report_to(&health);
-        assert_eq!((health.value(&table::SERIES_OVERFLOWED, &[]), health.value(&table::SERIES, &[])), (7, 3));
-    }
-
-    #[test]
-    fn target_info_holds_what_all_instances_agree_on() {
-        let aggregator = Aggregator::new(Arc::default(), 10);
-        let mut shard = aggregator.shard();
-        for pod in ["a-1", "a-2"] {
-            let workload = workload("a", &[("k8s.deployment.name", "a"), ("k8s.pod.name", pod)]);
-            shard.record(&key(&workload, 200), &workload, second(), None);
-        }
-        let workloads = aggregator.snapshot().workloads;
-        assert_eq!(workloads.len(), 1);
-        assert_eq!(workloads[0].attributes, [("k8s.deployment.name", "a".to_owned())]);
     }
 }

@@ -1,14 +1,27 @@
-//! The aggregator: exchanges -> histograms, one shard per worker, merged when somebody reads.
+//! Exchanges -> series: one aggregator per policy and plan, one shard per worker, merged when somebody reads.
 //!
 //! It is ours because the SDK cannot drop a series or change a view at run time. Recording on a series that exists takes one hash
-//! look-up without allocation and three bucket increments.
+//! look-up per group of streams, without allocation, and an increment or two per stream.
 
 mod aggregator;
-mod histogram;
+mod cells;
+mod labels;
+mod registry;
 mod series;
+mod snapshot;
+#[cfg(test)]
+mod tests;
 
-pub use aggregator::{
-    Aggregator, DEFAULT_CARDINALITY_LIMIT, Measurements, Shard, Snapshot, SnapshotSeries, WorkloadInfo,
-};
-pub use histogram::{Exemplar, Histogram};
-pub use series::{Key, KeyRef, Value};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use aggregator::{Shard, WorkloadInfo};
+pub use cells::{Data, Exemplar, HistogramData, Measurements};
+pub use labels::MAX_TEXT;
+pub use registry::{MAX_SERIES, Metrics};
+pub use series::{Key, KeyRef};
+pub use snapshot::{Family, Series, Snapshot};
+
+/// Counters stay consistent enough after a panic of another thread: none is updated in two steps that could be torn.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

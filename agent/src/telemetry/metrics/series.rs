@@ -1,19 +1,16 @@
 //! What tells one series from another.
 
-use std::{
-    borrow::Cow,
-    hash::{BuildHasher, Hash},
-};
+use std::hash::{BuildHasher, Hash};
 
+use super::labels;
 use crate::{
     capture::Role,
-    protocol::HttpVersion,
-    telemetry::{
-        facts::ErrorType,
-        method::KnownMethods,
-        names::{Instrument, Level, key},
+    policy::{
+        attribute::Value,
+        plan::{Group, Label},
     },
-    workload::Workload,
+    protocol::HttpVersion,
+    telemetry::{Facts, facts::ErrorType, method::KnownMethods, names::key},
 };
 
 /// The attribute values of a series, borrowed from the exchange for the look-up.
@@ -41,6 +38,8 @@ pub struct KeyRef<'a> {
     pub version: HttpVersion,
     /// All series beyond the limit, of any workload.
     pub overflow: bool,
+    /// The values of the labels that the plan adds, as [`labels::encode`] writes them.
+    pub labels: &'a [u8],
 }
 
 /// The attribute values of a series.
@@ -49,11 +48,32 @@ pub struct Key {
     service: Box<str>,
     namespace: Option<Box<str>>,
     server_address: Box<str>,
+    labels: Box<[u8]>,
     /// The fields that own nothing.
     plain: KeyRef<'static>,
 }
 
-impl KeyRef<'_> {
+impl<'a> KeyRef<'a> {
+    /// The series of an exchange with every attribute of the instruments, and without labels. `server` is [`Facts::server`] of a client.
+    pub fn of(facts: &Facts<'a>, methods: &KnownMethods, server: Option<(&'a str, u16)>) -> Self {
+        let workload = &facts.exchange.connection.workload;
+        let (server_address, server_port) = server.unwrap_or(("", 0));
+        Self {
+            role: facts.role,
+            service: &workload.service_name,
+            namespace: workload.namespace.as_deref(),
+            method: methods.index(facts.method),
+            https: facts.role == Role::Server && facts.scheme() == "https",
+            server_address,
+            server_port,
+            status: facts.status,
+            error: facts.error,
+            version: facts.version,
+            overflow: false,
+            labels: &[],
+        }
+    }
+
     /// The overflow series of a role.
     pub fn overflow(role: Role) -> KeyRef<'static> {
         KeyRef {
@@ -68,6 +88,7 @@ impl KeyRef<'_> {
             error: None,
             version: HttpVersion::Http11,
             overflow: true,
+            labels: &[],
         }
     }
 
@@ -82,7 +103,8 @@ impl KeyRef<'_> {
             service: self.service.into(),
             namespace: self.namespace.map(Into::into),
             server_address: self.server_address.into(),
-            plain: KeyRef { service: "", namespace: None, server_address: "", ..*self },
+            labels: self.labels.into(),
+            plain: KeyRef { service: "", namespace: None, server_address: "", labels: &[], ..*self },
         }
     }
 }
@@ -94,6 +116,7 @@ impl Key {
             service: &self.service,
             namespace: self.namespace.as_deref(),
             server_address: &self.server_address,
+            labels: &self.labels,
             ..self.plain
         }
     }
@@ -103,48 +126,80 @@ impl Key {
         (!self.plain.overflow).then_some((&*self.service, self.namespace.as_deref()))
     }
 
-    /// Whether this is the overflow series.
-    pub fn is_overflow(&self) -> bool {
-        self.plain.overflow
-    }
-
-    /// Whether the series is of this workload.
-    pub fn belongs_to(&self, workload: &Workload) -> bool {
-        self.workload() == Some((&workload.service_name, workload.namespace.as_deref()))
-    }
-
-    /// The attributes that the instrument shows by default, in the order of its table. Numbers are attributes of type int in OTLP.
-    pub fn attributes<'a>(
-        &'a self,
-        instrument: &'static Instrument,
-        methods: &'a KnownMethods,
-    ) -> impl Iterator<Item = (&'static str, Value<'a>)> {
-        let rows = if self.plain.overflow { &[] } else { instrument.attributes };
-        rows.iter()
-            .filter(|(_, level)| *level != Level::OptIn)
-            .filter_map(|&(name, _)| self.value(name, methods).map(|value| (name, value)))
+    /// The attributes that an instrument shows: its own in the order of its table, then those that the plan adds in its order.
+    pub fn attributes<'a>(&'a self, group: &'a Group, methods: &'a KnownMethods) -> Vec<(&'a str, Value<'a>)> {
+        if self.plain.overflow {
+            return Vec::new();
+        }
+        let own = group.kept.iter().filter_map(|&name| self.value(name, methods).map(|value| (name, value)));
+        own.chain(labels::decode(&self.labels, &group.labels)).collect()
     }
 
     fn value<'a>(&'a self, name: &str, methods: &'a KnownMethods) -> Option<Value<'a>> {
         let plain = &self.plain;
         Some(match name {
-            key::HTTP_REQUEST_METHOD => Value::Text(methods.name(plain.method).into()),
-            key::URL_SCHEME => Value::Text(if plain.https { "https" } else { "http" }.into()),
+            key::HTTP_REQUEST_METHOD => Value::from(methods.name(plain.method)),
+            key::URL_SCHEME => Value::from(if plain.https { "https" } else { "http" }),
             key::ERROR_TYPE => Value::Text(plain.error?.name()),
-            key::HTTP_RESPONSE_STATUS_CODE => Value::Number(plain.status?.into()),
-            key::NETWORK_PROTOCOL_VERSION => Value::Text(plain.version.as_str().into()),
-            key::SERVER_ADDRESS => Value::Text((*self.server_address).into()),
-            key::SERVER_PORT => Value::Number(plain.server_port.into()),
+            key::HTTP_RESPONSE_STATUS_CODE => Value::Int(plain.status?.into()),
+            key::NETWORK_PROTOCOL_VERSION => Value::from(plain.version.as_str()),
+            key::SERVER_ADDRESS => Value::from(&*self.server_address),
+            key::SERVER_PORT => Value::Int(plain.server_port.into()),
             _ => return None,
         })
     }
 }
 
-/// The value of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// A string.
-    Text(Cow<'a, str>),
-    /// An integer.
-    Number(i64),
+/// Which attributes of [`KeyRef`] a group keeps; the others are the same in all its keys, so that their series are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept(u8);
+
+/// The attributes of the instruments; the place of each is its bit.
+const ATTRIBUTES: [&str; 7] = [
+    key::HTTP_REQUEST_METHOD,
+    key::URL_SCHEME,
+    key::ERROR_TYPE,
+    key::HTTP_RESPONSE_STATUS_CODE,
+    key::NETWORK_PROTOCOL_VERSION,
+    key::SERVER_ADDRESS,
+    key::SERVER_PORT,
+];
+
+impl Kept {
+    const ALL: Self = Self(u8::MAX);
+
+    pub(super) fn of(group: &Group) -> Self {
+        let row = group.streams.first().map(|stream| stream.instrument);
+        // What the instruments of one end do not have by default is not in its keys either.
+        let all = row.is_some_and(|row| row.role.is_some() && row.default_attributes().eq(group.kept.iter().copied()));
+        if all {
+            return Self::ALL;
+        }
+        let bits = ATTRIBUTES.iter().enumerate().filter(|(_, name)| group.kept.contains(name)).map(|(bit, _)| 1 << bit);
+        Self(bits.sum())
+    }
+
+    const fn has(self, bit: u32) -> bool {
+        self.0 & (1 << bit) != 0
+    }
+
+    /// The key with neutral values in place of what is not kept.
+    pub(super) fn apply(self, key: KeyRef<'_>) -> KeyRef<'_> {
+        if self == Self::ALL {
+            return key;
+        }
+        KeyRef {
+            method: key.method.filter(|_| self.has(0)),
+            https: key.https && self.has(1),
+            error: key.error.filter(|_| self.has(2)),
+            status: key.status.filter(|_| self.has(3)),
+            version: if self.has(4) { key.version } else { HttpVersion::Http11 },
+            server_address: if self.has(5) { key.server_address } else { "" },
+            server_port: if self.has(6) { key.server_port } else { 0 },
+            ..key
+        }
+    }
 }
+
+/// The names of labels are those of the plan; a key has only their values.
+pub(super) type Labels = [Label];

@@ -1,0 +1,217 @@
+//! The table of instruments.
+
+use super::key;
+use crate::{capture::Role, policy::model::Profile};
+
+/// How strongly the conventions ask for an attribute of an instrument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Always there.
+    Required,
+    /// There where its condition holds.
+    Conditional,
+    /// There by default.
+    Recommended,
+    /// Only where a policy adds it.
+    OptIn,
+}
+
+/// What an instrument measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Exchanges, also those that were not seen whole.
+    Requests,
+    /// First byte of the request to last byte of the response, in the unit of the instrument.
+    Duration,
+    /// Request content without transfer coding, before content decoding.
+    RequestBody,
+    /// Response content, likewise.
+    ResponseBody,
+}
+
+/// How an instrument aggregates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A monotonic sum.
+    Counter,
+    /// Counts per bucket, and their sum.
+    Histogram,
+}
+
+impl Kind {
+    /// As `type` of an override spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "Counter",
+            Self::Histogram => "Histogram",
+        }
+    }
+}
+
+/// One instrument.
+#[derive(Debug)]
+pub struct Instrument {
+    /// OpenTelemetry name.
+    pub name: &'static str,
+    /// Whose side it measures; `None` for both, told apart by an attribute.
+    pub role: Option<Role>,
+    /// What it measures.
+    pub measure: Measure,
+    /// Unit (UCUM).
+    pub unit: &'static str,
+    /// One sentence for HELP and OTLP.
+    pub description: &'static str,
+    /// Upper bounds of the buckets, inclusive, without `+Inf`. None for a counter.
+    pub buckets: &'static [f64],
+    /// Its attributes.
+    pub attributes: &'static [(&'static str, Level)],
+}
+
+impl Instrument {
+    /// How it aggregates.
+    pub const fn kind(&self) -> Kind {
+        match self.measure {
+            Measure::Requests => Kind::Counter,
+            Measure::Duration | Measure::RequestBody | Measure::ResponseBody => Kind::Histogram,
+        }
+    }
+
+    /// Whether both measure the same, if not at the same end: their series can share a name.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.measure == other.measure && self.unit == other.unit
+    }
+
+    /// The attributes that it has unless a policy says otherwise, in the order of the table.
+    pub fn default_attributes(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.attributes.iter().filter(|(_, level)| *level != Level::OptIn).map(|&(name, _)| name)
+    }
+}
+
+/// Each row is its own: names are distinct.
+impl PartialEq for Instrument {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Instrument {}
+
+/// Buckets of durations in seconds (semconv http-metrics).
+pub const DURATION_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Buckets of sizes in bytes. The conventions give none; powers of four from empty to 64 MiB.
+pub const SIZE_BUCKETS: &[f64] =
+    &[0.0, 256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0, 67_108_864.0];
+
+const SERVER_ATTRIBUTES: &[(&str, Level)] = &[
+    (key::HTTP_REQUEST_METHOD, Level::Required),
+    (key::URL_SCHEME, Level::Required),
+    (key::ERROR_TYPE, Level::Conditional),
+    (key::HTTP_RESPONSE_STATUS_CODE, Level::Conditional),
+    (key::NETWORK_PROTOCOL_VERSION, Level::Recommended),
+    (key::SERVER_ADDRESS, Level::OptIn),
+    (key::SERVER_PORT, Level::OptIn),
+];
+
+const CLIENT_ATTRIBUTES: &[(&str, Level)] = &[
+    (key::HTTP_REQUEST_METHOD, Level::Required),
+    (key::SERVER_ADDRESS, Level::Required),
+    (key::SERVER_PORT, Level::Required),
+    (key::ERROR_TYPE, Level::Conditional),
+    (key::HTTP_RESPONSE_STATUS_CODE, Level::Conditional),
+    (key::NETWORK_PROTOCOL_VERSION, Level::Recommended),
+    (key::URL_SCHEME, Level::OptIn),
+];
+
+const fn http(
+    name: &'static str,
+    role: Role,
+    measure: Measure,
+    description: &'static str,
+    buckets: &'static [f64],
+) -> Instrument {
+    let unit = if matches!(measure, Measure::Duration) { "s" } else { "By" };
+    let attributes = if matches!(role, Role::Server) { SERVER_ATTRIBUTES } else { CLIENT_ATTRIBUTES };
+    Instrument { name, role: Some(role), measure, unit, description, buckets, attributes }
+}
+
+/// The instruments of HTTP. `http.route` and `url.template` are in none: a passive observer cannot know them.
+pub static INSTRUMENTS: &[Instrument] = &[
+    http(
+        "http.server.request.duration",
+        Role::Server,
+        Measure::Duration,
+        "Duration of HTTP server requests.",
+        DURATION_BUCKETS,
+    ),
+    http(
+        "http.server.request.body.size",
+        Role::Server,
+        Measure::RequestBody,
+        "Size of HTTP server request bodies.",
+        SIZE_BUCKETS,
+    ),
+    http(
+        "http.server.response.body.size",
+        Role::Server,
+        Measure::ResponseBody,
+        "Size of HTTP server response bodies.",
+        SIZE_BUCKETS,
+    ),
+    http(
+        "http.client.request.duration",
+        Role::Client,
+        Measure::Duration,
+        "Duration of HTTP client requests.",
+        DURATION_BUCKETS,
+    ),
+    http(
+        "http.client.request.body.size",
+        Role::Client,
+        Measure::RequestBody,
+        "Size of HTTP client request bodies.",
+        SIZE_BUCKETS,
+    ),
+    http(
+        "http.client.response.body.size",
+        Role::Client,
+        Measure::ResponseBody,
+        "Size of HTTP client response bodies.",
+        SIZE_BUCKETS,
+    ),
+];
+
+/// The instruments of the Istio profile.
+pub static ISTIO_INSTRUMENTS: &[Instrument] = &[];
+
+/// The instruments of a profile, in the order in which they are shown.
+pub fn instruments(profile: Profile) -> &'static [Instrument] {
+    match profile {
+        Profile::OpenTelemetry => INSTRUMENTS,
+        Profile::Istio => ISTIO_INSTRUMENTS,
+    }
+}
+
+/// The instruments of all profiles, in the order in which they are shown.
+pub fn every_instrument() -> impl Iterator<Item = &'static Instrument> {
+    INSTRUMENTS.iter().chain(ISTIO_INSTRUMENTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_ascend_and_only_histograms_have_them() {
+        for row in every_instrument() {
+            assert!(row.buckets.is_sorted_by(|left, right| left < right), "{}", row.name);
+            assert_eq!(row.buckets.is_empty(), row.kind() == Kind::Counter, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let mut names: Vec<_> = every_instrument().map(|row| row.name).collect();
+        names.sort_unstable();
+        assert!(names.is_sorted_by(|left, right| left < right));
+    }
+}
