@@ -15,6 +15,7 @@ mod endings;
 mod load;
 mod messages;
 mod outputs;
+mod policy;
 mod privacy;
 mod programs;
 mod recordings;
