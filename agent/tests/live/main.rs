@@ -20,3 +20,4 @@ mod privacy;
 mod programs;
 mod recordings;
 mod scope;
+mod translated;

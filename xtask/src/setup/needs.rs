@@ -79,6 +79,8 @@ pub(crate) const NEEDS: &[Need] = &[
     need("nginx", "is a real server", &["nginx-light"], &[Test, Bench], Found::Program("nginx")),
     need("Prometheus", "scrapes the agent", &["prometheus"], &[Test], Found::Program("promtool")),
     need("ss", "shows sockets", &["iproute2"], &[Test], Found::Program("ss")),
+    need("ip", "makes network namespaces", &["iproute2"], &[Test], Found::Program("ip")),
+    need("nft", "translates addresses", &["nftables"], &[Test], Found::Program("nft")),
     need("wrk", "makes load", &["wrk"], &[Bench], Found::Program("wrk")),
     need("taskset", "binds programs to cores", &["util-linux"], &[Bench], Found::Program("taskset")),
 ];
