@@ -14,7 +14,7 @@ use telltale::{
             self, AccessLogs, Attribute, AttributeSource, FieldPath, LogField, LogFormat, Match, MatchKind,
             MetricOverride, Mode,
         },
-        plan::{AccessLogPlan, MetricsPlan},
+        plan::{AccessLogPlan, ContextFormat, MetricsPlan},
     },
     protocol::{Head, Headers, HttpVersion, Protocol, StartLine},
     telemetry::{
@@ -183,7 +183,8 @@ fn line(criterion: &mut Criterion) {
         let facts = Facts::of(&exchange).expect("it is a request");
         let head = &exchange.request.head;
         let open = &exchange.connection.open;
-        let identity = identify(open, facts.role, head.position, head.first_byte, facts.parent());
+        let identity =
+            identify(open, facts.role, head.position, head.first_byte, facts.context(ContextFormat::DEFAULT));
         let methods = KnownMethods::default();
         let subject = ExchangeSubject { facts: &facts, identity: Some(&identity), methods: &methods };
         let mut line = Vec::with_capacity(1024);

@@ -24,7 +24,7 @@ use crate::{
         },
         prometheus::{Exposition, Format},
     },
-    policy::{Defaults, Plan, PlanStore},
+    policy::{Defaults, Plan, PlanStore, plan::ContextFormat},
     telemetry::{KnownMethods, Outlets, Recorder, Sampler, Settings, SpanSink, metrics::Metrics, span::SpanRecord},
 };
 
@@ -131,6 +131,7 @@ impl Outputs {
                 .filter(|list| !list.is_empty())
                 .map_or_else(Default::default, |list| Arc::new(KnownMethods::from_list(&list))),
             sampler: Sampler::from_environment(&lookup).map_err(anyhow::Error::from)?,
+            contexts: lookup("OTEL_PROPAGATORS").and_then(|list| ContextFormat::of_propagators(&list)),
         };
         let resource = environment_resource(&lookup).map_err(anyhow::Error::from)?;
         let local_attributes = resource.attributes.clone();

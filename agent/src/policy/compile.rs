@@ -9,8 +9,9 @@ use super::{
     attachment::{Candidate, PolicyIndex, Resolution},
     model::{ContentCapture, FieldPath, Policy},
     objects::Objects,
-    plan::{AccessLogPlan, Capture, ContentPlan, Defaults, MetricsPlan, Plan, TracingPlan, is_on},
+    plan::{AccessLogPlan, Capture, ContentPlan, Defaults, MetricsPlan, Plan, SpanProvider, TracingPlan, is_on},
     plans::Plans,
+    status::backend_fault,
     trust::Trust,
 };
 use crate::policy::{Effect, Finding};
@@ -34,8 +35,9 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
         let plan = MetricsPlan::compile(stanza, &setting.trust, &mut findings);
         is_on(Some(stanza.mode), true).then_some(plan)
     });
-    let tracing =
-        is_on(spec.tracing.as_ref().map(|stanza| stanza.mode), defaults.span_exporter).then(TracingPlan::default);
+    let tracing = spec.tracing.as_ref().and_then(|tracing| {
+        TracingPlan::compile(tracing, &policy.key.namespace, defaults, &setting.trust, &mut findings)
+    });
     let access_logs = (spec.access_logs.as_ref())
         .and_then(|stanza| AccessLogPlan::compile(stanza, defaults, &setting.trust, &mut findings));
     let content = ContentPlan::compile(&spec.content, &setting.trust, &mut findings);
@@ -45,7 +47,8 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
         (true, ContentCapture::None) => {
             let logs = access_logs.as_ref().map(AccessLogPlan::needs).unwrap_or_default();
             let metrics = metrics.as_ref().map(MetricsPlan::needs).unwrap_or_default();
-            Capture::Heads.max(logs).max(metrics)
+            let tracing = tracing.as_ref().map(TracingPlan::needs).unwrap_or_default();
+            Capture::Heads.max(logs).max(metrics).max(tracing)
         }
         (true, _) => Capture::Bodies,
     };
@@ -59,6 +62,13 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
         content: content.map(Arc::new),
     };
     (plan, findings)
+}
+
+/// Whether the receiver that a policy refers to is there and may be referred to: `ResolvedRefs` (POLICY.md section 2).
+fn refs_resolve(policy: &Policy, objects: &Objects) -> bool {
+    let provider = policy.spec.tracing.as_ref().and_then(|tracing| tracing.provider.as_ref());
+    let backend = provider.and_then(|provider| provider.backend_ref.as_ref());
+    backend.is_none_or(|backend| backend_fault(objects, &policy.key, backend).is_none())
 }
 
 /// Policies compiled and resolved.
@@ -87,7 +97,12 @@ impl Compiled {
         let (candidates, plans): (Vec<_>, Vec<_>) = candidates
             .into_iter()
             .map(|mut candidate| {
-                let (plan, findings) = compile(&candidate.policy, setting);
+                let (mut plan, findings) = compile(&candidate.policy, setting);
+                if let Some(tracing) = plan.tracing.as_mut().and_then(Arc::get_mut)
+                    && !refs_resolve(&candidate.policy, &objects)
+                {
+                    tracing.provider = SpanProvider::Nobody;
+                }
                 // What the schema refuses need not be refused twice.
                 let refused: HashSet<FieldPath> =
                     candidate.findings_with(Effect::Invalid).map(|finding| finding.field.clone()).collect();

@@ -14,6 +14,7 @@ mod nearest;
 pub mod objects;
 pub mod plan;
 mod plans;
+mod reach;
 mod schema;
 pub mod status;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use compile::{Compiled, Setting, compile};
 pub use finding::{Effect, Finding};
 pub use plan::{Capture, Defaults, Plan};
 pub use plans::{PlanStore, Plans};
+pub use reach::{Allowed, AllowedError, Reach, Refused};
 pub use trust::{Environment, Limits, LogFiles, Trust};
 
 /// The policy that holds where none is given. It lives here and nowhere else.

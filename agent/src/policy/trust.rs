@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::attribute::Faults;
+use super::{Reach, attribute::Faults};
 
 /// Maxima of the agent. A number above one of them is clamped to it, and a message says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub struct Trust {
     pub faults: Faults,
     /// Where log files may be.
     pub log_files: LogFiles,
+    /// Which addresses may be sent to.
+    pub reach: Reach,
 }
 
 impl Trust {
@@ -81,12 +83,18 @@ impl Trust {
             variable,
             faults: Faults::default(),
             log_files: LogFiles::Anywhere,
+            reach: Reach::ANYWHERE,
         }
     }
 
     /// Of `agent`: policies are written by tenants. No variable may be read until `--config` names one.
     pub fn tenant() -> Self {
-        Self { environment: Environment::Named(BTreeSet::new()), log_files: LogFiles::Nowhere, ..Self::own() }
+        Self {
+            environment: Environment::Named(BTreeSet::new()),
+            log_files: LogFiles::Nowhere,
+            reach: Reach::restricted(Vec::new()),
+            ..Self::own()
+        }
     }
 
     /// Whether policies may read this environment variable.

@@ -4,11 +4,12 @@ use std::{borrow::Cow, net::SocketAddr};
 
 use super::{
     host,
-    trace_context::{Parent, join_tracestate, parse_traceparent},
+    trace_context::{self, Context},
 };
 use crate::{
     capture::Role,
     exchange::Exchange,
+    policy::plan::ContextFormat,
     protocol::{Headers, HttpVersion, Incomplete, StartLine},
 };
 
@@ -77,8 +78,6 @@ struct Fields<'a> {
     forwarded_proto: Option<&'a str>,
     request_id: Option<&'a str>,
     user_agent: Option<&'a [u8]>,
-    traceparent: Option<&'a [u8]>,
-    traceparents: usize,
 }
 
 impl<'a> Fields<'a> {
@@ -93,10 +92,6 @@ impl<'a> Fields<'a> {
                 9 if is("forwarded") => text(&mut fields.forwarded, value),
                 10 if is("user-agent") => {
                     fields.user_agent.get_or_insert(value);
-                }
-                11 if is("traceparent") => {
-                    fields.traceparent = Some(value);
-                    fields.traceparents += 1;
                 }
                 12 if is("x-request-id") => text(&mut fields.request_id, value),
                 15 if is("x-forwarded-for") => text(&mut fields.forwarded_for, value),
@@ -232,24 +227,9 @@ impl<'a> Facts<'a> {
         self.fields.request_id
     }
 
-    /// The trace context that the request carries. A second `traceparent` makes both invalid (W3C Trace Context section 3.2: it is sent once).
-    pub fn parent(&self) -> Option<Parent> {
-        let value = self.fields.traceparent.filter(|_| self.fields.traceparents == 1)?;
-        let (trace_id, span_id, sampled) = parse_traceparent(value)?;
-        let states = self
-            .exchange
-            .request
-            .head
-            .headers
-            .iter()
-            .filter_map(|(name, value)| name.eq_ignore_ascii_case(b"tracestate").then_some(value).flatten());
-        Some(Parent { trace_id, span_id, sampled, state: join_tracestate(states) })
-    }
-
-    /// Whether a valid, sampled context came with the request: cheaper than [`Self::parent`], for exemplars.
-    pub fn sampled_parent(&self) -> Option<(u128, u64)> {
-        let value = self.fields.traceparent.filter(|_| self.fields.traceparents == 1)?;
-        parse_traceparent(value).and_then(|(trace, span, sampled)| sampled.then_some((trace.0, span.0)))
+    /// The trace context that the request carries in one of these formats, the first that is there.
+    pub fn context(&self, formats: &[ContextFormat]) -> Option<Context> {
+        trace_context::extract(formats, &self.exchange.request.head.headers)
     }
 }
 
@@ -339,14 +319,5 @@ mod tests {
         assert_eq!(server(https), is("f.example", 443));
         assert_eq!(server(Sample::new(Role::Server).header("host", "")), None);
         assert_eq!(Sample::new(Role::Server).facts(|facts| facts.client_address().into_owned()), "10.0.0.1");
-    }
-
-    #[test]
-    fn two_traceparents_are_none() {
-        let value = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let one = Sample::new(Role::Server).header("traceparent", value);
-        assert!(one.facts(|facts| facts.parent().is_some() && facts.sampled_parent().is_some()));
-        let two = Sample::new(Role::Server).header("traceparent", value).another_header("traceparent", value);
-        assert!(two.facts(|facts| facts.parent().is_none() && facts.sampled_parent().is_none()));
     }
 }

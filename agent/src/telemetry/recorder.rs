@@ -6,13 +6,16 @@ use super::{
     ExchangeSubject, Facts, Sampler, access_log,
     metrics::Shard,
     span::{self, SpanRecord},
-    trace_context::{self, Identity},
+    trace_context::{self, Context, Identity},
 };
 use crate::{
     admin::Health,
     exchange::Exchange,
     export::{LineSink, is_telltale_user_agent},
-    policy::{Capture, Plan},
+    policy::{
+        Capture, Plan,
+        plan::{ContextFormat, TracingPlan},
+    },
     telemetry::KnownMethods,
 };
 
@@ -29,8 +32,21 @@ pub trait SpanSink: Send {
 pub struct Settings {
     /// The methods that keep their name.
     pub methods: Arc<KnownMethods>,
-    /// Which exchanges become spans.
-    pub sampler: Sampler,
+    /// Which exchanges become spans where a policy does not say (`OTEL_TRACES_SAMPLER`).
+    pub sampler: Option<Sampler>,
+    /// Formats in which contexts are looked for where a policy names none (`OTEL_PROPAGATORS`).
+    pub contexts: Option<Vec<ContextFormat>>,
+}
+
+impl Settings {
+    fn contexts<'a>(&'a self, tracing: Option<&'a TracingPlan>) -> &'a [ContextFormat] {
+        let of_plan = tracing.and_then(|tracing| tracing.contexts.as_deref());
+        of_plan.or(self.contexts.as_deref()).unwrap_or(ContextFormat::DEFAULT)
+    }
+
+    fn sampler(&self, tracing: &TracingPlan) -> Sampler {
+        self.sampler.filter(|_| !tracing.sampling_given).unwrap_or_else(|| tracing.sampling.into())
+    }
 }
 
 /// Where one worker's telemetry under one plan goes.
@@ -159,17 +175,22 @@ impl Recorder {
             .entry(Arc::as_ptr(plan) as usize)
             .or_insert_with(|| Route { plan: Arc::clone(plan), outlets: self.outlets.open(plan) })
             .outlets;
-        let traced = plan.tracing.is_some() && !outlets.spans.is_empty();
+        let tracing = plan.tracing.as_deref();
+        let traced = tracing.filter(|_| !outlets.spans.is_empty());
         let logged = plan.access_logs.is_some() && !outlets.logs.is_empty();
-        let identity = (traced || logged).then(|| identify(&facts));
-        let sampled = identity
-            .as_ref()
-            .filter(|identity| traced && self.settings.sampler.keeps(identity.trace_id, identity.parent.as_ref()));
+        let context = facts.context(self.settings.contexts(tracing));
+        // Exemplars need the sender's span also where no line and no span needs ours.
+        let sender =
+            context.as_ref().filter(|context| context.sampled == Some(true)).and_then(|context| context.parent);
+        let identity = (traced.is_some() || logged).then(|| identify(&facts, context));
+        let sampled = traced.zip(identity.as_ref()).filter(|(tracing, identity)| {
+            self.settings.sampler(tracing).keeps(identity.trace_id, identity.context.as_ref())
+        });
         if let Some(shard) = &mut outlets.metrics {
             // The span that the measurement belongs to: ours if there will be one, else the sender's.
             let context = match sampled {
-                Some(identity) => Some((identity.trace_id.0, identity.span_id.0)),
-                None => facts.sampled_parent(),
+                Some((_, identity)) => Some((identity.trace_id.0, identity.span_id.0)),
+                None => sender.map(|parent| (parent.trace_id.0, parent.span_id.0)),
             };
             shard.record(&facts, context);
         }
@@ -186,10 +207,10 @@ impl Recorder {
                 sink.line(&self.line);
             }
         }
-        if let Some(identity) = sampled
+        if let Some((tracing, identity)) = sampled
             && let Some((last, others)) = outlets.spans.split_last_mut()
         {
-            let record = span::build(&facts, identity, &self.settings.methods);
+            let record = span::build(&facts, identity, &self.settings.methods, tracing);
             for sink in others {
                 sink.span(record.clone());
             }
@@ -215,10 +236,10 @@ fn flush(outlets: &mut Outlets) {
     }
 }
 
-fn identify(facts: &Facts<'_>) -> Identity {
+fn identify(facts: &Facts<'_>, context: Option<Context>) -> Identity {
     let head = &facts.exchange.request.head;
     let open = &facts.exchange.connection.open;
-    trace_context::identify(open, facts.role, head.position, head.first_byte, facts.parent())
+    trace_context::identify(open, facts.role, head.position, head.first_byte, context)
 }
 
 #[cfg(test)]
@@ -228,6 +249,7 @@ mod tests {
     use super::*;
     use crate::{
         capture::Role,
+        policy::plan::{Sampling, Share},
         protocol::Incomplete,
         telemetry::{
             metrics::{Data, Metrics},
@@ -241,6 +263,10 @@ mod tests {
 
     fn metrics() -> Arc<Plan> {
         Arc::new(Plan::of_signals(true, false, false))
+    }
+
+    fn nothing() -> Sampler {
+        Sampling { own: Share::NONE, governor: None }.into()
     }
 
     #[derive(Clone, Default)]
@@ -268,7 +294,11 @@ mod tests {
         recorder: Recorder,
     }
 
-    fn setup(sampler: Sampler) -> Setup {
+    fn setup() -> Setup {
+        sampled(None)
+    }
+
+    fn sampled(sampler: Option<Sampler>) -> Setup {
         let settings = Settings { sampler, ..Settings::default() };
         let metrics = Metrics::new(Arc::clone(&settings.methods));
         let (kept, health) = (Kept::default(), Health::new());
@@ -290,7 +320,7 @@ mod tests {
 
     #[test]
     fn each_signal_is_switched_by_itself() {
-        let mut setup = setup(Sampler::default());
+        let mut setup = setup();
         let exchange = Sample::new(Role::Client).exchange();
         setup.recorder.record(&exchange, &metrics());
         assert_eq!((durations(&setup.metrics), setup.kept.spans.lock().unwrap().len()), (1, 0));
@@ -302,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_sampler_drops_spans_and_keeps_lines() {
-        let mut setup = setup(Sampler::new(0.0, true));
+        let mut setup = sampled(Some(nothing()));
         setup.recorder.record(&Sample::new(Role::Server).exchange(), &all());
         assert!(setup.kept.spans.lock().unwrap().is_empty());
         assert!(!setup.kept.lines.lock().unwrap().is_empty());
@@ -310,7 +340,7 @@ mod tests {
 
     #[test]
     fn an_exporter_is_only_counted() {
-        let mut setup = setup(Sampler::default());
+        let mut setup = setup();
         let agent = crate::export::user_agent();
         setup.recorder.record(&Sample::new(Role::Client).header("user-agent", &agent).exchange(), &all());
         assert_eq!(durations(&setup.metrics), 0);
@@ -321,7 +351,7 @@ mod tests {
 
     #[test]
     fn incomplete_exchanges_are_counted_and_not_measured() {
-        let mut setup = setup(Sampler::default());
+        let mut setup = setup();
         let exchange = Sample::new(Role::Client).unanswered(Incomplete::Reset).exchange();
         setup.recorder.record(&exchange, &all());
         assert_eq!(durations(&setup.metrics), 0);
@@ -339,15 +369,81 @@ mod tests {
         let exchange = Sample::new(Role::Server)
             .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
             .exchange();
-        let mut metrics_only = setup(Sampler::default());
+        let mut metrics_only = setup();
         metrics_only.recorder.record(&exchange, &metrics());
         assert_eq!(exemplar(&metrics_only), Some(0x00f0_67aa_0ba9_02b7));
-        let mut traced = setup(Sampler::default());
+        let mut traced = setup();
         traced.recorder.record(&exchange, &all());
         let span = traced.kept.spans.lock().unwrap()[0].span.span_id.clone();
         assert_eq!(exemplar(&traced).map(|id| id.to_be_bytes().to_vec()), Some(span));
-        let mut none = setup(Sampler::default());
+        let mut none = setup();
         none.recorder.record(&Sample::new(Role::Server).exchange(), &metrics());
         assert_eq!(exemplar(&none), None);
+    }
+
+    /// A plan with all signals, of which tracing is this.
+    fn tracing(tracing: TracingPlan) -> Arc<Plan> {
+        Arc::new(Plan { tracing: Some(Arc::new(tracing)), ..Plan::of_signals(true, true, true) })
+    }
+
+    #[test]
+    fn what_a_policy_says_of_sampling_comes_before_the_environment() {
+        let kept = |sampling_given, sampling: Sampling, sampler: Option<Sampler>| {
+            let mut setup = sampled(sampler);
+            let plan = tracing(TracingPlan { sampling, sampling_given, ..TracingPlan::default() });
+            setup.recorder.record(&Sample::new(Role::Server).exchange(), &plan);
+            setup.kept.spans.lock().unwrap().len()
+        };
+        let none = Sampling { own: Share::NONE, governor: None };
+        assert_eq!(kept(true, Sampling::ALL, Some(nothing())), 1);
+        assert_eq!(kept(true, none, Some(Sampling::ALL.into())), 0);
+        assert_eq!(kept(false, Sampling::ALL, Some(nothing())), 0);
+        assert_eq!((kept(false, Sampling::ALL, None), kept(false, none, None)), (1, 0));
+    }
+
+    #[test]
+    fn spans_and_lines_continue_the_trace_that_the_policy_reads() {
+        let exchange = Sample::new(Role::Server)
+            .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            .header("b3", "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-0")
+            .exchange();
+        let trace = |contexts: Option<&[ContextFormat]>, environment: Option<Vec<ContextFormat>>| {
+            let mut setup = setup();
+            setup.recorder.settings.contexts = environment;
+            let plan = TracingPlan {
+                contexts: contexts.map(Into::into),
+                sampling: Sampling::ALL,
+                sampling_given: true,
+                ..TracingPlan::default()
+            };
+            setup.recorder.record(&exchange, &tracing(plan));
+            let span = setup.kept.spans.lock().unwrap()[0].span.clone();
+            let line: serde_json::Value = serde_json::from_slice(&setup.kept.lines.lock().unwrap()).unwrap();
+            let id = u128::from_be_bytes(span.trace_id.try_into().unwrap());
+            assert_eq!(line["trace_id"], format!("{id:032x}"));
+            format!("{id:032x}")[..4].to_owned()
+        };
+        assert_eq!(trace(None, None), "4bf9");
+        assert_eq!(trace(Some(&[ContextFormat::B3, ContextFormat::W3c]), None), "80f1");
+        assert_eq!(trace(Some(&[ContextFormat::Jaeger, ContextFormat::W3c]), Some(vec![ContextFormat::B3])), "4bf9");
+        assert_eq!(trace(None, Some(vec![ContextFormat::B3])), "80f1");
+        assert_eq!(trace(None, Some(Vec::new())), "8ba9", "hashed: no context is read");
+    }
+
+    #[test]
+    fn a_denial_without_ids_is_obeyed_where_the_parent_decides() {
+        let exchange = Sample::new(Role::Server).header("b3", "0").exchange();
+        let spans = |governor| {
+            let mut setup = setup();
+            let plan = TracingPlan {
+                contexts: Some([ContextFormat::B3].into()),
+                sampling: Sampling { own: Share::ALL, governor },
+                sampling_given: true,
+                ..TracingPlan::default()
+            };
+            setup.recorder.record(&exchange, &tracing(plan));
+            setup.kept.spans.lock().unwrap().len()
+        };
+        assert_eq!((spans(Some(Share::ALL)), spans(None)), (0, 1));
     }
 }

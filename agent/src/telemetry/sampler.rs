@@ -1,6 +1,11 @@
 //! Which exchanges become spans (POLICY.md section 4, "Tracing").
 
-use super::trace_context::{Parent, TraceId};
+use std::hash::Hasher as _;
+
+use siphasher::sip::SipHasher24;
+
+use super::trace_context::{Context, TraceId};
+use crate::policy::plan::{Sampling, Share};
 
 /// `OTEL_TRACES_SAMPLER` names a sampler that does not exist, or its argument is not a ratio from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,50 +17,39 @@ pub struct SamplerError {
 }
 
 /// Decides by the trace id alone, so all nodes keep the same traces.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampler {
-    parent_based: bool,
-    /// Traces whose lowest 56 bits are at or above are kept.
-    threshold: u64,
-}
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sampler(Sampling);
 
-const RANDOM_BITS: u32 = 56;
-
-impl Default for Sampler {
-    /// `parentbased_always_on`, the default of the specification.
-    fn default() -> Self {
-        Self { parent_based: true, threshold: 0 }
+impl From<Sampling> for Sampler {
+    fn from(sampling: Sampling) -> Self {
+        Self(sampling)
     }
 }
 
 impl Sampler {
-    /// Keeps this share of the traces (clamped to 0..=1); with `parent_based` an incoming context decides instead.
-    pub fn new(ratio: f64, parent_based: bool) -> Self {
-        let ratio = if ratio.is_nan() { 0.0 } else { ratio.clamp(0.0, 1.0) };
-        Self { parent_based, threshold: ((1.0 - ratio) * (1_u64 << RANDOM_BITS) as f64) as u64 }
-    }
-
-    /// From `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`. Absent or empty is the default.
-    pub fn from_environment(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, SamplerError> {
+    /// From `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`. `None` if the former is absent or empty.
+    pub fn from_environment(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, SamplerError> {
         const NAME: &str = "OTEL_TRACES_SAMPLER";
         const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
         let name = lookup(NAME).unwrap_or_default();
         let ratio = || match lookup(ARGUMENT).filter(|value| !value.trim().is_empty()) {
-            None => Ok(1.0),
+            None => Ok(Share::ALL),
             Some(value) => value
                 .trim()
                 .parse::<f64>()
                 .ok()
                 .filter(|ratio| (0.0..=1.0).contains(ratio))
+                .map(Share::of)
                 .ok_or(SamplerError { variable: ARGUMENT, value, problem: "not a number from 0 to 1" }),
         };
-        Ok(match name.trim() {
-            "" | "parentbased_always_on" => Self::default(),
-            "always_on" => Self::new(1.0, false),
-            "always_off" => Self::new(0.0, false),
-            "traceidratio" => Self::new(ratio()?, false),
-            "parentbased_always_off" => Self::new(0.0, true),
-            "parentbased_traceidratio" => Self::new(ratio()?, true),
+        let (own, parent_based) = match name.trim() {
+            "" => return Ok(None),
+            "always_on" => (Share::ALL, false),
+            "always_off" => (Share::NONE, false),
+            "traceidratio" => (ratio()?, false),
+            "parentbased_always_on" => (Share::ALL, true),
+            "parentbased_always_off" => (Share::NONE, true),
+            "parentbased_traceidratio" => (ratio()?, true),
             _ => {
                 return Err(SamplerError {
                     variable: NAME,
@@ -64,24 +58,78 @@ impl Sampler {
                               parentbased_traceidratio",
                 });
             }
-        })
+        };
+        Ok(Some(Self(Sampling { own, governor: parent_based.then_some(Share::ALL) })))
     }
 
     /// Whether the exchange of this trace becomes a span.
-    pub fn keeps(&self, trace: TraceId, parent: Option<&Parent>) -> bool {
-        match parent {
-            Some(parent) if self.parent_based => parent.sampled,
-            _ => (trace.0 as u64 & ((1 << RANDOM_BITS) - 1)) >= self.threshold,
+    pub fn keeps(&self, trace: TraceId, context: Option<&Context>) -> bool {
+        match (self.0.governor, context.and_then(|context| context.sampled)) {
+            (Some(_), Some(false)) => false,
+            (Some(governor), Some(true)) => governor.keeps(salted(trace)),
+            _ => self.0.own.keeps(trace.0 as u64),
         }
     }
+}
+
+/// A number of 56 bits that is independent of the trace id's own: an upstream that sampled by ratio passed on only ids from one end of their
+/// range, of which the governor has to keep its share all the same. The key is an agreement between all agents, like those of the ids.
+fn salted(trace: TraceId) -> u64 {
+    let mut hasher = SipHasher24::new_with_keys(0x7465_6c6c_7461_6c65, 0x676f_7665_726e_6f72);
+    hasher.write(&trace.0.to_le_bytes());
+    hasher.finish() >> 8
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::trace_context::SpanId;
+    use crate::policy::model::Ratio;
 
-    fn parse(name: &str, argument: &str) -> Result<Sampler, SamplerError> {
+    fn percent(numerator: u32) -> Share {
+        Ratio { numerator, denominator: 100 }.into()
+    }
+
+    fn context(sampled: impl Into<Option<bool>>) -> Context {
+        Context { sampled: sampled.into(), ..Context::default() }
+    }
+
+    /// Trace ids as a generator makes them.
+    fn ids() -> impl Iterator<Item = TraceId> {
+        (1..=10_000_u128).map(|n| TraceId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
+    }
+
+    #[test]
+    fn the_parent_decides_only_where_asked() {
+        let based = Sampler(Sampling { own: Share::NONE, governor: Some(Share::ALL) });
+        assert!(based.keeps(TraceId(1), Some(&context(true))));
+        assert!(!based.keeps(TraceId(1), None));
+        assert!(!based.keeps(TraceId(1), Some(&context(None))), "the sender leaves it to the own rate");
+        assert!(!Sampler::default().keeps(TraceId(1), Some(&context(false))));
+        let own = Sampler(Sampling::ALL);
+        assert!(own.keeps(TraceId(1), Some(&context(false))), "the flag is ignored");
+        let none = Sampler(Sampling { own: Share::NONE, governor: None });
+        assert!(!none.keeps(TraceId(u128::MAX), Some(&context(true))));
+    }
+
+    /// An upstream keeps a tenth of the traces by their random bits; of these the governor keeps half, not all and not none.
+    #[test]
+    fn the_governor_thins_what_an_upstream_chose() {
+        let upstream = Sampler(Sampling { own: percent(10), governor: None });
+        let governor = Sampler(Sampling { own: Share::NONE, governor: Some(percent(50)) });
+        let chosen: Vec<_> = ids().filter(|id| upstream.keeps(*id, None)).collect();
+        let kept = chosen.iter().filter(|id| governor.keeps(**id, Some(&context(true)))).count();
+        assert!((900..1100).contains(&chosen.len()), "{}", chosen.len());
+        assert!((chosen.len() * 4 / 10..chosen.len() * 6 / 10).contains(&kept), "{kept} of {}", chosen.len());
+        assert!(!chosen.iter().any(|id| governor.keeps(*id, Some(&context(false)))));
+    }
+
+    /// All agents of a fleet must keep the same traces.
+    #[test]
+    fn the_governor_never_changes() {
+        assert_eq!(salted(TraceId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736)), 42_562_104_770_410_996);
+    }
+
+    fn parse(name: &str, argument: &str) -> Result<Option<Sampler>, SamplerError> {
         Sampler::from_environment(&|key| {
             Some(if key == "OTEL_TRACES_SAMPLER" { name } else { argument }.to_owned())
                 .filter(|value| !value.is_empty())
@@ -89,27 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn ratio_keeps_its_share() {
-        let sampler = Sampler::new(0.25, true);
-        let kept = (0..1000_u128).filter(|n| sampler.keeps(TraceId(n * ((1 << 56) / 1000)), None)).count();
-        assert!((249..=251).contains(&kept), "{kept}");
-    }
-
-    #[test]
-    fn the_parent_decides_only_where_asked() {
-        let parent = |sampled| Parent { trace_id: TraceId(1), span_id: SpanId(1), sampled, state: String::new() };
-        let based = Sampler::new(0.0, true);
-        assert!(based.keeps(TraceId(0), Some(&parent(true))));
-        assert!(!Sampler::default().keeps(TraceId(1), Some(&parent(false))));
-        assert!(Sampler::new(1.0, false).keeps(TraceId(0), Some(&parent(false))));
-        assert!(!Sampler::new(0.0, false).keeps(TraceId(u128::MAX), Some(&parent(true))));
-    }
-
-    #[test]
     fn environment() {
-        assert_eq!(parse("", ""), Ok(Sampler::default()));
-        assert_eq!(parse("traceidratio", "0.5"), Ok(Sampler::new(0.5, false)));
-        assert_eq!(parse("parentbased_traceidratio", ""), Ok(Sampler::new(1.0, true)));
+        let sampler = |own, governor| Ok(Some(Sampler(Sampling { own, governor })));
+        assert_eq!(parse("", ""), Ok(None));
+        assert_eq!(parse("parentbased_always_on", ""), Ok(Some(Sampler::default())));
+        assert_eq!(parse("traceidratio", "0.5"), sampler(percent(50), None));
+        assert_eq!(parse("parentbased_traceidratio", ""), sampler(Share::ALL, Some(Share::ALL)));
+        assert_eq!(parse("always_off", ""), sampler(Share::NONE, None));
         assert!(parse("traceidratio", "2").is_err());
         let message = parse("sometimes", "").unwrap_err().to_string();
         assert!(message.starts_with("OTEL_TRACES_SAMPLER=\"sometimes\": not one of"), "{message}");

@@ -4,24 +4,33 @@ use std::sync::Arc;
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value},
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
 };
 
 use super::{
-    Facts, KnownMethods,
+    ExchangeSubject, Facts, KnownMethods,
     method::OTHER,
     names::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, key},
     trace_context::Identity,
 };
-use crate::{capture::Role, workload::Workload};
+use crate::{
+    capture::Role,
+    policy::{
+        attribute::{Subject, Value},
+        plan::TracingPlan,
+    },
+    workload::Workload,
+};
 
 /// A span and whom it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpanRecord {
     /// The source of its resource.
     pub workload: Arc<Workload>,
+    /// `service.name` instead of the workload's.
+    pub service_name: Option<Arc<str>>,
     /// The span.
     pub span: Span,
 }
@@ -46,24 +55,61 @@ pub fn boolean(key: &str, value: bool) -> KeyValue {
     attribute(key, any_value::Value::BoolValue(value))
 }
 
-fn attribute(key: &str, value: any_value::Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+fn any(value: any_value::Value) -> AnyValue {
+    AnyValue { value: Some(value) }
 }
 
-/// Builds the span of an exchange.
-pub fn build(facts: &Facts<'_>, identity: &Identity, methods: &KnownMethods) -> SpanRecord {
+/// The value of a policy's attribute; what OTLP has no type for becomes text.
+fn value_of(value: Value<'_>) -> any_value::Value {
+    use any_value::Value as Any;
+    match value {
+        Value::Int(number) => Any::IntValue(number),
+        Value::Double(number) => Any::DoubleValue(number),
+        Value::Bool(flag) => Any::BoolValue(flag),
+        Value::List(texts) => {
+            let values = texts.into_iter().map(|text| any(Any::StringValue(text.into_owned()))).collect();
+            Any::ArrayValue(ArrayValue { values })
+        }
+        other => Any::StringValue(other.into_text().into_owned()),
+    }
+}
+
+/// Adds what the policy asks for. Keys are unique (OTLP common.proto), so of two of one name the policy's holds, and of two of the policy's the later.
+fn add(attributes: &mut Vec<KeyValue>, plan: &TracingPlan, subject: &dyn Subject) {
+    for (name, extractor) in &plan.attributes {
+        let Some(value) = extractor.value(subject) else { continue };
+        let added = attribute(name, value_of(value));
+        match attributes.iter_mut().find(|existing| existing.key == **name) {
+            Some(existing) => *existing = added,
+            None => attributes.push(added),
+        }
+    }
+}
+
+fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(any(value)), ..KeyValue::default() }
+}
+
+/// Builds the span of an exchange, as the plan asks for it.
+pub fn build(facts: &Facts<'_>, identity: &Identity, methods: &KnownMethods, plan: &TracingPlan) -> SpanRecord {
     let exchange = facts.exchange;
     let method = methods.name(methods.index(facts.method));
     let end = exchange.response.as_ref().map_or(exchange.end, |response| response.last_byte);
     let start = exchange.request.head.first_byte;
+    let mut attributes = attributes(facts, method);
+    add(&mut attributes, plan, &ExchangeSubject { facts, identity: Some(identity), methods });
     let remote = if identity.parent_span_id.is_some() { FLAG_IS_REMOTE } else { 0 };
     let span = Span {
         trace_id: identity.trace_id.0.to_be_bytes().to_vec(),
         span_id: identity.span_id.0.to_be_bytes().to_vec(),
         parent_span_id: identity.parent_span_id.map(|id| id.0.to_be_bytes().to_vec()).unwrap_or_default(),
-        trace_state: identity.parent.as_ref().map(|parent| parent.state.clone()).unwrap_or_default(),
+        trace_state: identity.context.as_ref().map(|context| context.state.clone()).unwrap_or_default(),
         flags: FLAG_SAMPLED | FLAG_HAS_IS_REMOTE | remote,
-        name: if method == OTHER { "HTTP".to_owned() } else { method.to_owned() },
+        name: match &plan.span_name {
+            Some(name) => name.to_string(),
+            None if method == OTHER => "HTTP".to_owned(),
+            None => method.to_owned(),
+        },
         kind: match facts.role {
             Role::Client => SpanKind::Client,
             Role::Server => SpanKind::Server,
@@ -71,12 +117,13 @@ pub fn build(facts: &Facts<'_>, identity: &Identity, methods: &KnownMethods) -> 
         .into(),
         start_time_unix_nano: start.0,
         end_time_unix_nano: end.0.max(start.0),
-        attributes: attributes(facts, method),
+        attributes,
         // No message: the code and `error.type` say it (semconv recording-errors).
         status: facts.error.map(|_| Status { code: StatusCode::Error.into(), message: String::new() }),
         ..Span::default()
     };
-    SpanRecord { workload: Arc::clone(&exchange.connection.workload), span }
+    let workload = Arc::clone(&exchange.connection.workload);
+    SpanRecord { workload, service_name: plan.service_name.clone(), span }
 }
 
 fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
@@ -162,22 +209,25 @@ pub fn scope() -> InstrumentationScope {
     InstrumentationScope { name: SCOPE_NAME.into(), version: SCOPE_VERSION.into(), ..InstrumentationScope::default() }
 }
 
-/// One request with a resource for each workload, in the order in which they first appear.
+/// One request with a resource for each workload and service name, in the order in which they first appear.
 pub fn request(records: impl IntoIterator<Item = SpanRecord>, local: &[(String, String)]) -> ExportTraceServiceRequest {
-    let mut groups: Vec<(Arc<Workload>, Vec<Span>)> = Vec::new();
-    for SpanRecord { workload, span } in records {
+    type Owner = (Arc<Workload>, Option<Arc<str>>);
+    let mut groups: Vec<(Owner, Vec<Span>)> = Vec::new();
+    for SpanRecord { workload, service_name, span } in records {
         // From the back: the spans of one connection follow each other. Few workloads are in one batch.
-        let same = |(other, _): &(Arc<Workload>, _)| Arc::ptr_eq(other, &workload) || **other == *workload;
+        let same = |((other, name), _): &(Owner, _)| {
+            *name == service_name && (Arc::ptr_eq(other, &workload) || **other == *workload)
+        };
         match groups.iter().rposition(same) {
             Some(group) => groups[group].1.push(span),
-            None => groups.push((workload, vec![span])),
+            None => groups.push(((workload, service_name), vec![span])),
         }
     }
     let resource_spans = groups
         .into_iter()
-        .map(|(workload, spans)| ResourceSpans {
+        .map(|((workload, service_name), spans)| ResourceSpans {
             resource: Some(resource(
-                &workload.service_name,
+                service_name.as_deref().unwrap_or(&workload.service_name),
                 workload.namespace.as_deref(),
                 &workload.attributes,
                 local,
@@ -193,16 +243,26 @@ pub fn request(records: impl IntoIterator<Item = SpanRecord>, local: &[(String, 
 mod tests {
     use super::*;
     use crate::{
+        policy::{
+            Capture, Defaults, Trust,
+            model::{Attribute, AttributeSource, FieldPath, Tracing},
+            plan::ContextFormat,
+        },
         protocol::Incomplete,
         telemetry::{test_support::Sample, trace_context::identify},
     };
 
     fn span(sample: &Sample) -> SpanRecord {
+        planned(sample, &TracingPlan::default())
+    }
+
+    fn planned(sample: &Sample, plan: &TracingPlan) -> SpanRecord {
         sample.facts(|facts| {
             let head = &facts.exchange.request.head;
             let open = &facts.exchange.connection.open;
-            let identity = identify(open, facts.role, head.position, head.first_byte, facts.parent());
-            build(facts, &identity, &KnownMethods::default())
+            let context = facts.context(ContextFormat::DEFAULT);
+            let identity = identify(open, facts.role, head.position, head.first_byte, context);
+            build(facts, &identity, &KnownMethods::default(), plan)
         })
     }
 
@@ -253,5 +313,73 @@ mod tests {
             .map(|group| (group.resource.as_ref().unwrap().attributes.len(), group.scope_spans[0].spans.len()))
             .collect();
         assert_eq!(groups, [(2, 2), (2, 1)]);
+    }
+
+    /// Each type as OTLP has it; a name of the conventions is replaced, what has no value is left out, and secrets are never there.
+    #[test]
+    fn a_plan_adds_attributes() {
+        let sources = [
+            ("team", AttributeSource::Literal("payments".into())),
+            ("agent", AttributeSource::Header("User-Agent".into())),
+            ("absent", AttributeSource::Header("x-absent".into())),
+            ("secret", AttributeSource::Header("Authorization".into())),
+            ("status", AttributeSource::Key("http.response.status_code".into())),
+            ("url.full", AttributeSource::Literal("hidden".into())),
+            ("slow", AttributeSource::Cel("request.duration > duration('1ms')".into())),
+            ("took", AttributeSource::Cel("request.duration".into())),
+            ("accept", AttributeSource::Key("http.request.header.accept".into())),
+        ];
+        let attributes = sources.map(|(name, source)| Attribute {
+            at: FieldPath::default(),
+            name: name.to_owned(),
+            source,
+            default: None,
+        });
+        let stanza = Tracing { attributes: attributes.to_vec(), ..Tracing::default() };
+        let defaults = Defaults { span_exporter: true, log_sink: true };
+        let plan = TracingPlan::compile(&stanza, "shop", defaults, &Trust::own(), &mut Vec::new()).unwrap();
+        assert_eq!(plan.needs(), Capture::Heads);
+        let sample = Sample::new(Role::Client).header("authorization", "Bearer x").header("accept", "text/plain");
+        let span = planned(&sample, &plan).span;
+        let value = |name: &str| {
+            let mut found = span.attributes.iter().filter(|attribute| attribute.key == name);
+            let value = found.next().map(|attribute| attribute.value.clone().unwrap().value.unwrap());
+            assert!(found.next().is_none(), "{name} is there once");
+            value
+        };
+        assert_eq!(value("team"), text("", "payments").value.unwrap().value);
+        assert_eq!(value("agent"), text("", "curl/8.5").value.unwrap().value);
+        assert_eq!((value("absent"), value("secret")), (None, None));
+        assert_eq!(value("status"), number("", 200).value.unwrap().value);
+        assert_eq!(value("url.full"), text("", "hidden").value.unwrap().value);
+        assert_eq!(value("slow"), boolean("", true).value.unwrap().value);
+        assert_eq!(value("took"), text("", "0.012345678s").value.unwrap().value);
+        let list = any_value::Value::ArrayValue(ArrayValue {
+            values: vec![any(any_value::Value::StringValue("text/plain".into()))],
+        });
+        assert_eq!(value("accept"), Some(list));
+    }
+
+    #[test]
+    fn a_plan_names_spans_and_their_service() {
+        let plan = TracingPlan {
+            service_name: Some("checkout".into()),
+            span_name: Some("http call".into()),
+            ..TracingPlan::default()
+        };
+        let sample = Sample::new(Role::Client);
+        let named = planned(&sample, &plan);
+        assert_eq!(named.span.name, "http call");
+        let request = request([span(&sample), named.clone(), named], &[]);
+        let services: Vec<_> = request
+            .resource_spans
+            .iter()
+            .map(|group| {
+                let service = &group.resource.as_ref().unwrap().attributes[0];
+                assert_eq!(service.key, key::SERVICE_NAME);
+                (service.clone(), group.scope_spans[0].spans.len())
+            })
+            .collect();
+        assert_eq!(services, [(text(key::SERVICE_NAME, "curl"), 1), (text(key::SERVICE_NAME, "checkout"), 2)]);
     }
 }

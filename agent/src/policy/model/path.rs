@@ -24,6 +24,12 @@ impl FieldPath {
         Self(format!("{}[{index}]", self.0))
     }
 
+    /// The path of another field of the object that this field is in.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        self.0.rsplit_once('.').map_or_else(|| Self::new(name), |(object, _)| Self(format!("{object}.{name}")))
+    }
+
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -142,7 +142,7 @@ pub struct Provider {
 /// Where an OTLP receiver is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Where it stands.
+    /// Where `endpoint` stands; `protocol` and `tls` are beside it.
     pub at: FieldPath,
     /// As written: with a scheme, or `host:port`, which is OTLP gRPC in plaintext (port 4318: HTTP).
     pub address: String,

@@ -2,17 +2,23 @@
 
 pub mod access_log;
 mod content;
+mod context_format;
 mod json_path;
 mod metrics;
+mod receiver;
+mod sampling;
 mod tracing;
 
 use std::sync::Arc;
 
 pub use access_log::AccessLogPlan;
 pub use content::ContentPlan;
+pub use context_format::ContextFormat;
 pub use json_path::{JsonPath, JsonPathError, Selector, Step};
 pub use metrics::{DEFAULT_CARDINALITY_LIMIT, Group, Label, MetricsPlan, Stream};
-pub use tracing::TracingPlan;
+pub use receiver::Receiver;
+pub use sampling::{Sampling, Share};
+pub use tracing::{SpanProvider, TracingPlan};
 
 use super::model::{Direction, Mode, PolicyKey};
 use crate::capture::Role;

@@ -4,7 +4,7 @@ use crate::{
     policy::{
         Defaults, Effect, Finding, Trust,
         model::{AccessLogs, Attribute, AttributeSource, FieldPath, LogField, LogFormat, Match, MatchKind, Mode},
-        plan::AccessLogPlan,
+        plan::{AccessLogPlan, ContextFormat},
     },
     protocol::Incomplete,
     telemetry::{KnownMethods, test_support::Sample, trace_context::identify},
@@ -15,7 +15,8 @@ fn entry<T>(sample: &Sample, read: impl FnOnce(&ExchangeSubject<'_>) -> T) -> T 
     sample.facts(|facts| {
         let head = &facts.exchange.request.head;
         let open = &facts.exchange.connection.open;
-        let identity = identify(open, facts.role, head.position, head.first_byte, facts.parent());
+        let identity =
+            identify(open, facts.role, head.position, head.first_byte, facts.context(ContextFormat::DEFAULT));
         read(&ExchangeSubject { facts, identity: Some(&identity), methods: &KnownMethods::default() })
     })
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 fn ask<T>(sample: &Sample, ask: impl FnOnce(&ExchangeSubject<'_>) -> T) -> T {
-    let identity = Identity { trace_id: TraceId(0xabc), span_id: SpanId(0xdef), parent_span_id: None, parent: None };
+    let identity = Identity { trace_id: TraceId(0xabc), span_id: SpanId(0xdef), parent_span_id: None, context: None };
     let methods = KnownMethods::default();
     sample.facts(|facts| ask(&ExchangeSubject { facts, identity: Some(&identity), methods: &methods }))
 }
