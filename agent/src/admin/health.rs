@@ -70,12 +70,20 @@ struct Registered {
     cell: Cell,
 }
 
+impl Registered {
+    fn is(&self, metric: &'static SelfMetric, labels: &[&str]) -> bool {
+        self.metric == metric && self.labels == labels
+    }
+}
+
 type Source = Box<dyn Fn(&mut dyn FnMut(Sample)) + Send + Sync>;
 
 /// The agent's own metrics.
 #[derive(Default)]
 pub struct Health {
     cells: Mutex<Vec<Registered>>,
+    /// Those of the cells that are given out more than once.
+    shared: Mutex<Vec<Registered>>,
     sources: Mutex<Vec<Source>>,
 }
 
@@ -103,6 +111,38 @@ impl Health {
         let gauge = Gauge(Arc::default());
         self.register(metric, labels, Cell::Gauge(gauge.clone()));
         gauge
+    }
+
+    /// The one cell of a counter that all who ask for it share: for what comes and goes, such as exporters, whose own cells would stay.
+    pub fn shared_counter(&self, metric: &'static SelfMetric, labels: &[&str]) -> Counter {
+        let found = lock(&self.shared).iter().find_map(|registered| match &registered.cell {
+            Cell::Counter(counter) if registered.is(metric, labels) => Some(counter.clone()),
+            _ => None,
+        });
+        found.unwrap_or_else(|| {
+            let counter = self.counter(metric, labels);
+            self.share(metric, labels, Cell::Counter(counter.clone()));
+            counter
+        })
+    }
+
+    /// The one cell of a gauge, likewise: to be added to and taken from, never set.
+    pub fn shared_gauge(&self, metric: &'static SelfMetric, labels: &[&str]) -> Gauge {
+        let found = lock(&self.shared).iter().find_map(|registered| match &registered.cell {
+            Cell::Gauge(gauge) if registered.is(metric, labels) => Some(gauge.clone()),
+            _ => None,
+        });
+        found.unwrap_or_else(|| {
+            let gauge = self.gauge(metric, labels);
+            self.share(metric, labels, Cell::Gauge(gauge.clone()));
+            gauge
+        })
+    }
+
+    /// Two who ask for the same cell at the same time may get one each; both are summed.
+    fn share(&self, metric: &'static SelfMetric, labels: &[&str], cell: Cell) {
+        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        lock(&self.shared).push(Registered { metric, labels, cell });
     }
 
     fn register(&self, metric: &'static SelfMetric, labels: &[&str], cell: Cell) {
@@ -174,5 +214,18 @@ mod tests {
         assert_eq!(health.value(&table::GAPS, &["ring_full"]), 10);
         let names: Vec<_> = health.samples().iter().map(|sample| sample.metric.name).collect();
         assert_eq!(names, ["telltale_gaps", "telltale_queue_length"]);
+    }
+
+    #[test]
+    fn shared_cells_do_not_grow_in_number() {
+        let health = Health::new();
+        for _ in 0..10 {
+            health.shared_counter(&table::QUEUE_DROPPED, &["spans", "full"]).add(1);
+            health.shared_gauge(&table::QUEUE_LENGTH, &["spans"]).add(2);
+        }
+        health.shared_counter(&table::QUEUE_DROPPED, &["spans", "refused"]).add(1);
+        assert_eq!(lock(&health.cells).len(), 3);
+        assert_eq!(health.value(&table::QUEUE_DROPPED, &["spans", "full"]), 10);
+        assert_eq!(health.value(&table::QUEUE_LENGTH, &["spans"]), 20);
     }
 }

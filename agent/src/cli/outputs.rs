@@ -19,12 +19,15 @@ use crate::{
     export::{
         ACCESS_LOG, ACCESS_LOG_FILE, LineQueue, LineSink, LineWriter, LogSettings, LogSinks, Output, SpanFile,
         otlp::{
-            BatchConfig, Choice, MetricsExporter, OtlpExporter, RetryPolicy, Signal, environment_resource,
-            metric_interval,
+            BatchConfig, Choice, ExporterSettings, Exporters, MetricsExporter, OtlpExporter, RetryPolicy, Signal,
+            environment_resource, metric_interval,
         },
         prometheus::{Exposition, Format},
     },
-    policy::{Defaults, Plan, PlanStore, plan::ContextFormat},
+    policy::{
+        Defaults, Plan, PlanStore, Reach,
+        plan::{ContextFormat, SpanProvider, TracingPlan},
+    },
     telemetry::{KnownMethods, Outlets, Recorder, Sampler, Settings, SpanSink, metrics::Metrics, span::SpanRecord},
 };
 
@@ -73,6 +76,10 @@ pub struct Outputs {
     /// Where the exporters' tasks run, if this is a run.
     runtime: Option<Handle>,
     span_exporter: Option<OtlpExporter>,
+    /// Instead of that exporter, the terminal.
+    console: Option<SharedSpans>,
+    /// Those that policies name; a replay has none, since it never exports to a network.
+    exporters: Option<Exporters>,
     metrics_exporter: Option<MetricsExporter>,
     self_telemetry: Option<SelfTelemetry>,
 }
@@ -149,24 +156,8 @@ impl Outputs {
         )?;
         let _entered = runtime.enter();
         outputs.runtime = Some(runtime.handle().clone());
-        match traces {
-            Choice::None => {}
-            Choice::Console => {
-                let file = SpanFile::new(stderr_output(), local_attributes.clone(), &outputs.health).immediate();
-                outputs.spans.push(SharedSpans(Arc::new(Mutex::new(Box::new(file)))));
-            }
-            Choice::Otlp(config) => {
-                let batch = BatchConfig::from_environment(&lookup).map_err(anyhow::Error::from)?;
-                let exporter = OtlpExporter::start(
-                    &config,
-                    batch,
-                    RetryPolicy::default(),
-                    local_attributes.clone(),
-                    &outputs.health,
-                );
-                outputs.span_exporter = Some(exporter.map_err(anyhow::Error::from)?);
-            }
-        }
+        let batch = BatchConfig::from_environment(&lookup).map_err(anyhow::Error::from)?;
+        outputs.start_span_exporters(traces, batch, &local_attributes, runtime)?;
         if let Choice::Otlp(config) = metrics {
             let exporter = MetricsExporter::start(
                 &config,
@@ -181,6 +172,38 @@ impl Outputs {
         let own = SelfTelemetry::from_environment(&lookup, &resource, &outputs.health);
         outputs.self_telemetry = Some(own.map_err(anyhow::Error::from)?);
         Ok(outputs)
+    }
+
+    /// The exporters of spans: that of the environment, and those that policies will name.
+    fn start_span_exporters(
+        &mut self,
+        choice: Choice,
+        batch: BatchConfig,
+        local_attributes: &[(String, String)],
+        runtime: &Runtime,
+    ) -> Result<(), Failure> {
+        let settings = ExporterSettings {
+            batch,
+            retry: RetryPolicy::default(),
+            local_attributes: local_attributes.to_vec(),
+            // Who runs the agent wrote the policies.
+            reach: Reach::ANYWHERE,
+            deadline: EXPORT_DEADLINE,
+        };
+        self.exporters = Some(Exporters::new(runtime.handle().clone(), settings, &self.health));
+        match choice {
+            Choice::None => {}
+            Choice::Console => {
+                let file = SpanFile::new(stderr_output(), local_attributes.to_vec(), &self.health).immediate();
+                self.console = Some(SharedSpans(Arc::new(Mutex::new(Box::new(file)))));
+            }
+            Choice::Otlp(config) => {
+                let retry = RetryPolicy::default();
+                let started = OtlpExporter::start(&config, batch, retry, local_attributes.to_vec(), &self.health);
+                self.span_exporter = Some(started.map_err(anyhow::Error::from)?);
+            }
+        }
+        Ok(())
     }
 
     /// The outputs of a replay: deterministic, so nothing depends on the environment, and nothing waits in a queue.
@@ -231,6 +254,8 @@ impl Outputs {
             metrics,
             runtime: None,
             span_exporter: None,
+            console: None,
+            exporters: None,
             metrics_exporter: None,
             self_telemetry: None,
         })
@@ -238,13 +263,26 @@ impl Outputs {
 
     /// The recorder of one worker.
     pub fn recorder(&self) -> Recorder {
-        let mut spans: Vec<SpanOpener> = self.spans.iter().map(|sink| span_opener(sink.clone())).collect();
-        spans.extend(self.span_exporter.iter().map(|exporter| span_opener(exporter.sender())));
+        let files: Vec<SpanOpener> = self.spans.iter().map(|sink| span_opener(sink.clone())).collect();
+        let own = (self.span_exporter.as_ref().map(|exporter| span_opener(exporter.sender())))
+            .or_else(|| self.console.clone().map(span_opener));
+        let exporters = self.exporters.clone();
+        // `--spans` takes what any provider does.
+        let spans = move |tracing: &TracingPlan| {
+            let provider: Option<Box<dyn SpanSink>> = match &tracing.provider {
+                SpanProvider::Nobody => return Vec::new(),
+                SpanProvider::Agent => own.as_ref().map(|open| open()),
+                SpanProvider::Receiver(receiver) => {
+                    exporters.as_ref().map(|exporters| Box::new(exporters.sink(receiver)) as Box<dyn SpanSink>)
+                }
+            };
+            files.iter().map(|open| open()).chain(provider).collect()
+        };
         let logs = self.logs.clone();
         let series = Arc::clone(&self.series);
         let open = move |plan: &Arc<Plan>| Outlets {
             metrics: series.shard(plan),
-            spans: plan.tracing.iter().flat_map(|_| spans.iter().map(|open| open())).collect(),
+            spans: plan.tracing.as_deref().map(&spans).unwrap_or_default(),
             logs: logs.open(plan),
         };
         Recorder::new(self.settings.clone(), Box::new(open), &self.health)
@@ -288,6 +326,9 @@ impl Outputs {
             runtime.block_on(async {
                 if let Some(exporter) = self.span_exporter {
                     exporter.close(EXPORT_DEADLINE).await;
+                }
+                if let Some(exporters) = self.exporters {
+                    exporters.close().await;
                 }
                 if let Some(exporter) = self.metrics_exporter {
                     exporter.close(EXPORT_DEADLINE).await;

@@ -3,6 +3,7 @@
 mod otlp;
 mod peers;
 mod prometheus;
+mod providers;
 mod receiver;
 mod sample;
 mod self_telemetry;

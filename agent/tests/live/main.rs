@@ -18,6 +18,7 @@ mod outputs;
 mod policy;
 mod privacy;
 mod programs;
+mod provider;
 mod recordings;
 mod scope;
 mod translated;

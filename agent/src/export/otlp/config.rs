@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::percent;
+use crate::{
+    percent,
+    policy::{Reach, model, plan::Receiver},
+};
 
 /// How variables are looked up: the environment, or a test's table. An empty value counts as absent, as the specification says.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -80,6 +83,10 @@ pub struct OtlpConfig {
     pub certificate: Option<PathBuf>,
     /// PEM files of the client's certificate and key.
     pub client: Option<(PathBuf, PathBuf)>,
+    /// Name that the receiver's certificate must have, instead of the host of the endpoint.
+    pub server_name: Option<String>,
+    /// Which addresses the host may resolve to.
+    pub reach: Reach,
 }
 
 /// Where the spans of observed traffic go by `OTEL_TRACES_EXPORTER`.
@@ -201,6 +208,25 @@ impl OtlpConfig {
             compression: Compression::None,
             certificate: None,
             client: None,
+            server_name: None,
+            reach: Reach::ANYWHERE,
+        }
+    }
+
+    /// To a receiver that a policy names.
+    pub fn of_receiver(receiver: &Receiver, reach: Reach) -> Self {
+        let protocol = match receiver.protocol {
+            model::Protocol::Grpc => Protocol::Grpc,
+            model::Protocol::Http => Protocol::HttpProtobuf,
+        };
+        let tls = &receiver.tls;
+        Self {
+            headers: receiver.headers.clone(),
+            certificate: tls.ca_file.as_ref().map(Into::into),
+            client: tls.cert_file.as_ref().map(Into::into).zip(tls.key_file.as_ref().map(Into::into)),
+            server_name: tls.server_name.clone(),
+            reach,
+            ..Self::new(protocol, receiver.url.clone())
         }
     }
 

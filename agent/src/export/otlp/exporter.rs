@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     BatchConfig, OtlpConfig, RetryPolicy, Transport, TransportError,
-    queue::{NAME, Queue},
+    queue::{NAME, Pool, Queue},
     transport::{Request, SendError},
 };
 use crate::{
@@ -39,9 +39,15 @@ pub struct OtlpExporter {
 #[derive(Clone, Debug)]
 pub struct SpanSender(Arc<Queue>);
 
+impl SpanSender {
+    pub(super) fn push(&self, record: SpanRecord) {
+        self.0.push(record);
+    }
+}
+
 impl SpanSink for SpanSender {
     fn span(&mut self, record: SpanRecord) {
-        self.0.push(record);
+        self.push(record);
     }
 }
 
@@ -79,7 +85,19 @@ impl OtlpExporter {
         local_attributes: Vec<(String, String)>,
         health: &Arc<Health>,
     ) -> Result<Self, TransportError> {
-        let queue = Arc::new(Queue::new(batch.queue_size, batch.batch_size, health));
+        Self::start_in(None, config, batch, retry, local_attributes, health)
+    }
+
+    /// As [`Self::start`], with a queue that shares its bound with others.
+    pub(super) fn start_in(
+        pool: Option<&Arc<Pool>>,
+        config: &OtlpConfig,
+        batch: BatchConfig,
+        retry: RetryPolicy,
+        local_attributes: Vec<(String, String)>,
+        health: &Arc<Health>,
+    ) -> Result<Self, TransportError> {
+        let queue = Arc::new(Queue::new(batch.queue_size, batch.batch_size, pool, health));
         let in_flight = Arc::new(AtomicU64::new(0));
         let worker = Worker {
             queue: Arc::clone(&queue),
@@ -96,8 +114,8 @@ impl OtlpExporter {
             },
             batch,
             local_attributes,
-            exported: health.counter(&table::EXPORTED, &[NAME]),
-            rejected: health.counter(&table::EXPORT_REJECTED, &[NAME]),
+            exported: health.shared_counter(&table::EXPORTED, &[NAME]),
+            rejected: health.shared_counter(&table::EXPORT_REJECTED, &[NAME]),
             health: Arc::clone(health),
         };
         let task = tokio::spawn(worker.run());
@@ -120,7 +138,7 @@ impl OtlpExporter {
         let _ = self.task.await;
         let late = self.queue.len() as u64 + self.in_flight.load(Ordering::Relaxed);
         if late > 0 {
-            self.health.counter(&table::QUEUE_DROPPED, &[NAME, "shutdown"]).add(late);
+            self.health.shared_counter(&table::QUEUE_DROPPED, &[NAME, "shutdown"]).add(late);
             tracing::warn!("{late} spans were not exported before the deadline");
         }
     }
@@ -158,7 +176,7 @@ impl Worker {
                 self.exported.add(spans.saturating_sub(rejected));
                 self.rejected.add(rejected);
             }
-            Err(reason) => self.health.counter(&table::QUEUE_DROPPED, &[NAME, reason]).add(spans),
+            Err(reason) => self.health.shared_counter(&table::QUEUE_DROPPED, &[NAME, reason]).add(spans),
         }
         self.in_flight.store(0, Ordering::Relaxed);
     }
@@ -209,7 +227,7 @@ impl Sender {
         // Reasons are statuses and codes: at most some hundred, in practice a handful.
         let found = self.failures.iter().position(|(reason, _)| *reason == error.reason);
         let index = found.unwrap_or_else(|| {
-            let counter = self.health.counter(&table::EXPORT_FAILURES, &[self.sink, &error.reason]);
+            let counter = self.health.shared_counter(&table::EXPORT_FAILURES, &[self.sink, &error.reason]);
             self.failures.push((error.reason.clone(), counter));
             self.failures.len() - 1
         });

@@ -15,6 +15,7 @@ use tonic_types::StatusExt as _;
 
 use super::{
     Compression, OtlpConfig, SendError, TransportError,
+    guard::{Connector, is_refused},
     transport::{Accepted, Request, chain, invalid, is_tls, read_pem},
 };
 
@@ -74,10 +75,16 @@ pub(crate) fn channel(config: &OtlpConfig) -> Result<Channel, TransportError> {
             Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_pem(path)?)),
             None => ClientTlsConfig::new().with_native_roots(),
         };
+        if let Some(name) = &config.server_name {
+            tls = tls.domain_name(name.as_str());
+        }
         if let Some((certificate, key)) = &config.client {
             tls = tls.identity(Identity::from_pem(read_pem(certificate)?, read_pem(key)?));
         }
         endpoint = endpoint.tls_config(tls).map_err(|error| invalid(config, chain(&error)))?;
+    }
+    if config.reach.is_restricted() {
+        return Ok(endpoint.connect_with_connector_lazy(Connector(config.reach.clone())));
     }
     Ok(endpoint.connect_lazy())
 }
@@ -103,7 +110,11 @@ fn error(status: &Status) -> SendError {
     let message = chain(status);
     if matches!(status.source(), Some(cause) if cause.is::<tonic::transport::Error>()) {
         // The channel made this status, for which it has few codes: no receiver refused anything.
-        let reason = if is_tls(status) { "tls" } else { "unreachable" };
+        let reason = match status {
+            status if is_refused(status) => "refused_address",
+            status if is_tls(status) => "tls",
+            _ => "unreachable",
+        };
         return SendError { retryable: true, retry_after: None, reason: reason.to_owned(), message };
     }
     let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay);

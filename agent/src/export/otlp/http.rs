@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -11,15 +12,17 @@ use opentelemetry_proto::tonic::collector::{
 };
 use prost::Message as _;
 use reqwest::{
-    Certificate, Client, Identity, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    Certificate, Client, Identity, Response, StatusCode, Url,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 
 use super::{
     Compression, OtlpConfig, SendError, TransportError,
+    guard::{Resolver, check_literal, is_refused},
     transport::{Accepted, Request, chain, invalid, is_tls, read_pem},
 };
+use crate::policy::{Reach, Refused};
 
 /// Longest answer that is read (protocol/exporter.md: 4 MiB).
 const MAX_RESPONSE: usize = 4 * 1024 * 1024;
@@ -28,7 +31,8 @@ const MAX_RESPONSE: usize = 4 * 1024 * 1024;
 pub(super) struct HttpClient {
     client: Client,
     headers: HeaderMap,
-    url: String,
+    url: Url,
+    reach: Reach,
     gzip: bool,
 }
 
@@ -49,10 +53,19 @@ impl HttpClient {
         if gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        Ok(Self { client: plain_client(config)?, headers, url: config.endpoint.clone(), gzip })
+        let mut url = Url::parse(&config.endpoint).map_err(|error| invalid(config, error.to_string()))?;
+        if let Some(name) = &config.server_name {
+            // TLS asks for the name in the URL. The resolver knows the host that is meant, and so does the receiver.
+            let authority = url.authority().to_owned();
+            headers.insert(HOST, HeaderValue::from_str(&authority).map_err(|error| invalid(config, chain(&error)))?);
+            url.set_host(Some(name)).map_err(|error| invalid(config, error.to_string()))?;
+        }
+        let reach = config.reach.clone();
+        Ok(Self { client: plain_client(config)?, headers, url, reach, gzip })
     }
 
     pub(super) async fn send(&self, request: &Request) -> Result<Accepted, SendError> {
+        check_literal(&self.reach, &self.url).map_err(|error| refused_address(&error))?;
         let body = match request {
             Request::Traces(traces) => traces.encode_to_vec(),
             Request::Metrics(metrics) => metrics.encode_to_vec(),
@@ -60,7 +73,7 @@ impl HttpClient {
         let body = if self.gzip { compress(&body) } else { body };
         let answer = self
             .client
-            .post(&self.url)
+            .post(self.url.clone())
             .headers(self.headers.clone())
             .body(body)
             .send()
@@ -96,6 +109,15 @@ pub(crate) fn plain_client(config: &OtlpConfig) -> Result<Client, TransportError
         .timeout(config.timeout)
         // Nothing is called that is not configured.
         .redirect(Policy::none());
+    if config.reach.is_restricted() {
+        // A proxy would resolve names by itself.
+        builder = builder.no_proxy();
+    }
+    if config.reach.is_restricted() || config.server_name.is_some() {
+        let host = Url::parse(&config.endpoint).map_err(|error| invalid(config, error.to_string()))?;
+        let host = host.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').into();
+        builder = builder.dns_resolver(Arc::new(Resolver { reach: config.reach.clone(), host }));
+    }
     if let Some(path) = &config.certificate {
         let certificates =
             Certificate::from_pem_bundle(&read_pem(path)?).map_err(|error| invalid(config, chain(&error)))?;
@@ -134,10 +156,17 @@ async fn read_limited(mut answer: Response) -> Result<Vec<u8>, SendError> {
 fn unreachable_error(error: &reqwest::Error) -> SendError {
     let reason = match error {
         _ if error.is_timeout() => "timeout",
+        _ if is_refused(error) => "refused_address",
         _ if is_tls(error) => "tls",
         _ => "unreachable",
     };
     SendError { retryable: true, retry_after: None, reason: reason.to_owned(), message: chain(error) }
+}
+
+/// It is tried again: the addresses of nodes change.
+fn refused_address(error: &Refused) -> SendError {
+    let reason = "refused_address".to_owned();
+    SendError { retryable: true, retry_after: None, reason, message: error.to_string() }
 }
 
 /// Which statuses may be retried: the table of the OTLP specification.

@@ -2,7 +2,9 @@
 
 mod config;
 mod exporter;
+mod exporters;
 pub(crate) mod grpc;
+mod guard;
 pub(crate) mod http;
 mod metrics;
 mod queue;
@@ -14,6 +16,7 @@ pub use config::{
     environment_resource, metric_interval,
 };
 pub use exporter::{OtlpExporter, SpanSender};
+pub use exporters::{ExporterSettings, Exporters, MAX_EXPORTERS, ReceiverSink};
 pub use metrics::MetricsExporter;
 pub use retry::RetryPolicy;
 pub use transport::{SendError, Transport, TransportError};

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::Notify;
@@ -15,15 +18,43 @@ use crate::{
 /// The name of this queue in metrics.
 pub(super) const NAME: &str = "otlp_spans";
 
+/// What several queues hold together, at most.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// Entries that every queue may hold whatever the others do.
+    each: usize,
+    /// Entries that are left for all queues together, beyond those.
+    left: AtomicUsize,
+}
+
+impl Pool {
+    pub(super) fn new(shared: usize, each: usize) -> Arc<Self> {
+        Arc::new(Self { each, left: AtomicUsize::new(shared) })
+    }
+
+    fn take(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+
+    /// Takes back what a queue held that was `from` long and is `to` long now.
+    fn give_back(&self, from: usize, to: usize) {
+        self.left.fetch_add(from.saturating_sub(self.each) - to.saturating_sub(self.each), Ordering::Relaxed);
+    }
+}
+
 /// A bounded queue from many workers to one exporter. A span that finds it full is dropped and counted; nobody waits.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
     capacity: usize,
     batch: usize,
+    /// Shared with other queues, if it is.
+    pool: Option<Arc<Pool>>,
     /// Told when a batch is full, and at the end.
     pub(super) ready: Notify,
     length: Gauge,
+    capacities: Gauge,
     full: Counter,
 }
 
@@ -34,15 +65,18 @@ struct State {
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize, batch: usize, health: &Health) -> Self {
-        health.gauge(&table::QUEUE_CAPACITY, &[NAME]).set(capacity as i64);
+    pub(super) fn new(capacity: usize, batch: usize, pool: Option<&Arc<Pool>>, health: &Health) -> Self {
+        let capacities = health.shared_gauge(&table::QUEUE_CAPACITY, &[NAME]);
+        capacities.add(capacity as i64);
         Self {
             state: Mutex::default(),
             capacity,
             batch,
+            pool: pool.cloned(),
             ready: Notify::new(),
-            length: health.gauge(&table::QUEUE_LENGTH, &[NAME]),
-            full: health.counter(&table::QUEUE_DROPPED, &[NAME, "full"]),
+            length: health.shared_gauge(&table::QUEUE_LENGTH, &[NAME]),
+            capacities,
+            full: health.shared_counter(&table::QUEUE_DROPPED, &[NAME, "full"]),
         }
     }
 
@@ -52,13 +86,15 @@ impl Queue {
 
     pub(super) fn push(&self, record: SpanRecord) {
         let mut state = self.lock();
-        if state.closed || state.spans.len() >= self.capacity {
+        let length = state.spans.len();
+        let pooled = || self.pool.as_ref().is_none_or(|pool| length < pool.each || pool.take());
+        if state.closed || length >= self.capacity || !pooled() {
             drop(state);
             self.full.add(1);
             return;
         }
         state.spans.push_back(record);
-        self.length.set(state.spans.len() as i64);
+        self.length.add(1);
         let wake = state.spans.len() == self.batch;
         drop(state);
         if wake {
@@ -69,10 +105,17 @@ impl Queue {
     /// Takes at most a batch.
     pub(super) fn take(&self) -> Vec<SpanRecord> {
         let mut state = self.lock();
-        let count = state.spans.len().min(self.batch);
-        let batch = state.spans.drain(..count).collect();
-        self.length.set(state.spans.len() as i64);
+        let length = state.spans.len();
+        let batch: Vec<_> = state.spans.drain(..length.min(self.batch)).collect();
+        self.taken(length, length - batch.len());
         batch
+    }
+
+    fn taken(&self, from: usize, to: usize) {
+        self.length.add(to as i64 - from as i64);
+        if let Some(pool) = &self.pool {
+            pool.give_back(from, to);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,5 +130,56 @@ impl Queue {
 
     pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let length = self.len();
+        self.taken(length, 0);
+        self.capacities.add(-(self.capacity as i64));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        capture::Role,
+        policy::plan::TracingPlan,
+        telemetry::{KnownMethods, span, test_support::Sample, trace_context},
+    };
+
+    fn record() -> SpanRecord {
+        Sample::new(Role::Client).facts(|facts| {
+            let head = &facts.exchange.request.head;
+            let open = &facts.exchange.connection.open;
+            let identity = trace_context::identify(open, facts.role, head.position, head.first_byte, None);
+            span::build(facts, &identity, &KnownMethods::default(), &TracingPlan::default())
+        })
+    }
+
+    /// One queue cannot take what another is sure of, and all together cannot hold more than the pool and these shares.
+    #[test]
+    fn queues_of_a_pool_leave_room_for_each_other() {
+        let (health, pool, span) = (Health::new(), Pool::new(3, 2), record());
+        let queues = [(); 2].map(|()| Queue::new(100, 10, Some(&pool), &health));
+        for queue in &queues {
+            for _ in 0..10 {
+                queue.push(span.clone());
+            }
+        }
+        assert_eq!((queues[0].len(), queues[1].len()), (5, 2));
+        assert_eq!(health.value(&table::QUEUE_DROPPED, &[NAME, "full"]), 13);
+        assert_eq!(health.value(&table::QUEUE_LENGTH, &[NAME]), 7);
+        assert_eq!(queues[0].take().len(), 5);
+        for _ in 0..10 {
+            queues[1].push(span.clone());
+        }
+        assert_eq!(queues[1].len(), 5, "what one gave back, the other has");
+        drop(queues);
+        assert_eq!(pool.left.load(Ordering::Relaxed), 3);
+        assert_eq!(health.value(&table::QUEUE_LENGTH, &[NAME]), 0);
+        assert_eq!(health.value(&table::QUEUE_CAPACITY, &[NAME]), 0);
     }
 }

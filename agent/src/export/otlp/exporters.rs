@@ -1,0 +1,198 @@
+//! The exporters that policies ask for: one for each receiver, shared by all plans that name it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, task::JoinSet};
+
+use super::{
+    BatchConfig, OtlpConfig, OtlpExporter, RetryPolicy, SpanSender,
+    queue::{NAME, Pool},
+};
+use crate::{
+    admin::{Counter, Health, table},
+    policy::{Reach, plan::Receiver},
+    telemetry::{SpanSink, span::SpanRecord},
+};
+
+/// Exporters at one time, those that are ending included. Policies beyond it wait for one to end; their spans are counted as dropped.
+pub const MAX_EXPORTERS: usize = 64;
+
+/// How all of them work.
+#[derive(Clone, Debug)]
+pub struct ExporterSettings {
+    /// Limits of each exporter. What all queues hold together is limited too: each may always hold a sixteenth of its own, and all share four times one's own
+    /// beyond that.
+    pub batch: BatchConfig,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// Added to the resources of workloads that are of no pod.
+    pub local_attributes: Vec<(String, String)>,
+    /// Where policies may send.
+    pub reach: Reach,
+    /// Longest time that an exporter which is no longer needed takes to send what it holds.
+    pub deadline: Duration,
+}
+
+/// Starts an exporter when the first plan needs it, and ends it when the last has gone. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Exporters(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    runtime: Handle,
+    settings: ExporterSettings,
+    pool: Arc<Pool>,
+    health: Arc<Health>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: HashMap<Arc<Receiver>, Weak<Lease>>,
+    ending: JoinSet<()>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running exporter. The last one who drops it ends it.
+#[derive(Debug)]
+struct Lease {
+    shared: Arc<Shared>,
+    receiver: Arc<Receiver>,
+    sender: SpanSender,
+    exporter: Mutex<Option<OtlpExporter>>,
+}
+
+impl Lease {
+    fn take(&self) -> Option<OtlpExporter> {
+        self.exporter.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let exporter = self.take();
+        let mut state = self.shared.lock();
+        // Another one of the same receiver may have been started in the meantime.
+        if state.open.get(&self.receiver).is_some_and(|lease| lease.strong_count() == 0) {
+            state.open.remove(&self.receiver);
+        }
+        if let Some(exporter) = exporter {
+            let deadline = self.shared.settings.deadline;
+            state.ending.spawn_on(async move { exporter.close(deadline).await }, &self.shared.runtime);
+        }
+    }
+}
+
+/// Why there is no exporter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    /// There are [`MAX_EXPORTERS`]. One may end.
+    TooMany,
+    /// Its client cannot be made; the log says why.
+    NotStarted,
+}
+
+impl Exporters {
+    /// With none yet. Their tasks run on `runtime`.
+    pub fn new(runtime: Handle, settings: ExporterSettings, health: &Arc<Health>) -> Self {
+        let pool = Pool::new(settings.batch.queue_size * 4, settings.batch.queue_size.div_ceil(16));
+        Self(Arc::new(Shared { runtime, settings, pool, health: Arc::clone(health), state: Mutex::default() }))
+    }
+
+    /// A sink whose spans this receiver gets.
+    pub fn sink(&self, receiver: &Arc<Receiver>) -> ReceiverSink {
+        let lost = |reason| self.0.health.shared_counter(&table::QUEUE_DROPPED, &[NAME, reason]);
+        ReceiverSink {
+            exporters: self.clone(),
+            receiver: Arc::clone(receiver),
+            lease: self.lease(receiver),
+            too_many: lost("too_many_exporters"),
+            not_started: lost("not_started"),
+        }
+    }
+
+    /// How many there are, those that are ending included.
+    pub fn count(&self) -> usize {
+        let mut state = self.0.lock();
+        while state.ending.try_join_next().is_some() {}
+        state.open.len() + state.ending.len()
+    }
+
+    /// Ends all of them at once, each for at most the deadline. What was not sent by then is counted.
+    pub async fn close(self) {
+        let leases: Vec<Arc<Lease>> = self.0.lock().open.values().filter_map(Weak::upgrade).collect();
+        for lease in leases {
+            if let Some(exporter) = lease.take() {
+                let deadline = self.0.settings.deadline;
+                self.0.lock().ending.spawn_on(async move { exporter.close(deadline).await }, &self.0.runtime);
+            }
+        }
+        let mut ending = std::mem::take(&mut self.0.lock().ending);
+        while ending.join_next().await.is_some() {}
+    }
+
+    fn lease(&self, receiver: &Arc<Receiver>) -> Result<Arc<Lease>, Absent> {
+        let mut state = self.0.lock();
+        if let Some(lease) = state.open.get(receiver).and_then(Weak::upgrade) {
+            return Ok(lease);
+        }
+        while state.ending.try_join_next().is_some() {}
+        if state.open.len() + state.ending.len() >= MAX_EXPORTERS {
+            return Err(Absent::TooMany);
+        }
+        let settings = &self.0.settings;
+        let config = OtlpConfig::of_receiver(receiver, settings.reach.clone());
+        let _entered = self.0.runtime.enter();
+        let started = OtlpExporter::start_in(
+            Some(&self.0.pool),
+            &config,
+            settings.batch,
+            settings.retry,
+            settings.local_attributes.clone(),
+            &self.0.health,
+        );
+        let exporter = started.map_err(|error| {
+            tracing::error!("{error}; spans of policies that name it are lost and counted");
+            Absent::NotStarted
+        })?;
+        let lease = Arc::new(Lease {
+            shared: Arc::clone(&self.0),
+            receiver: Arc::clone(receiver),
+            sender: exporter.sender(),
+            exporter: Mutex::new(Some(exporter)),
+        });
+        state.open.insert(Arc::clone(receiver), Arc::downgrade(&lease));
+        Ok(lease)
+    }
+}
+
+/// One worker's way to one receiver, for one plan.
+pub struct ReceiverSink {
+    exporters: Exporters,
+    receiver: Arc<Receiver>,
+    lease: Result<Arc<Lease>, Absent>,
+    too_many: Counter,
+    not_started: Counter,
+}
+
+impl SpanSink for ReceiverSink {
+    fn span(&mut self, record: SpanRecord) {
+        if matches!(self.lease, Err(Absent::TooMany)) {
+            self.lease = self.exporters.lease(&self.receiver);
+        }
+        match &self.lease {
+            Ok(lease) => lease.sender.push(record),
+            Err(Absent::TooMany) => self.too_many.add(1),
+            Err(Absent::NotStarted) => self.not_started.add(1),
+        }
+    }
+}
