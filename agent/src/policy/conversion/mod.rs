@@ -1,4 +1,4 @@
-//! Both dialects -> [`Policy`](super::model::Policy). Nothing is decided here and nothing is lost; fields keep the paths that their authors know.
+//! Both dialects -> [`Policy`]. Nothing is decided here and nothing is lost; fields keep the paths that their authors know.
 
 mod gep;
 mod proposal;
