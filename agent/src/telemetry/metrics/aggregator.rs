@@ -20,8 +20,11 @@ use super::{
 };
 use crate::{
     capture::Role,
-    policy::plan::{Group, MetricsPlan},
-    telemetry::{ExchangeSubject, Facts, KnownMethods},
+    policy::{
+        attribute::{Key as AttributeKey, Subject as _},
+        plan::{Group, MetricsPlan},
+    },
+    telemetry::{ExchangeSubject, Facts, KnownMethods, names::Measure},
     workload::Workload,
 };
 
@@ -73,6 +76,8 @@ pub(super) struct Aggregator {
     shared: Arc<Shared>,
     hasher: RandomState,
     kept: Vec<Kept>,
+    /// Whether a stream counts decisions.
+    decisions: bool,
     known: Vec<RwLock<Known>>,
     workloads: Mutex<BTreeMap<(Option<String>, String), WorkloadInfo>>,
     shards: Mutex<Shards>,
@@ -80,10 +85,12 @@ pub(super) struct Aggregator {
 
 impl Aggregator {
     pub(super) fn new(plan: Arc<MetricsPlan>, shared: Arc<Shared>) -> Arc<Self> {
+        let decisions = plan.streams().any(|stream| stream.instrument.measure == Measure::Decisions);
         Arc::new(Self {
             start: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64,
             hasher: RandomState::default(),
             kept: plan.groups.iter().map(Kept::of).collect(),
+            decisions,
             known: plan.groups.iter().map(|_| RwLock::default()).collect(),
             workloads: Mutex::default(),
             shards: Mutex::default(),
@@ -211,7 +218,7 @@ impl Shard {
     pub fn record(&mut self, facts: &Facts<'_>, context: Option<(u128, u64)>) {
         let Self { aggregator, tables, noted, labels: bytes } = self;
         let aggregator = &**aggregator;
-        let measured = Measurements::of(facts);
+        let mut measured = Measurements::of(facts);
         let server = if facts.role == Role::Client { facts.server() } else { None };
         let server = server.as_ref().map(|(address, port)| (&**address, *port));
         let key = KeyRef::of(facts, &aggregator.shared.methods, server);
@@ -220,6 +227,7 @@ impl Shard {
             Exemplar { trace_id, span_id, value: 0.0, time }
         });
         let subject = ExchangeSubject { facts, identity: None, methods: &aggregator.shared.methods };
+        measured.decided = aggregator.decisions && subject.key(AttributeKey::EventAction).is_some();
         let mut tables = lock(tables);
         let mut admitted = false;
         for (index, group) in aggregator.plan.groups.iter().enumerate() {
@@ -282,6 +290,7 @@ impl Measurements {
             duration: facts.duration(),
             request_body: facts.exchange.request.body_size,
             response_body: facts.exchange.response.as_ref().and_then(|response| response.body_size),
+            decided: false,
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Measurements {
     pub request_body: Option<u64>,
     /// Bytes.
     pub response_body: Option<u64>,
+    /// Whether the answer tells that it was allowed or denied; asked only where an instrument counts it.
+    pub decided: bool,
 }
 
 impl Measurements {
@@ -37,6 +39,7 @@ impl Measurements {
     fn value(&self, stream: &Stream) -> Option<f64> {
         match stream.instrument.measure {
             Measure::Requests => Some(1.0),
+            Measure::Decisions => self.decided.then_some(1.0),
             Measure::Duration => {
                 let per_unit = if stream.instrument.unit == "ms" { 1e6 } else { 1e9 };
                 self.duration.map(|nanos| nanos as f64 / per_unit)

@@ -10,7 +10,7 @@ use crate::{
     capture::Role,
     policy::{
         Plan, Plans, Trust,
-        model::{self, Attribute, AttributeSource, Dialect, FieldPath, MetricOverride, Mode, PolicyKey},
+        model::{self, Attribute, AttributeSource, Dialect, FieldPath, MetricOverride, Mode, PolicyKey, Profile},
         plan::MetricsPlan,
     },
     protocol::Incomplete,
@@ -40,9 +40,16 @@ fn plan(overrides: Vec<MetricOverride>) -> Plan {
 }
 
 fn limited(overrides: Vec<MetricOverride>, cardinality_limit: Option<u32>) -> Plan {
-    let metrics = model::Metrics { cardinality_limit, overrides, ..model::Metrics::default() };
+    compiled(&model::Metrics { cardinality_limit, overrides, ..model::Metrics::default() })
+}
+
+fn istio(overrides: Vec<MetricOverride>) -> Plan {
+    compiled(&model::Metrics { profile: Profile::Istio, overrides, ..model::Metrics::default() })
+}
+
+fn compiled(metrics: &model::Metrics) -> Plan {
     let mut findings = Vec::new();
-    let compiled = MetricsPlan::compile(&metrics, &Trust::own(), &mut findings);
+    let compiled = MetricsPlan::compile(metrics, &Trust::own(), &mut findings);
     assert!(findings.is_empty(), "{findings:?}");
     Plan { metrics: Some(Arc::new(compiled)), ..Plan::of_signals(true, false, false) }
 }
@@ -242,6 +249,60 @@ fn both_ends_can_share_a_name() {
     let calls: Vec<_> = show(&metrics).into_iter().filter(|line| line.starts_with("calls")).collect();
     let expected = "calls{http.request.method=GET,http.response.status_code=200,network.protocol.version=1.1} 2";
     assert_eq!(calls, [expected]);
+}
+
+/// The labels of policy.md section 5.1 and nothing else.
+#[test]
+fn istio_has_its_own_names_labels_and_buckets() {
+    let metrics = Metrics::new(Arc::default());
+    let mut shard = metrics.shard(&istio(Vec::new())).unwrap();
+    record(&mut shard, &request().header("host", "cart.shop.svc.cluster.local:80").status(503));
+    record(&mut shard, &Sample::new(Role::Client).unanswered(Incomplete::Reset));
+    let lines = show(&metrics);
+    insta::assert_snapshot!(lines[0].replace(',', "\n"));
+    assert!(lines[1].starts_with("istio_requests_total{reporter=source,"), "{}", lines[1]);
+    assert!(lines[1].contains(",response_code=0,"), "{}", lines[1]);
+    // Counted, not measured.
+    assert_eq!(lines.iter().filter(|line| line.contains("reporter=source")).count(), 1);
+    let snapshot = metrics.snapshot();
+    let names: Vec<_> = snapshot.families.iter().map(|family| &*family.name).collect();
+    assert_eq!(
+        names,
+        ["istio_requests_total", "istio_request_duration_milliseconds", "istio_request_bytes", "istio_response_bytes"]
+    );
+    let Data::Histogram(duration) = &snapshot.families[1].series[0].data else { panic!("no histogram") };
+    assert!((duration.sum - 12.345_678).abs() < 1e-9 && duration.bounds.len() == 19);
+}
+
+#[test]
+fn an_attribute_without_value_is_unknown_to_istio() {
+    let metrics = Metrics::new(Arc::default());
+    let changed = MetricOverride {
+        attributes: vec![header("model_id", "x-model-id")],
+        remove_attributes: vec!["response_flags".into()],
+        ..change("request_count")
+    };
+    record(&mut metrics.shard(&istio(vec![changed])).unwrap(), &request());
+    let line = show(&metrics).remove(0);
+    assert!(line.contains(",model_id=unknown") && !line.contains("response_flags"), "{line}");
+}
+
+#[test]
+fn decisions_are_counted_where_a_policy_asks_and_the_answer_tells() {
+    let on = MetricOverride { mode: Mode::Enabled, ..change("telltale.authorization.decisions") };
+    let metrics = Metrics::new(Arc::default());
+    let mut shard = metrics.shard(&plan(vec![on])).unwrap();
+    for status in [200, 403, 401, 500] {
+        record(&mut shard, &request().status(status));
+    }
+    let lines = show(&metrics);
+    let decisions: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("telltale.authorization")).collect();
+    assert_eq!(decisions.len(), 2, "{decisions:?}");
+    assert!(decisions[0].starts_with(".decisions{event.action=allow,telltale.reporter=server,"), "{decisions:?}");
+    assert!(decisions[0].ends_with(" 1") && decisions[1].ends_with(" 2"), "{decisions:?}");
+    let off = Metrics::new(Arc::default());
+    record(&mut off.shard(&plan(Vec::new())).unwrap(), &request());
+    assert!(!show(&off).iter().any(|line| line.contains("authorization")));
 }
 
 #[test]

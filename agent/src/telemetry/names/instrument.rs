@@ -27,6 +27,8 @@ pub enum Measure {
     RequestBody,
     /// Response content, likewise.
     ResponseBody,
+    /// Exchanges whose answer tells that they were allowed or denied.
+    Decisions,
 }
 
 /// How an instrument aggregates.
@@ -63,15 +65,17 @@ pub struct Instrument {
     pub description: &'static str,
     /// Upper bounds of the buckets, inclusive, without `+Inf`. None for a counter.
     pub buckets: &'static [f64],
-    /// Its attributes.
+    /// Its attributes. Of an instrument of both ends they are in the plan's table of labels.
     pub attributes: &'static [(&'static str, Level)],
+    /// Whether it is measured only where a policy switches it on.
+    pub opt_in: bool,
 }
 
 impl Instrument {
     /// How it aggregates.
     pub const fn kind(&self) -> Kind {
         match self.measure {
-            Measure::Requests => Kind::Counter,
+            Measure::Requests | Measure::Decisions => Kind::Counter,
             Measure::Duration | Measure::RequestBody | Measure::ResponseBody => Kind::Histogram,
         }
     }
@@ -131,7 +135,7 @@ const fn http(
 ) -> Instrument {
     let unit = if matches!(measure, Measure::Duration) { "s" } else { "By" };
     let attributes = if matches!(role, Role::Server) { SERVER_ATTRIBUTES } else { CLIENT_ATTRIBUTES };
-    Instrument { name, role: Some(role), measure, unit, description, buckets, attributes }
+    Instrument { name, role: Some(role), measure, unit, description, buckets, attributes, opt_in: false }
 }
 
 /// The instruments of HTTP. `http.route` and `url.template` are in none: a passive observer cannot know them.
@@ -180,20 +184,66 @@ pub static INSTRUMENTS: &[Instrument] = &[
     ),
 ];
 
+/// Buckets of Envoy, which Istio has for all its histograms, in milliseconds or bytes.
+pub const ISTIO_BUCKETS: &[f64] = &[
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1000.0,
+    2500.0,
+    5000.0,
+    10_000.0,
+    30_000.0,
+    60_000.0,
+    300_000.0,
+    600_000.0,
+    1_800_000.0,
+    3_600_000.0,
+];
+
+const fn istio(name: &'static str, measure: Measure, unit: &'static str, description: &'static str) -> Instrument {
+    let buckets: &[f64] = if matches!(measure, Measure::Requests) { &[] } else { ISTIO_BUCKETS };
+    Instrument { name, role: None, measure, unit, description, buckets, attributes: &[], opt_in: false }
+}
+
 /// The instruments of the Istio profile.
-pub static ISTIO_INSTRUMENTS: &[Instrument] = &[];
+pub static ISTIO_INSTRUMENTS: &[Instrument] = &[
+    istio("istio_requests_total", Measure::Requests, "1", "Requests, also those that were never answered."),
+    istio("istio_request_duration_milliseconds", Measure::Duration, "ms", "Duration of requests."),
+    istio("istio_request_bytes", Measure::RequestBody, "By", "Size of request bodies."),
+    istio("istio_response_bytes", Measure::ResponseBody, "By", "Size of response bodies."),
+];
+
+/// The edges of the authorization graph, of every profile.
+pub static AUTHORIZATION_DECISIONS: Instrument = Instrument {
+    name: "telltale.authorization.decisions",
+    role: None,
+    measure: Measure::Decisions,
+    unit: "{decision}",
+    description: "Requests that were allowed or denied, as their answers tell.",
+    buckets: &[],
+    attributes: &[],
+    opt_in: true,
+};
 
 /// The instruments of a profile, in the order in which they are shown.
-pub fn instruments(profile: Profile) -> &'static [Instrument] {
-    match profile {
+pub fn instruments(profile: Profile) -> impl Iterator<Item = &'static Instrument> + Clone {
+    let rows = match profile {
         Profile::OpenTelemetry => INSTRUMENTS,
         Profile::Istio => ISTIO_INSTRUMENTS,
-    }
+    };
+    rows.iter().chain([&AUTHORIZATION_DECISIONS])
 }
 
 /// The instruments of all profiles, in the order in which they are shown.
 pub fn every_instrument() -> impl Iterator<Item = &'static Instrument> {
-    INSTRUMENTS.iter().chain(ISTIO_INSTRUMENTS)
+    INSTRUMENTS.iter().chain(ISTIO_INSTRUMENTS).chain([&AUTHORIZATION_DECISIONS])
 }
 
 #[cfg(test)]

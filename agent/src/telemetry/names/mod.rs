@@ -8,8 +8,8 @@ pub mod prometheus;
 
 pub use alias::{Selection, kind_of_alias, select};
 pub use instrument::{
-    DURATION_BUCKETS, INSTRUMENTS, ISTIO_INSTRUMENTS, Instrument, Kind, Level, Measure, SIZE_BUCKETS, every_instrument,
-    instruments,
+    AUTHORIZATION_DECISIONS, DURATION_BUCKETS, INSTRUMENTS, ISTIO_BUCKETS, ISTIO_INSTRUMENTS, Instrument, Kind, Level,
+    Measure, SIZE_BUCKETS, every_instrument, instruments,
 };
 
 /// Name of the instrumentation scope of everything observed.
@@ -36,6 +36,8 @@ keys! {
     CLIENT_ADDRESS = "client.address";
     /// Why an operation failed; absent on success.
     ERROR_TYPE = "error.type";
+    /// What the answer says about authorization: `allow` or `deny`.
+    EVENT_ACTION = "event.action";
     /// Request method; `_OTHER` if it is not a known one.
     HTTP_REQUEST_METHOD = "http.request.method";
     /// The method as sent, where [`HTTP_REQUEST_METHOD`] is `_OTHER`.
@@ -58,6 +60,8 @@ keys! {
     SERVICE_NAME = "service.name";
     /// Why an exchange was not seen whole (ours).
     TELLTALE_INCOMPLETE = "telltale.incomplete";
+    /// Which end reports (ours).
+    TELLTALE_REPORTER = "telltale.reporter";
     /// The whole URL.
     URL_FULL = "url.full";
     /// Path component.

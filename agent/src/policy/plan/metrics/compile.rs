@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     DEFAULT_CARDINALITY_LIMIT, Label, MetricsPlan, View,
+    istio::UNKNOWN,
     reserved::{not_a_label, not_a_name, reserved_label},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
         Effect, Finding, Trust,
         model::{FieldPath, MetricOverride, Metrics, MetricsProvider, Mode, Profile},
     },
-    telemetry::names::{Kind, Selection, instruments, prometheus, select},
+    telemetry::names::{Instrument, Kind, Selection, instruments, prometheus, select},
 };
 
 /// Bounds that one histogram may have.
@@ -30,7 +31,7 @@ impl MetricsPlan {
             profile: metrics.profile,
             trust,
             findings,
-            views: instruments(metrics.profile).iter().map(View::of).collect(),
+            views: instruments(metrics.profile).map(View::of).collect(),
             said: Vec::new(),
         };
         for change in &metrics.overrides {
@@ -73,7 +74,7 @@ impl Compiler<'_> {
             return;
         };
         self.check_type(change, &selection);
-        let labels = self.labels(change);
+        let labels = self.labels(change, &selection);
         let rename = self.rename(change, &selection);
         let buckets = self.buckets(change, &selection);
         self.check_repeated(change, &selection);
@@ -108,7 +109,7 @@ impl Compiler<'_> {
     }
 
     fn known_names(&self) -> String {
-        let names: Vec<_> = instruments(self.profile).iter().map(|row| format!("`{}`", row.name)).collect();
+        let names: Vec<_> = instruments(self.profile).map(|row| format!("`{}`", row.name)).collect();
         format!("use one of {}", names.join(", "))
     }
 
@@ -127,12 +128,18 @@ impl Compiler<'_> {
     }
 
     /// The attributes of an override that can be added.
-    fn labels(&mut self, change: &MetricOverride) -> Vec<Label> {
+    fn labels(&mut self, change: &MetricOverride, selection: &Selection) -> Vec<Label> {
+        // Istio has a word for what is not known, and no label is ever left out.
+        let absent = (self.profile == Profile::Istio).then_some(UNKNOWN);
         let mut labels: Vec<Label> = Vec::new();
         for attribute in &change.attributes {
             if let Some(label) = reserved_label(&attribute.name) {
                 let problem =
                     format!("`{}` would be the label `{label}`, which is not a policy's to set", attribute.name);
+                self.message(&attribute.at, Effect::Invalid, problem, Some("choose another name".to_owned()));
+            } else if let Some(label) = selection.instruments.iter().find_map(|row| names_an_end(row, &attribute.name))
+            {
+                let problem = format!("the label `{label}` says who called whom, and is not a policy's to set");
                 self.message(&attribute.at, Effect::Invalid, problem, Some("choose another name".to_owned()));
             } else if let Some(why) = not_a_label(&attribute.name) {
                 let problem = format!("`{}` cannot be a label: {why}", attribute.name);
@@ -146,7 +153,7 @@ impl Compiler<'_> {
                 self.message(&change.at.field("attributes"), Effect::Message, problem, None);
                 break;
             } else {
-                labels.extend(Label::compile(attribute, self.trust, self.findings));
+                labels.extend(Label::compile(attribute, absent, self.trust, self.findings));
             }
         }
         labels
@@ -272,6 +279,14 @@ impl View {
             None => self.labels.push(label),
         }
     }
+}
+
+/// The label that this key would be, if it is one by which an instrument of both ends tells who called whom.
+fn names_an_end(instrument: &'static Instrument, key: &str) -> Option<String> {
+    let label = prometheus::label(key);
+    let end = label.ends_with("reporter") || label.starts_with("source_") || label.starts_with("destination_");
+    let has = || View::of(instrument).labels.iter().any(|own| same_label(&own.name, key));
+    (instrument.role.is_none() && end && has()).then_some(label)
 }
 
 /// Whether two keys are one in Prometheus, and so one here: `http.request.method` and `http_request_method`.

@@ -1,14 +1,15 @@
-//! Attributes that a policy adds to series.
+//! Attributes of series that are asked for by key: those that a policy adds, and those of instruments of both ends.
 
 use std::{borrow::Cow, sync::Arc};
 
+use super::istio::IstioLabel;
 use crate::policy::{
     Capture, Finding, Trust,
-    attribute::{Extractor, Subject, Value},
+    attribute::{Extractor, Key, Subject, Value},
     model::{Attribute, AttributeSource},
 };
 
-/// An attribute that is added to the series of an instrument.
+/// An attribute of the series of an instrument.
 #[derive(Clone, Debug)]
 pub struct Label {
     /// Its name.
@@ -19,36 +20,76 @@ pub struct Label {
 /// Where the value of a label comes from.
 #[derive(Clone, Debug)]
 enum Source {
-    /// What the policy says, as written and compiled.
-    Attribute { written: (AttributeSource, Option<String>), extractor: Arc<Extractor> },
+    /// What the policy says, as written and compiled; the word where there is no value.
+    Attribute { written: (AttributeSource, Option<String>), extractor: Arc<Extractor>, absent: Option<&'static str> },
+    /// What the table of instruments says.
+    Own { own: Own, absent: Option<&'static str> },
+}
+
+/// Where the value of a label of the table comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// A key.
+    Key(Key),
+    /// A rule of Istio's.
+    Istio(IstioLabel),
+    /// Nothing that a passive observer sees.
+    Nothing,
 }
 
 /// Labels are the same if they were written the same.
 impl PartialEq for Label {
     fn eq(&self, other: &Self) -> bool {
-        let Source::Attribute { written, .. } = &self.source;
-        let Source::Attribute { written: others, .. } = &other.source;
-        self.name == other.name && written == others
+        let same = match (&self.source, &other.source) {
+            (
+                Source::Attribute { written, absent, .. },
+                Source::Attribute { written: others, absent: elsewhere, .. },
+            ) => written == others && absent == elsewhere,
+            (Source::Own { own, absent }, Source::Own { own: others, absent: elsewhere }) => {
+                own == others && absent == elsewhere
+            }
+            _ => false,
+        };
+        same && self.name == other.name
     }
 }
 
 impl Label {
-    /// Compiles an attribute; `None` if it makes the policy invalid.
-    pub(super) fn compile(attribute: &Attribute, trust: &Trust, findings: &mut Vec<Finding>) -> Option<Self> {
+    /// A label of the table of instruments, and the word where it has no value.
+    pub(super) const fn own(name: &'static str, own: Own, absent: Option<&'static str>) -> Self {
+        Self { name: Cow::Borrowed(name), source: Source::Own { own, absent } }
+    }
+
+    /// Compiles an attribute; `None` if it makes the policy invalid. `absent` is the profile's word where it has neither value nor default.
+    pub(super) fn compile(
+        attribute: &Attribute,
+        absent: Option<&'static str>,
+        trust: &Trust,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Self> {
         let extractor = Arc::new(Extractor::compile(attribute, trust, findings)?);
         let written = (attribute.source.clone(), attribute.default.clone());
-        Some(Self { name: attribute.name.clone().into(), source: Source::Attribute { written, extractor } })
+        Some(Self { name: attribute.name.clone().into(), source: Source::Attribute { written, extractor, absent } })
     }
 
     /// The value for an exchange.
     pub fn value<'a>(&'a self, subject: &'a dyn Subject) -> Option<Value<'a>> {
-        let Source::Attribute { extractor, .. } = &self.source;
-        extractor.value(subject)
+        let (value, absent) = match &self.source {
+            Source::Attribute { extractor, absent, .. } => (extractor.value(subject), absent),
+            Source::Own { own: Own::Key(key), absent } => (subject.key(*key), absent),
+            Source::Own { own: Own::Istio(label), absent } => (label.value(subject), absent),
+            Source::Own { own: Own::Nothing, absent } => (None, absent),
+        };
+        value.or_else(|| absent.map(Value::from))
     }
 
     /// What must be captured for it.
     pub fn needs(&self) -> Capture {
-        let Source::Attribute { extractor, .. } = &self.source;
-        extractor.needs()
+        match &self.source {
+            Source::Attribute { extractor, .. } => extractor.needs(),
+            Source::Own { own: Own::Key(key), .. } => key.row().needs,
+            Source::Own { own: Own::Istio(_), .. } => Capture::Heads,
+            Source::Own { own: Own::Nothing, .. } => Capture::Nothing,
+        }
     }
 }

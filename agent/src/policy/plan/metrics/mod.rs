@@ -5,7 +5,9 @@
 //! tell apart. What a later override says of `rename`, `buckets` and `mode` replaces what an earlier one said; added attributes add up, and one of the
 //! same name replaces.
 
+mod authorization;
 mod compile;
+mod istio;
 mod label;
 mod reserved;
 #[cfg(test)]
@@ -18,7 +20,7 @@ pub use label::Label;
 use crate::{
     capture::Role,
     policy::{Capture, model::Profile},
-    telemetry::names::{Instrument, instruments},
+    telemetry::names::{Instrument, Measure, instruments},
 };
 
 /// Series per instrument and policy where a policy names no limit (metrics SDK specification: default 2000).
@@ -40,7 +42,7 @@ pub struct Group {
     pub role: Option<Role>,
     /// Attributes of the instrument that are kept, in the order of its table.
     pub kept: Vec<&'static str>,
-    /// Attributes that are added, in the order of the policy.
+    /// Attributes that are asked for by key: of the instrument, then those that the policy adds in its order.
     pub labels: Vec<Label>,
     /// At least one.
     pub streams: Vec<Stream>,
@@ -60,7 +62,7 @@ pub struct Stream {
 impl Default for MetricsPlan {
     /// Every instrument of the OpenTelemetry profile as the table has it.
     fn default() -> Self {
-        Self::of_views(DEFAULT_CARDINALITY_LIMIT, instruments(Profile::OpenTelemetry).iter().map(View::of))
+        Self::of_views(DEFAULT_CARDINALITY_LIMIT, instruments(Profile::OpenTelemetry).map(View::of))
     }
 }
 
@@ -108,11 +110,15 @@ impl View {
     fn of(instrument: &'static Instrument) -> Self {
         Self {
             instrument,
-            on: true,
+            on: !instrument.opt_in,
             name: Cow::Borrowed(instrument.name),
             buckets: Cow::Borrowed(instrument.buckets),
             kept: instrument.default_attributes().collect(),
-            labels: Vec::new(),
+            labels: match instrument.measure {
+                _ if instrument.role.is_some() => Vec::new(),
+                Measure::Decisions => authorization::labels(),
+                _ => istio::labels(),
+            },
         }
     }
 }

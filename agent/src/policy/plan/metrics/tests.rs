@@ -1,7 +1,7 @@
 use super::{DEFAULT_CARDINALITY_LIMIT, MetricsPlan, compile::MAX_BUCKETS};
 use crate::policy::{
     Effect, Finding, Limits, Trust,
-    model::{Attribute, AttributeSource, FieldPath, MetricOverride, Metrics, MetricsProvider, Mode},
+    model::{Attribute, AttributeSource, FieldPath, MetricOverride, Metrics, MetricsProvider, Mode, Profile},
 };
 
 fn at() -> FieldPath {
@@ -103,6 +103,22 @@ fn labels_that_say_whose_series_it_is_are_not_a_policys() {
     }
     let removed = MetricOverride { remove_attributes: vec!["service.name".to_owned()], ..change("request_count") };
     assert_eq!(finding(removed).0, Effect::Invalid);
+}
+
+#[test]
+fn who_called_whom_is_not_a_policys_to_say() {
+    let of = |profile, name, attributes: &[&str]| {
+        let attributes = attributes.iter().map(|name| attribute(name)).collect();
+        let overrides = vec![MetricOverride { attributes, ..change(name) }];
+        let mut findings = Vec::new();
+        MetricsPlan::compile(&Metrics { profile, overrides, ..Metrics::default() }, &Trust::own(), &mut findings);
+        findings.iter().map(|finding| finding.effect).collect::<Vec<_>>()
+    };
+    let names = ["source_workload", "destination.service", "reporter", "source_x", "response_code"];
+    assert_eq!(of(Profile::Istio, "istio_requests_total", &names), [Effect::Invalid; 3]);
+    assert_eq!(of(Profile::OpenTelemetry, "request_count", &names), []);
+    let names = ["source.workload", "telltale_reporter", "team"];
+    assert_eq!(of(Profile::Istio, "telltale.authorization.decisions", &names), [Effect::Invalid; 2]);
 }
 
 #[test]
