@@ -11,6 +11,7 @@
 
 mod commands;
 mod edges;
+mod mutation;
 mod secrets;
 
 mod convert;

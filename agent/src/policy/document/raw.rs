@@ -72,7 +72,11 @@ pub(in crate::policy) fn objects(sources: &[Source]) -> (Vec<Object>, Vec<Proble
             match Node::parse(text, chunk.line) {
                 Ok(Some(tree)) => flatten(&file, tree, None, &mut objects, &mut problems),
                 Ok(None) => {}
-                Err(broken) => problem(broken.line, broken.problem),
+                Err(broken) => {
+                    // Where the last line has no end the parser stands behind it.
+                    let breaks = text.split(['\n', '\r']).count() as u32 - 1;
+                    problem(broken.line.min(chunk.line + breaks), broken.problem);
+                }
             }
         }
     }
