@@ -308,3 +308,53 @@ fn recordings_of_real_traffic() {
         assert!(!decoded(&fs::read_to_string(&file).unwrap()).contains("hunter2"), "{name}");
     }
 }
+
+/// Replays a recording under a policy with this stanza; returns the lines.
+fn logs_under(recording_name: &str, stanza: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = directory.path().join("policy.yaml");
+    let text = format!(
+        "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TelemetryPolicy\nmetadata: {{name: logs, namespace: shop}}\n\
+         spec:\n  targetRef: {{group: \"\", kind: Namespace, name: shop}}\n  accessLogs:\n{stanza}"
+    );
+    fs::write(&policy, text).unwrap();
+    replay(&[path(&recording(recording_name)), "--policy", path(&policy), "--logs", "-"])
+}
+
+#[test]
+fn the_access_log_of_the_proposal() {
+    let stanza = "    enable: true\n    format: JSON\n    matches: [{path: /bytes/1000}]\n    fields: [start_time, response_code, x-token-usage, path]\n";
+    let logs = logs_under("node.jsonl", stanza);
+    assert!(logs.lines().count() > 1, "{logs}");
+    for line in logs.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let keys: Vec<&String> = line.as_object().unwrap().keys().collect();
+        assert_eq!(
+            (keys.len(), &line["path"], &line["response_code"]),
+            (3, &"/bytes/1000".into(), &200.into()),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_line_comes_out_once_whatever_its_sinks() {
+    let file = tempfile::tempdir().unwrap().path().join("never.log");
+    let sinks = format!(
+        "    enable: true\n    sinks: [{{type: Stdout}}, {{type: File, path: {}}}, {{type: OTLP, endpoint: \"collector:4317\"}}]\n",
+        path(&file)
+    );
+    let (one, three) = (logs_under("pair.jsonl", "    enable: true\n"), logs_under("pair.jsonl", &sinks));
+    assert_eq!(one.lines().count(), 4);
+    assert_eq!(one, three);
+    assert!(!file.exists());
+}
+
+#[test]
+fn text_has_the_operators_of_envoy() {
+    let logs = logs_under(
+        "pair.jsonl",
+        "    enable: true\n    format: Text\n    text: '%REQ(:METHOD)% %PATH(NQ)% %PROTOCOL% %RESPONSE_CODE% %ROUTE_NAME% %CEL(response.code < 400)%'\n",
+    );
+    insta::assert_snapshot!(logs);
+}

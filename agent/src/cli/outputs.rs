@@ -17,7 +17,8 @@ use super::{
 use crate::{
     admin::{Health, SelfTelemetry, register_process_metrics, table},
     export::{
-        ACCESS_LOG, ACCESS_LOG_FILE, LineQueue, LineSink, LineWriter, LogSettings, LogSinks, Output, SpanFile,
+        ACCESS_LOG, ACCESS_LOG_FILE, LineQueue, LineSink, LineWriter, LogExporters, LogSettings, LogSinks, Output,
+        SpanFile,
         otlp::{
             BatchConfig, Choice, ExporterSettings, Exporters, MetricsExporter, OtlpExporter, RetryPolicy, Signal,
             environment_resource, metric_interval,
@@ -28,7 +29,10 @@ use crate::{
         Defaults, Plan, PlanStore, Reach,
         plan::{ContextFormat, SpanProvider, TracingPlan},
     },
-    telemetry::{KnownMethods, Outlets, Recorder, Sampler, Settings, SpanSink, metrics::Metrics, span::SpanRecord},
+    telemetry::{
+        KnownMethods, LogSink, Outlets, Recorder, Sampler, Settings, SpanSink, access_log::LineRecord,
+        metrics::Metrics, span::SpanRecord,
+    },
 };
 
 /// How long the end of a run waits for a reader of the access log that does not read.
@@ -48,12 +52,12 @@ enum Logs {
 }
 
 impl Logs {
-    fn open(&self, plan: &Plan) -> Vec<Box<dyn LineSink>> {
+    fn open(&self, plan: &Plan) -> Vec<Box<dyn LogSink>> {
         match self {
             Self::None => Vec::new(),
             // Once, however many sinks it would go to.
             Self::Direct(lines) => {
-                plan.access_logs.iter().map(|_| Box::new(lines.clone()) as Box<dyn LineSink>).collect()
+                plan.access_logs.iter().map(|_| Box::new(lines.clone()) as Box<dyn LogSink>).collect()
             }
             Self::Sinks(sinks) => sinks.open(plan),
         }
@@ -80,6 +84,8 @@ pub struct Outputs {
     console: Option<SharedSpans>,
     /// Those that policies name; a replay has none, since it never exports to a network.
     exporters: Option<Exporters>,
+    log_exporter: Option<OtlpExporter<LineRecord>>,
+    log_exporters: Option<Exporters<LineRecord>>,
     metrics_exporter: Option<MetricsExporter>,
     self_telemetry: Option<SelfTelemetry>,
 }
@@ -94,7 +100,7 @@ impl LineSink for SharedLines {
     }
 
     fn flush(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush();
+        LineSink::flush(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -131,8 +137,6 @@ impl Outputs {
             None => Some(stderr_output()),
         };
         let queue = log.map(|log| LineQueue::start(log, &health)).transpose().context("cannot start the access log")?;
-        // Who runs the agent wrote the policies: neither a limit nor a directory.
-        let logs = Logs::Sinks(LogSinks::new(queue, LogSettings::default(), &health));
         let settings = Settings {
             methods: lookup("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS")
                 .filter(|list| !list.is_empty())
@@ -150,14 +154,24 @@ impl Outputs {
             &args.policy,
             settings,
             health,
-            logs,
+            Logs::None,
             local_attributes.clone(),
             (exports_spans, true),
         )?;
         let _entered = runtime.enter();
         outputs.runtime = Some(runtime.handle().clone());
         let batch = BatchConfig::from_environment(&lookup).map_err(anyhow::Error::from)?;
-        outputs.start_span_exporters(traces, batch, &local_attributes, runtime)?;
+        let exporters = ExporterSettings {
+            batch,
+            retry: RetryPolicy::default(),
+            local_attributes: local_attributes.clone(),
+            // Who runs the agent wrote the policies.
+            reach: Reach::ANYWHERE,
+            deadline: EXPORT_DEADLINE,
+        };
+        let lines = Choice::from_environment(Signal::Logs, &lookup).map_err(anyhow::Error::from)?;
+        outputs.start_log_sinks(queue, lines, exporters.clone(), runtime)?;
+        outputs.start_span_exporters(traces, exporters, runtime)?;
         if let Choice::Otlp(config) = metrics {
             let exporter = MetricsExporter::start(
                 &config,
@@ -174,32 +188,46 @@ impl Outputs {
         Ok(outputs)
     }
 
+    /// The sinks of access logs: standard output, files, and the exporters of log records, that of the environment and those that policies will name.
+    fn start_log_sinks(
+        &mut self,
+        stdout: Option<LineQueue>,
+        choice: Choice,
+        settings: ExporterSettings,
+        runtime: &Runtime,
+    ) -> Result<(), Failure> {
+        // Lines on the terminal are what `--logs` is for.
+        if let Choice::Otlp(config) = choice {
+            let ExporterSettings { batch, retry, local_attributes, .. } = settings.clone();
+            let started = OtlpExporter::start(&config, batch, retry, local_attributes, &self.health);
+            self.log_exporter = Some(started.map_err(anyhow::Error::from)?);
+        }
+        let named = Exporters::new(runtime.handle().clone(), settings, &self.health);
+        self.log_exporters = Some(named.clone());
+        let own = self.log_exporter.as_ref().map(OtlpExporter::sender);
+        // Who runs the agent wrote the policies: neither a limit nor a directory.
+        let settings = LogSettings { exporters: Some(LogExporters { own, named }), ..LogSettings::default() };
+        self.logs = Logs::Sinks(LogSinks::new(stdout, settings, &self.health));
+        Ok(())
+    }
+
     /// The exporters of spans: that of the environment, and those that policies will name.
     fn start_span_exporters(
         &mut self,
         choice: Choice,
-        batch: BatchConfig,
-        local_attributes: &[(String, String)],
+        settings: ExporterSettings,
         runtime: &Runtime,
     ) -> Result<(), Failure> {
-        let settings = ExporterSettings {
-            batch,
-            retry: RetryPolicy::default(),
-            local_attributes: local_attributes.to_vec(),
-            // Who runs the agent wrote the policies.
-            reach: Reach::ANYWHERE,
-            deadline: EXPORT_DEADLINE,
-        };
+        let ExporterSettings { batch, retry, local_attributes, .. } = settings.clone();
         self.exporters = Some(Exporters::new(runtime.handle().clone(), settings, &self.health));
         match choice {
             Choice::None => {}
             Choice::Console => {
-                let file = SpanFile::new(stderr_output(), local_attributes.to_vec(), &self.health).immediate();
+                let file = SpanFile::new(stderr_output(), local_attributes, &self.health).immediate();
                 self.console = Some(SharedSpans(Arc::new(Mutex::new(Box::new(file)))));
             }
             Choice::Otlp(config) => {
-                let retry = RetryPolicy::default();
-                let started = OtlpExporter::start(&config, batch, retry, local_attributes.to_vec(), &self.health);
+                let started = OtlpExporter::start(&config, batch, retry, local_attributes, &self.health);
                 self.span_exporter = Some(started.map_err(anyhow::Error::from)?);
             }
         }
@@ -256,6 +284,8 @@ impl Outputs {
             span_exporter: None,
             console: None,
             exporters: None,
+            log_exporter: None,
+            log_exporters: None,
             metrics_exporter: None,
             self_telemetry: None,
         })
@@ -328,6 +358,12 @@ impl Outputs {
                     exporter.close(EXPORT_DEADLINE).await;
                 }
                 if let Some(exporters) = self.exporters {
+                    exporters.close().await;
+                }
+                if let Some(exporter) = self.log_exporter {
+                    exporter.close(EXPORT_DEADLINE).await;
+                }
+                if let Some(exporters) = self.log_exporters {
                     exporters.close().await;
                 }
                 if let Some(exporter) = self.metrics_exporter {

@@ -35,8 +35,8 @@ impl Target {
     fn new(name: &str, output: Output, health: &Health) -> Self {
         Self {
             output,
-            exported: health.counter(&table::EXPORTED, &[name]),
-            dropped: health.counter(&table::QUEUE_DROPPED, &[name, "write_failed"]),
+            exported: health.shared_counter(&table::EXPORTED, &[name]),
+            dropped: health.shared_counter(&table::QUEUE_DROPPED, &[name, "write_failed"]),
             failed: false,
             torn: false,
         }
@@ -190,13 +190,13 @@ impl LineQueue {
         lines: usize,
         bytes: usize,
     ) -> io::Result<Self> {
-        let capacity = health.gauge(&table::QUEUE_CAPACITY, &[name]);
-        capacity.set(lines as i64);
+        let capacity = health.shared_gauge(&table::QUEUE_CAPACITY, &[name]);
+        capacity.add(lines as i64);
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
             emptied: Condvar::new(),
-            length: health.gauge(&table::QUEUE_LENGTH, &[name]),
+            length: health.shared_gauge(&table::QUEUE_LENGTH, &[name]),
         });
         let target = Target::new(name, output, health);
         let theirs = Arc::clone(&shared);
@@ -207,7 +207,7 @@ impl LineQueue {
             shared,
             limit_lines: lines,
             limit_bytes: bytes,
-            dropped: health.counter(&table::QUEUE_DROPPED, &[name, "full"]),
+            dropped: health.shared_counter(&table::QUEUE_DROPPED, &[name, "full"]),
             capacity,
             health: Arc::clone(health),
             thread: Some(thread),
@@ -247,11 +247,12 @@ impl LineQueue {
             state = self.shared.emptied.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let late = std::mem::take(&mut state.lines) as u64;
+        self.shared.length.add(-(late as i64));
         let stuck = state.writing;
         state.buffer.clear();
         drop(state);
         if late > 0 {
-            self.health.counter(&table::QUEUE_DROPPED, &[self.name, "shutdown"]).add(late);
+            self.health.shared_counter(&table::QUEUE_DROPPED, &[self.name, "shutdown"]).add(late);
             tracing::warn!("{late} access-log lines were not written before the deadline");
         }
         // A thread that hangs in a write to a reader that does not read cannot be joined; it ends with the process.
@@ -266,7 +267,7 @@ impl LineQueue {
 impl Drop for LineQueue {
     fn drop(&mut self) {
         self.end();
-        self.capacity.set(0);
+        self.capacity.add(-(self.limit_lines as i64));
     }
 }
 
@@ -280,7 +281,7 @@ impl LineSink for LineSender {
         }
         state.buffer.extend_from_slice(line);
         state.lines += 1;
-        self.shared.length.set(state.lines as i64);
+        self.shared.length.add(1);
         // The thread sleeps only on an empty queue.
         let wake = state.lines == 1;
         drop(state);
@@ -303,9 +304,9 @@ fn write_all(shared: &Shared, mut target: Target) {
             state = shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::swap(&mut batch, &mut state.buffer);
+        shared.length.add(-(state.lines as i64));
         state.lines = 0;
         state.writing = true;
-        shared.length.set(0);
         drop(state);
         target.write(&batch);
         batch.clear();

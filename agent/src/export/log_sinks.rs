@@ -8,13 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ACCESS_LOG, Limited, LineQueue, LineSender, LineSink, LogFile, Output, Place, RateLimit, Reopen};
+use super::{
+    ACCESS_LOG, Limited, LineQueue, LineSender, LineSink, LogFile, Output, Place, RateLimit, Reopen,
+    otlp::{ExportRecord as _, Exporters, RecordSender},
+};
 use crate::{
     admin::{Counter, Health, table},
     policy::{
         model::PolicyKey,
-        plan::{Plan, access_log::Sink},
+        plan::{Plan, Receiver, access_log::Sink},
     },
+    telemetry::{LogSink, access_log::LineRecord},
 };
 
 /// Files at one time, those that are being ended included. Lines of sinks beyond it are dropped and counted.
@@ -26,6 +30,15 @@ pub const ACCESS_LOG_FILE: &str = "access_log_file";
 /// Policies whose limits are remembered before those that are not in use are forgotten.
 const MAX_LIMITS: usize = 4096;
 
+/// Who takes lines as OTLP log records.
+#[derive(Clone, Debug)]
+pub struct LogExporters {
+    /// The agent's own exporter, if there is one (`OTEL_*`).
+    pub own: Option<RecordSender<LineRecord>>,
+    /// Those that policies name.
+    pub named: Exporters<LineRecord>,
+}
+
 /// How lines are written.
 #[derive(Clone, Debug, Default)]
 pub struct LogSettings {
@@ -34,6 +47,8 @@ pub struct LogSettings {
     /// Below which directory files are; none is wherever policies say (`run`).
     #[cfg(unix)]
     pub directory: Option<Arc<super::LogDirectory>>,
+    /// Who takes log records; without it (no runtime) they are dropped and counted.
+    pub exporters: Option<LogExporters>,
 }
 
 /// Opens the sinks of plans. Clones are the same.
@@ -107,25 +122,39 @@ impl LogSinks {
             settings,
             reopen: Reopen::default(),
             health: Arc::clone(health),
-            limited: health.counter(&table::QUEUE_DROPPED, &[ACCESS_LOG, "rate_limit"]),
-            lost: health.counter(&table::QUEUE_DROPPED, &[ACCESS_LOG_FILE, "too_many_files"]),
+            limited: health.shared_counter(&table::QUEUE_DROPPED, &[ACCESS_LOG, "rate_limit"]),
+            lost: health.shared_counter(&table::QUEUE_DROPPED, &[ACCESS_LOG_FILE, "too_many_files"]),
             state: Mutex::new(State { stdout, ..State::default() }),
         }))
     }
 
     /// One worker's sinks of a plan.
-    pub fn open(&self, plan: &Plan) -> Vec<Box<dyn LineSink>> {
+    pub fn open(&self, plan: &Plan) -> Vec<Box<dyn LogSink>> {
         let sinks = plan.access_logs.iter().flat_map(|logs| &logs.sinks);
         sinks
             .filter_map(|sink| match sink {
                 Sink::Stdout => self.stdout(plan.policy.as_ref()),
-                Sink::File(path) => Some(Box::new(FileSink::new(self.clone(), path.clone())) as Box<dyn LineSink>),
-                Sink::Otlp(_) => None,
+                Sink::File(path) => Some(Box::new(FileSink::new(self.clone(), path.clone())) as Box<dyn LogSink>),
+                Sink::Otlp(receiver) => Some(self.otlp(receiver.as_ref())),
             })
             .collect()
     }
 
-    fn stdout(&self, policy: Option<&PolicyKey>) -> Option<Box<dyn LineSink>> {
+    fn otlp(&self, receiver: Option<&Arc<Receiver>>) -> Box<dyn LogSink> {
+        let exporters = self.0.settings.exporters.as_ref();
+        let found = exporters.and_then(|exporters| match receiver {
+            Some(receiver) => Some(Box::new(exporters.named.sink(receiver)) as Box<dyn LogSink>),
+            None => exporters.own.clone().map(|own| Box::new(own) as Box<dyn LogSink>),
+        });
+        found.unwrap_or_else(|| {
+            tracing::error!(
+                "a policy sends its access log to the agent's OTLP exporter, and there is none: name an endpoint"
+            );
+            Box::new(Nobody(self.0.health.shared_counter(&table::QUEUE_DROPPED, &[LineRecord::NAME, "no_exporter"])))
+        })
+    }
+
+    fn stdout(&self, policy: Option<&PolicyKey>) -> Option<Box<dyn LogSink>> {
         let mut state = self.0.lock();
         let sender = state.stdout.as_ref()?.sender();
         let (Some(policy), Some(per_second)) = (policy, self.0.settings.stdout_limit) else {
@@ -190,6 +219,15 @@ impl LogSinks {
         });
         state.files.insert(path.clone(), Arc::downgrade(&lease));
         Some(lease)
+    }
+}
+
+/// Counts.
+struct Nobody(Counter);
+
+impl LineSink for Nobody {
+    fn line(&mut self, _: &[u8]) {
+        self.0.add(1);
     }
 }
 

@@ -14,7 +14,7 @@ pub use line_sink::{ACCESS_LOG, LineQueue, LineSender, LineSink, LineWriter};
 #[cfg(unix)]
 pub use log_file::LogDirectory;
 pub use log_file::{LogFile, Place, Reopen};
-pub use log_sinks::{ACCESS_LOG_FILE, LogSettings, LogSinks, MAX_FILES};
+pub use log_sinks::{ACCESS_LOG_FILE, LogExporters, LogSettings, LogSinks, MAX_FILES};
 pub use output::{Output, OutputError};
 pub use rate_limit::{DEFAULT_LINES_PER_SECOND, Limited, RateLimit};
 pub use span_file::SpanFile;

@@ -21,6 +21,6 @@ pub mod trace_context;
 
 pub use facts::{ErrorType, Facts, Target};
 pub use method::KnownMethods;
-pub use recorder::{OpenOutlets, Outlets, Recorder, Settings, SpanSink};
+pub use recorder::{LogSink, OpenOutlets, Outlets, Recorder, Settings, SpanSink};
 pub use sampler::Sampler;
 pub use subject::ExchangeSubject;

@@ -27,6 +27,25 @@ pub trait SpanSink: Send {
     fn flush(&mut self) {}
 }
 
+/// Takes access-log lines. Never blocks on a network or a slow reader; what it cannot take it counts.
+pub trait LogSink: Send {
+    /// Takes the line of an exchange, newline included.
+    fn log(&mut self, line: &[u8], subject: &ExchangeSubject<'_>);
+    /// Writes out what is buffered (end of a replay).
+    fn flush(&mut self) {}
+}
+
+/// Whoever takes bytes needs no more than the line.
+impl<S: LineSink> LogSink for S {
+    fn log(&mut self, line: &[u8], _: &ExchangeSubject<'_>) {
+        self.line(line);
+    }
+
+    fn flush(&mut self) {
+        LineSink::flush(self);
+    }
+}
+
 /// What all workers share.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -57,7 +76,7 @@ pub struct Outlets {
     /// Every one takes every span.
     pub spans: Vec<Box<dyn SpanSink>>,
     /// Every one takes every line.
-    pub logs: Vec<Box<dyn LineSink>>,
+    pub logs: Vec<Box<dyn LogSink>>,
 }
 
 /// Opens the outlets of a plan, the first time that a worker meets an exchange of it.
@@ -204,7 +223,7 @@ impl Recorder {
             self.line.clear();
             access_log::write_line(&mut self.line, &logs.line, &entry);
             for sink in &mut outlets.logs {
-                sink.line(&self.line);
+                sink.log(&self.line, &entry);
             }
         }
         if let Some((tracing, identity)) = sampled

@@ -1,5 +1,6 @@
 //! What leaves the agent, taken by real receivers: `rotel` for OTLP, Prometheus and promtool for metrics.
 
+mod logs;
 mod otlp;
 mod peers;
 mod prometheus;

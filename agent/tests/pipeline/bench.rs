@@ -8,7 +8,7 @@ use telltale::{
     export::{LineSender, LineSink},
     pipeline::{Pipeline, Settings},
     policy::{Plan, PlanStore, Plans},
-    telemetry::{self, Outlets, Recorder, metrics::Metrics},
+    telemetry::{self, LogSink, Outlets, Recorder, metrics::Metrics},
     workload::Source,
 };
 
@@ -67,8 +67,8 @@ impl Bench {
         metrics.report_to(&health);
         let sink = lines.clone();
         let outlets = move |plan: &Arc<Plan>| {
-            let mut logs: Vec<Box<dyn LineSink>> = vec![Box::new(sink.clone())];
-            logs.extend(queues.iter().map(|queue| Box::new(queue.clone()) as Box<dyn LineSink>));
+            let mut logs: Vec<Box<dyn LogSink>> = vec![Box::new(sink.clone())];
+            logs.extend(queues.iter().map(|queue| Box::new(queue.clone()) as Box<dyn LogSink>));
             Outlets { metrics: metrics.shard(plan), logs, ..Outlets::default() }
         };
         let recorder = Recorder::new(settings, Box::new(outlets), &health);

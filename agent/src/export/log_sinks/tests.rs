@@ -1,7 +1,11 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::policy::{model::Dialect, plan::AccessLogPlan};
+use crate::{
+    capture::Role,
+    policy::{model::Dialect, plan::AccessLogPlan},
+    telemetry::{ExchangeSubject, KnownMethods, test_support::Sample},
+};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -12,6 +16,12 @@ fn key(name: &str) -> PolicyKey {
 fn plan(name: &str, sinks: Vec<Sink>) -> Plan {
     let logs = AccessLogPlan { sinks, ..AccessLogPlan::default() };
     Plan { policy: Some(key(name)), access_logs: Some(Arc::new(logs)), ..Plan::default() }
+}
+
+fn log(sink: &mut dyn LogSink, line: &[u8]) {
+    Sample::new(Role::Client).facts(|facts| {
+        sink.log(line, &ExchangeSubject { facts, identity: None, methods: &KnownMethods::default() });
+    });
 }
 
 fn files(health: &Arc<Health>) -> LogSinks {
@@ -32,11 +42,11 @@ fn plans_that_name_one_file_share_its_writer() {
     let mut two = sinks.open(&plan("two", vec![Sink::File(path.clone())]));
     assert_eq!(sinks.0.lock().files.len(), 2);
     for sink in one.iter_mut().chain(&mut two) {
-        sink.line(b"x\n");
+        log(&mut **sink, b"x\n");
     }
     drop(one);
     assert_eq!(sinks.0.lock().files.len(), 1, "nobody writes there any more");
-    two[0].line(b"y\n");
+    log(&mut *two[0], b"y\n");
     drop(two);
     sinks.close(DEADLINE);
     assert_eq!((read(&path), read(&other)), ("x\nx\ny\n".to_owned(), "x\n".to_owned()));
@@ -52,13 +62,13 @@ fn a_rotated_file_is_opened_again() {
     let sinks = files(&health);
     assert!(!sinks.reopen());
     let mut open = sinks.open(&plan("one", vec![Sink::File(path.clone())]));
-    open[0].line(b"before\n");
+    log(&mut *open[0], b"before\n");
     while health.value(&table::EXPORTED, &[ACCESS_LOG_FILE]) == 0 {
         std::thread::yield_now();
     }
     fs::rename(&path, &moved).unwrap();
     assert!(sinks.reopen());
-    open[0].line(b"after\n");
+    log(&mut *open[0], b"after\n");
     drop(open);
     sinks.close(DEADLINE);
     assert_eq!((read(&moved), read(&path)), ("before\n".to_owned(), "after\n".to_owned()));
@@ -72,7 +82,7 @@ fn files_are_bounded_and_what_that_cost_is_counted() {
     let paths = (0..=MAX_FILES).map(|n| Sink::File(root.path().join(n.to_string()))).collect();
     let mut open = sinks.open(&plan("greedy", paths));
     for sink in &mut open {
-        sink.line(b"x\n");
+        log(&mut **sink, b"x\n");
     }
     assert_eq!(health.value(&table::QUEUE_DROPPED, &[ACCESS_LOG_FILE, "too_many_files"]), 1);
     // Room is made by what ends.
@@ -81,7 +91,7 @@ fn files_are_bounded_and_what_that_cost_is_counted() {
     while sinks.0.lock().ending.iter().any(|queue| !queue.has_ended()) {
         std::thread::yield_now();
     }
-    open[last].line(b"late\n");
+    log(&mut *open[last], b"late\n");
     drop(open);
     sinks.close(DEADLINE);
     assert_eq!(read(&root.path().join(MAX_FILES.to_string())), "late\n");
@@ -96,7 +106,7 @@ fn a_file_that_cannot_be_written_costs_its_own_lines_only() {
     let broken = root.path().join("not there/x");
     let mut open = sinks.open(&plan("a", vec![Sink::File(broken), Sink::File(good.clone())]));
     for sink in &mut open {
-        sink.line(b"x\n");
+        log(&mut **sink, b"x\n");
     }
     drop(open);
     sinks.close(DEADLINE);
@@ -113,7 +123,7 @@ fn a_tenants_files_are_below_the_directory() {
     let sinks = LogSinks::new(None, settings, &health);
     let mut open = sinks.open(&plan("a", vec![Sink::File("team/a.log".into()), Sink::File("../b.log".into())]));
     for sink in &mut open {
-        sink.line(b"x\n");
+        log(&mut **sink, b"x\n");
     }
     drop(open);
     sinks.close(DEADLINE);
@@ -134,7 +144,7 @@ fn standard_output_has_a_limit_for_each_policy_where_there_is_one() {
             // Two workers share the limit of their policy.
             for _ in 0..2 {
                 let mut open = sinks.open(&plan(name, vec![Sink::Stdout]));
-                (0..20).for_each(|_| open[0].line(b"x\n"));
+                (0..20).for_each(|_| log(&mut *open[0], b"x\n"));
             }
         }
         let refused = (sinks.refused(&key("a")), sinks.refused(&key("b")), sinks.refused(&key("c")));
@@ -146,4 +156,13 @@ fn standard_output_has_a_limit_for_each_policy_where_there_is_one() {
     let (lines, (a, b, c)) = written(Some(1));
     // Time goes on while lines are written, so a few more than one may pass.
     assert!(a > 0 && b > 0 && c == 0 && lines + a + b == 80, "{lines} {a} {b}");
+}
+
+#[test]
+fn an_exporter_that_is_not_there_is_counted() {
+    let health = Health::new();
+    let sinks = files(&health);
+    let mut open = sinks.open(&plan("a", vec![Sink::Otlp(None)]));
+    log(&mut *open[0], b"x\n");
+    assert_eq!(health.value(&table::QUEUE_DROPPED, &["otlp_logs", "no_exporter"]), 1);
 }

@@ -1,4 +1,4 @@
-//! The task that sends batches of spans.
+//! The task that sends batches of records.
 
 use std::{
     sync::{
@@ -14,46 +14,49 @@ use tokio::{
 };
 
 use super::{
-    BatchConfig, OtlpConfig, RetryPolicy, Transport, TransportError,
-    queue::{NAME, Pool, Queue},
+    BatchConfig, ExportRecord, OtlpConfig, RetryPolicy, Transport, TransportError,
+    queue::{Pool, Queue},
     transport::{Request, SendError},
 };
 use crate::{
     admin::{Counter, Health, table},
-    telemetry::{
-        SpanSink,
-        span::{SpanRecord, request},
-    },
+    telemetry::{SpanSink, span::SpanRecord},
 };
 
-/// Exports spans of observed traffic to one endpoint.
+/// Exports records of observed traffic, spans unless it says otherwise, to one endpoint.
 #[derive(Debug)]
-pub struct OtlpExporter {
-    queue: Arc<Queue>,
+pub struct OtlpExporter<T: ExportRecord = SpanRecord> {
+    queue: Arc<Queue<T>>,
     in_flight: Arc<AtomicU64>,
     health: Arc<Health>,
     task: JoinHandle<()>,
 }
 
 /// One worker's end of the exporter's queue.
-#[derive(Clone, Debug)]
-pub struct SpanSender(Arc<Queue>);
+#[derive(Debug)]
+pub struct RecordSender<T: ExportRecord>(Arc<Queue<T>>);
 
-impl SpanSender {
-    pub(super) fn push(&self, record: SpanRecord) {
+impl<T: ExportRecord> RecordSender<T> {
+    pub(super) fn push(&self, record: T) {
         self.0.push(record);
     }
 }
 
-impl SpanSink for SpanSender {
+impl<T: ExportRecord> Clone for RecordSender<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl SpanSink for RecordSender<SpanRecord> {
     fn span(&mut self, record: SpanRecord) {
         self.push(record);
     }
 }
 
 /// What the task works with.
-struct Worker {
-    queue: Arc<Queue>,
+struct Worker<T: ExportRecord> {
+    queue: Arc<Queue<T>>,
     in_flight: Arc<AtomicU64>,
     sender: Sender,
     batch: BatchConfig,
@@ -76,7 +79,7 @@ pub(super) struct Sender {
     pub(super) failures: Vec<(String, Counter)>,
 }
 
-impl OtlpExporter {
+impl<T: ExportRecord> OtlpExporter<T> {
     /// Starts the task on the current tokio runtime. `local_attributes` are added to the resources of workloads that are of no pod.
     pub fn start(
         config: &OtlpConfig,
@@ -107,15 +110,15 @@ impl OtlpExporter {
                 endpoint: config.endpoint.clone(),
                 retry,
                 limit: batch.export_timeout,
-                sink: NAME,
+                sink: T::NAME,
                 health: Arc::clone(health),
                 away: false,
                 failures: Vec::new(),
             },
             batch,
             local_attributes,
-            exported: health.shared_counter(&table::EXPORTED, &[NAME]),
-            rejected: health.shared_counter(&table::EXPORT_REJECTED, &[NAME]),
+            exported: health.shared_counter(&table::EXPORTED, &[T::NAME]),
+            rejected: health.shared_counter(&table::EXPORT_REJECTED, &[T::NAME]),
             health: Arc::clone(health),
         };
         let task = tokio::spawn(worker.run());
@@ -123,8 +126,8 @@ impl OtlpExporter {
     }
 
     /// An end for one worker.
-    pub fn sender(&self) -> SpanSender {
-        SpanSender(Arc::clone(&self.queue))
+    pub fn sender(&self) -> RecordSender<T> {
+        RecordSender(Arc::clone(&self.queue))
     }
 
     /// Sends what waits, for at most this long, and stops. What was not sent by then is counted as dropped.
@@ -138,13 +141,13 @@ impl OtlpExporter {
         let _ = self.task.await;
         let late = self.queue.len() as u64 + self.in_flight.load(Ordering::Relaxed);
         if late > 0 {
-            self.health.shared_counter(&table::QUEUE_DROPPED, &[NAME, "shutdown"]).add(late);
-            tracing::warn!("{late} spans were not exported before the deadline");
+            self.health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, "shutdown"]).add(late);
+            tracing::warn!("{late} {} were not exported before the deadline", T::PLURAL);
         }
     }
 }
 
-impl Worker {
+impl<T: ExportRecord> Worker<T> {
     async fn run(mut self) {
         loop {
             if !self.queue.is_closed() && self.queue.len() < self.batch.batch_size {
@@ -167,16 +170,16 @@ impl Worker {
         }
     }
 
-    async fn export(&mut self, batch: Vec<SpanRecord>) {
-        let spans = batch.len() as u64;
-        self.in_flight.store(spans, Ordering::Relaxed);
-        let traces = Request::Traces(request(batch, &self.local_attributes));
-        match self.sender.send(&traces).await {
+    async fn export(&mut self, batch: Vec<T>) {
+        let records = batch.len() as u64;
+        self.in_flight.store(records, Ordering::Relaxed);
+        let request = T::request(batch, &self.local_attributes);
+        match self.sender.send(&request).await {
             Ok(rejected) => {
-                self.exported.add(spans.saturating_sub(rejected));
+                self.exported.add(records.saturating_sub(rejected));
                 self.rejected.add(rejected);
             }
-            Err(reason) => self.health.shared_counter(&table::QUEUE_DROPPED, &[NAME, reason]).add(spans),
+            Err(reason) => self.health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, reason]).add(records),
         }
         self.in_flight.store(0, Ordering::Relaxed);
     }

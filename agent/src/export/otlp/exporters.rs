@@ -8,17 +8,14 @@ use std::{
 
 use tokio::{runtime::Handle, task::JoinSet};
 
-use super::{
-    BatchConfig, OtlpConfig, OtlpExporter, RetryPolicy, SpanSender,
-    queue::{NAME, Pool},
-};
+use super::{BatchConfig, ExportRecord, OtlpConfig, OtlpExporter, RecordSender, RetryPolicy, queue::Pool};
 use crate::{
     admin::{Counter, Health, table},
     policy::{Reach, plan::Receiver},
-    telemetry::{SpanSink, span::SpanRecord},
+    telemetry::{ExchangeSubject, LogSink, SpanSink, access_log::LineRecord, span::SpanRecord},
 };
 
-/// Exporters at one time, those that are ending included. Policies beyond it wait for one to end; their spans are counted as dropped.
+/// Exporters at one time, those that are ending included. Policies beyond it wait for one to end; their records are counted as dropped.
 pub const MAX_EXPORTERS: usize = 64;
 
 /// How all of them work.
@@ -38,46 +35,52 @@ pub struct ExporterSettings {
 }
 
 /// Starts an exporter when the first plan needs it, and ends it when the last has gone. Clones are the same.
-#[derive(Clone, Debug)]
-pub struct Exporters(Arc<Shared>);
+#[derive(Debug)]
+pub struct Exporters<T: ExportRecord = SpanRecord>(Arc<Shared<T>>);
+
+impl<T: ExportRecord> Clone for Exporters<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 #[derive(Debug)]
-struct Shared {
+struct Shared<T: ExportRecord> {
     runtime: Handle,
     settings: ExporterSettings,
     pool: Arc<Pool>,
     health: Arc<Health>,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    open: HashMap<Arc<Receiver>, Weak<Lease>>,
+#[derive(Debug)]
+struct State<T: ExportRecord> {
+    open: HashMap<Arc<Receiver>, Weak<Lease<T>>>,
     ending: JoinSet<()>,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<T: ExportRecord> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A running exporter. The last one who drops it ends it.
 #[derive(Debug)]
-struct Lease {
-    shared: Arc<Shared>,
+struct Lease<T: ExportRecord> {
+    shared: Arc<Shared<T>>,
     receiver: Arc<Receiver>,
-    sender: SpanSender,
-    exporter: Mutex<Option<OtlpExporter>>,
+    sender: RecordSender<T>,
+    exporter: Mutex<Option<OtlpExporter<T>>>,
 }
 
-impl Lease {
-    fn take(&self) -> Option<OtlpExporter> {
+impl<T: ExportRecord> Lease<T> {
+    fn take(&self) -> Option<OtlpExporter<T>> {
         self.exporter.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl Drop for Lease {
+impl<T: ExportRecord> Drop for Lease<T> {
     fn drop(&mut self) {
         let exporter = self.take();
         let mut state = self.shared.lock();
@@ -101,16 +104,22 @@ enum Absent {
     NotStarted,
 }
 
-impl Exporters {
+impl<T: ExportRecord> Exporters<T> {
     /// With none yet. Their tasks run on `runtime`.
     pub fn new(runtime: Handle, settings: ExporterSettings, health: &Arc<Health>) -> Self {
         let pool = Pool::new(settings.batch.queue_size * 4, settings.batch.queue_size.div_ceil(16));
-        Self(Arc::new(Shared { runtime, settings, pool, health: Arc::clone(health), state: Mutex::default() }))
+        Self(Arc::new(Shared {
+            runtime,
+            settings,
+            pool,
+            health: Arc::clone(health),
+            state: Mutex::new(State { open: HashMap::new(), ending: JoinSet::new() }),
+        }))
     }
 
-    /// A sink whose spans this receiver gets.
-    pub fn sink(&self, receiver: &Arc<Receiver>) -> ReceiverSink {
-        let lost = |reason| self.0.health.shared_counter(&table::QUEUE_DROPPED, &[NAME, reason]);
+    /// A sink whose records this receiver gets.
+    pub fn sink(&self, receiver: &Arc<Receiver>) -> ReceiverSink<T> {
+        let lost = |reason| self.0.health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, reason]);
         ReceiverSink {
             exporters: self.clone(),
             receiver: Arc::clone(receiver),
@@ -129,7 +138,7 @@ impl Exporters {
 
     /// Ends all of them at once, each for at most the deadline. What was not sent by then is counted.
     pub async fn close(self) {
-        let leases: Vec<Arc<Lease>> = self.0.lock().open.values().filter_map(Weak::upgrade).collect();
+        let leases: Vec<Arc<Lease<T>>> = self.0.lock().open.values().filter_map(Weak::upgrade).collect();
         for lease in leases {
             if let Some(exporter) = lease.take() {
                 let deadline = self.0.settings.deadline;
@@ -140,7 +149,7 @@ impl Exporters {
         while ending.join_next().await.is_some() {}
     }
 
-    fn lease(&self, receiver: &Arc<Receiver>) -> Result<Arc<Lease>, Absent> {
+    fn lease(&self, receiver: &Arc<Receiver>) -> Result<Arc<Lease<T>>, Absent> {
         let mut state = self.0.lock();
         if let Some(lease) = state.open.get(receiver).and_then(Weak::upgrade) {
             return Ok(lease);
@@ -161,7 +170,7 @@ impl Exporters {
             &self.0.health,
         );
         let exporter = started.map_err(|error| {
-            tracing::error!("{error}; spans of policies that name it are lost and counted");
+            tracing::error!("{error}; {} of policies that name it are lost and counted", T::PLURAL);
             Absent::NotStarted
         })?;
         let lease = Arc::new(Lease {
@@ -176,16 +185,16 @@ impl Exporters {
 }
 
 /// One worker's way to one receiver, for one plan.
-pub struct ReceiverSink {
-    exporters: Exporters,
+pub struct ReceiverSink<T: ExportRecord> {
+    exporters: Exporters<T>,
     receiver: Arc<Receiver>,
-    lease: Result<Arc<Lease>, Absent>,
+    lease: Result<Arc<Lease<T>>, Absent>,
     too_many: Counter,
     not_started: Counter,
 }
 
-impl SpanSink for ReceiverSink {
-    fn span(&mut self, record: SpanRecord) {
+impl<T: ExportRecord> ReceiverSink<T> {
+    fn push(&mut self, record: T) {
         if matches!(self.lease, Err(Absent::TooMany)) {
             self.lease = self.exporters.lease(&self.receiver);
         }
@@ -194,5 +203,23 @@ impl SpanSink for ReceiverSink {
             Err(Absent::TooMany) => self.too_many.add(1),
             Err(Absent::NotStarted) => self.not_started.add(1),
         }
+    }
+}
+
+impl SpanSink for ReceiverSink<SpanRecord> {
+    fn span(&mut self, record: SpanRecord) {
+        self.push(record);
+    }
+}
+
+impl LogSink for ReceiverSink<LineRecord> {
+    fn log(&mut self, line: &[u8], subject: &ExchangeSubject<'_>) {
+        self.push(LineRecord::new(line, subject));
+    }
+}
+
+impl LogSink for RecordSender<LineRecord> {
+    fn log(&mut self, line: &[u8], subject: &ExchangeSubject<'_>) {
+        self.push(LineRecord::new(line, subject));
     }
 }

@@ -3,7 +3,8 @@
 use std::{error::Error as _, time::Duration};
 
 use opentelemetry_proto::tonic::collector::{
-    metrics::v1::metrics_service_client::MetricsServiceClient, trace::v1::trace_service_client::TraceServiceClient,
+    logs::v1::logs_service_client::LogsServiceClient, metrics::v1::metrics_service_client::MetricsServiceClient,
+    trace::v1::trace_service_client::TraceServiceClient,
 };
 use tonic::{
     Code, Status,
@@ -52,6 +53,15 @@ impl GrpcClient {
                 let answer = client.export(self.request(metrics.clone())).await.map_err(|status| error(&status))?;
                 let partial = answer.into_inner().partial_success.unwrap_or_default();
                 Ok(Accepted { rejected: partial.rejected_data_points.max(0) as u64, message: partial.error_message })
+            }
+            Request::Logs(logs) => {
+                let mut client = LogsServiceClient::new(self.channel.clone());
+                if self.gzip {
+                    client = client.send_compressed(CompressionEncoding::Gzip);
+                }
+                let answer = client.export(self.request(logs.clone())).await.map_err(|status| error(&status))?;
+                let partial = answer.into_inner().partial_success.unwrap_or_default();
+                Ok(Accepted { rejected: partial.rejected_log_records.max(0) as u64, message: partial.error_message })
             }
         }
     }

@@ -8,7 +8,8 @@ use std::{
 
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::{
-    metrics::v1::ExportMetricsServiceResponse, trace::v1::ExportTraceServiceResponse,
+    logs::v1::ExportLogsServiceResponse, metrics::v1::ExportMetricsServiceResponse,
+    trace::v1::ExportTraceServiceResponse,
 };
 use prost::Message as _;
 use reqwest::{
@@ -69,6 +70,7 @@ impl HttpClient {
         let body = match request {
             Request::Traces(traces) => traces.encode_to_vec(),
             Request::Metrics(metrics) => metrics.encode_to_vec(),
+            Request::Logs(logs) => logs.encode_to_vec(),
         };
         let body = if self.gzip { compress(&body) } else { body };
         let answer = self
@@ -94,6 +96,10 @@ impl HttpClient {
                 .ok()
                 .and_then(|answer| answer.partial_success)
                 .map(|partial| (partial.rejected_data_points, partial.error_message)),
+            Request::Logs(_) => ExportLogsServiceResponse::decode(&*bytes)
+                .ok()
+                .and_then(|answer| answer.partial_success)
+                .map(|partial| (partial.rejected_log_records, partial.error_message)),
         }
         .unwrap_or_default();
         Ok(Accepted { rejected: rejected.max(0) as u64, message })

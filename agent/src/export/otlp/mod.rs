@@ -8,6 +8,7 @@ mod guard;
 pub(crate) mod http;
 mod metrics;
 mod queue;
+mod record;
 mod retry;
 mod transport;
 
@@ -15,8 +16,9 @@ pub use config::{
     BatchConfig, Choice, Compression, ConfigError, EnvironmentResource, OtlpConfig, Protocol, Signal,
     environment_resource, metric_interval,
 };
-pub use exporter::{OtlpExporter, SpanSender};
+pub use exporter::{OtlpExporter, RecordSender};
 pub use exporters::{ExporterSettings, Exporters, MAX_EXPORTERS, ReceiverSink};
 pub use metrics::MetricsExporter;
+pub use record::ExportRecord;
 pub use retry::RetryPolicy;
-pub use transport::{SendError, Transport, TransportError};
+pub use transport::{Request, SendError, Transport, TransportError};

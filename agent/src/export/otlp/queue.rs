@@ -1,4 +1,4 @@
-//! Spans that wait for their batch.
+//! Records that wait for their batch.
 
 use std::{
     collections::VecDeque,
@@ -10,13 +10,8 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{
-    admin::{Counter, Gauge, Health, table},
-    telemetry::span::SpanRecord,
-};
-
-/// The name of this queue in metrics.
-pub(super) const NAME: &str = "otlp_spans";
+use super::ExportRecord;
+use crate::admin::{Counter, Gauge, Health, table};
 
 /// What several queues hold together, at most.
 #[derive(Debug)]
@@ -43,10 +38,10 @@ impl Pool {
     }
 }
 
-/// A bounded queue from many workers to one exporter. A span that finds it full is dropped and counted; nobody waits.
+/// A bounded queue from many workers to one exporter. A record that finds it full is dropped and counted; nobody waits.
 #[derive(Debug)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct Queue<T: ExportRecord> {
+    state: Mutex<State<T>>,
     capacity: usize,
     batch: usize,
     /// Shared with other queues, if it is.
@@ -58,44 +53,44 @@ pub(super) struct Queue {
     full: Counter,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    spans: VecDeque<SpanRecord>,
+#[derive(Debug)]
+struct State<T> {
+    records: VecDeque<T>,
     closed: bool,
 }
 
-impl Queue {
+impl<T: ExportRecord> Queue<T> {
     pub(super) fn new(capacity: usize, batch: usize, pool: Option<&Arc<Pool>>, health: &Health) -> Self {
-        let capacities = health.shared_gauge(&table::QUEUE_CAPACITY, &[NAME]);
+        let capacities = health.shared_gauge(&table::QUEUE_CAPACITY, &[T::NAME]);
         capacities.add(capacity as i64);
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(State { records: VecDeque::new(), closed: false }),
             capacity,
             batch,
             pool: pool.cloned(),
             ready: Notify::new(),
-            length: health.shared_gauge(&table::QUEUE_LENGTH, &[NAME]),
+            length: health.shared_gauge(&table::QUEUE_LENGTH, &[T::NAME]),
             capacities,
-            full: health.shared_counter(&table::QUEUE_DROPPED, &[NAME, "full"]),
+            full: health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, "full"]),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, record: SpanRecord) {
+    pub(super) fn push(&self, record: T) {
         let mut state = self.lock();
-        let length = state.spans.len();
+        let length = state.records.len();
         let pooled = || self.pool.as_ref().is_none_or(|pool| length < pool.each || pool.take());
         if state.closed || length >= self.capacity || !pooled() {
             drop(state);
             self.full.add(1);
             return;
         }
-        state.spans.push_back(record);
+        state.records.push_back(record);
         self.length.add(1);
-        let wake = state.spans.len() == self.batch;
+        let wake = state.records.len() == self.batch;
         drop(state);
         if wake {
             self.ready.notify_one();
@@ -103,10 +98,10 @@ impl Queue {
     }
 
     /// Takes at most a batch.
-    pub(super) fn take(&self) -> Vec<SpanRecord> {
+    pub(super) fn take(&self) -> Vec<T> {
         let mut state = self.lock();
-        let length = state.spans.len();
-        let batch: Vec<_> = state.spans.drain(..length.min(self.batch)).collect();
+        let length = state.records.len();
+        let batch: Vec<_> = state.records.drain(..length.min(self.batch)).collect();
         self.taken(length, length - batch.len());
         batch
     }
@@ -119,7 +114,7 @@ impl Queue {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.lock().spans.len()
+        self.lock().records.len()
     }
 
     /// Takes nothing more in.
@@ -133,7 +128,7 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
+impl<T: ExportRecord> Drop for Queue<T> {
     fn drop(&mut self) {
         let length = self.len();
         self.taken(length, 0);
@@ -147,7 +142,12 @@ mod tests {
     use crate::{
         capture::Role,
         policy::plan::TracingPlan,
-        telemetry::{KnownMethods, span, test_support::Sample, trace_context},
+        telemetry::{
+            KnownMethods,
+            span::{self, SpanRecord},
+            test_support::Sample,
+            trace_context,
+        },
     };
 
     fn record() -> SpanRecord {
@@ -170,8 +170,8 @@ mod tests {
             }
         }
         assert_eq!((queues[0].len(), queues[1].len()), (5, 2));
-        assert_eq!(health.value(&table::QUEUE_DROPPED, &[NAME, "full"]), 13);
-        assert_eq!(health.value(&table::QUEUE_LENGTH, &[NAME]), 7);
+        assert_eq!(health.value(&table::QUEUE_DROPPED, &[SpanRecord::NAME, "full"]), 13);
+        assert_eq!(health.value(&table::QUEUE_LENGTH, &[SpanRecord::NAME]), 7);
         assert_eq!(queues[0].take().len(), 5);
         for _ in 0..10 {
             queues[1].push(span.clone());
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(queues[1].len(), 5, "what one gave back, the other has");
         drop(queues);
         assert_eq!(pool.left.load(Ordering::Relaxed), 3);
-        assert_eq!(health.value(&table::QUEUE_LENGTH, &[NAME]), 0);
-        assert_eq!(health.value(&table::QUEUE_CAPACITY, &[NAME]), 0);
+        assert_eq!(health.value(&table::QUEUE_LENGTH, &[SpanRecord::NAME]), 0);
+        assert_eq!(health.value(&table::QUEUE_CAPACITY, &[SpanRecord::NAME]), 0);
     }
 }

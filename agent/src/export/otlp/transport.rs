@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use opentelemetry_proto::tonic::collector::{
-    metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
 };
 
 use super::{OtlpConfig, Protocol, grpc::GrpcClient, http::HttpClient};
@@ -45,18 +45,21 @@ pub struct SendError {
 /// A request was accepted, perhaps in part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Accepted {
-    /// Spans or data points that the receiver rejected.
+    /// Spans, data points or log records that the receiver rejected.
     pub rejected: u64,
     /// Its reason or warning.
     pub message: String,
 }
 
 /// What is sent.
-pub(super) enum Request {
+#[derive(Clone, Debug)]
+pub enum Request {
     /// Spans.
     Traces(ExportTraceServiceRequest),
     /// Metrics.
     Metrics(ExportMetricsServiceRequest),
+    /// Log records.
+    Logs(ExportLogsServiceRequest),
 }
 
 /// A client to one endpoint.

@@ -5,8 +5,11 @@
 mod default_line;
 mod fields;
 mod json;
+mod record;
 mod text;
 mod time;
+
+pub use record::{LineRecord, logs_request};
 
 use super::ExchangeSubject;
 use crate::policy::plan::access_log::Line;

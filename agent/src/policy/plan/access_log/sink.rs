@@ -1,12 +1,19 @@
 //! `accessLogs.sinks`
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
 
 use super::Compiler;
 use crate::policy::{
     Effect, Finding, LogFiles,
-    model::{self, Endpoint, SinkKind},
+    model::{self, SinkKind},
+    plan::Receiver,
 };
+
+/// The path of OTLP/HTTP for logs.
+const OTLP_PATH: &str = "/v1/logs";
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +22,8 @@ pub enum Sink {
     Stdout,
     /// A file; below the agent's `--log-dir` if policies are written by tenants.
     File(PathBuf),
-    /// OTLP logs; without an endpoint the agent's exporter.
-    Otlp(Option<Endpoint>),
+    /// OTLP logs to this receiver; without one to the agent's exporter.
+    Otlp(Option<Arc<Receiver>>),
 }
 
 /// The places that a list names, each once; none is standard output.
@@ -28,7 +35,13 @@ pub(super) fn compile(sinks: &[model::Sink], compiler: &mut Compiler<'_>) -> Vec
     for sink in sinks {
         let place = match &sink.kind {
             SinkKind::Stdout => Sink::Stdout,
-            SinkKind::Otlp(endpoint) => Sink::Otlp(endpoint.clone()),
+            SinkKind::Otlp(None) => Sink::Otlp(None),
+            SinkKind::Otlp(Some(endpoint)) => {
+                match Receiver::of_endpoint(endpoint, OTLP_PATH, compiler.trust, compiler.findings) {
+                    Some(receiver) => Sink::Otlp(Some(Arc::new(receiver))),
+                    None => continue,
+                }
+            }
             SinkKind::Audit => {
                 // Not a file of another form, which would have to be told from an audit log later.
                 let problem = "this version writes no audit log: the lines go to standard output";
