@@ -319,11 +319,19 @@ impl Outputs {
     }
 
     /// The series of observed traffic.
+    #[cfg_attr(
+        not(all(feature = "ebpf", target_os = "linux")),
+        expect(dead_code, reason = "a replay reads its policies once")
+    )]
     pub(super) fn series(&self) -> Arc<Metrics> {
         Arc::clone(&self.series)
     }
 
     /// The policies, for whoever follows their changes.
+    #[cfg_attr(
+        not(all(feature = "ebpf", target_os = "linux")),
+        expect(dead_code, reason = "a replay reads its policies once")
+    )]
     pub(super) fn take_policies(&mut self) -> Option<Policies> {
         self.policies.take()
     }

@@ -86,10 +86,18 @@ impl Policies {
     }
 
     /// Whether there are files that may change.
+    #[cfg_attr(
+        not(all(feature = "ebpf", target_os = "linux")),
+        expect(dead_code, reason = "a replay reads its policies once")
+    )]
     pub(super) fn may_change(&self) -> bool {
         !self.paths.is_empty()
     }
 
+    #[cfg_attr(
+        not(all(feature = "ebpf", target_os = "linux")),
+        expect(dead_code, reason = "a replay reads its policies once")
+    )]
     /// Reads the files again if they changed since the last call. A bad edit keeps what held before, and is told of.
     pub(super) fn changed(&mut self) -> Option<Plans> {
         let stamp = Stamp::of(&self.paths);

@@ -72,6 +72,11 @@ impl Pods {
     }
 }
 
+/// What the kernel side handed over so far.
+fn records(run: &Run) -> u64 {
+    run.value("telltale_kernel_records_total", "") as u64
+}
+
 fn changes(run: &Run) -> usize {
     run.stderr().matches(" changed").count()
 }
@@ -88,7 +93,7 @@ fn pods_follow_their_own_policies_at_the_same_time() {
     pods.write(&[("a", LOGS), ("b", SPANS)]);
     let run = pods.run();
     pods.request(2, "/bytes/5000?by=c");
-    assert_eq!(run.value("telltale_kernel_records_total", ""), 0.0, "no policy, no payload");
+    assert_eq!(records(&run), 0, "no policy, no payload");
     pods.request(0, "/bytes/1?by=a");
     pods.request(1, "/bytes/2?by=b");
     wait_for("the line of a", || (paths(&run) == ["/bytes/1?by=a"]).then_some(()));
@@ -111,9 +116,9 @@ fn an_edit_holds_soon_and_a_bad_one_never() {
     wait_for("the change", || (changes(&run) == 1).then_some(()));
     // Told of first, then written into the kernel.
     std::thread::sleep(std::time::Duration::from_millis(100));
-    let before = run.value("telltale_kernel_records_total", "");
+    let before = records(&run);
     pods.request(0, "/bytes/3");
-    assert_eq!(run.value("telltale_kernel_records_total", ""), before, "it has no policy any more");
+    assert_eq!(records(&run), before, "it has no policy any more");
     pods.request(2, "/bytes/4");
     wait_for("the line of c", || (paths(&run) == ["/bytes/1", "/bytes/4"]).then_some(()));
     fs::write(pods.file(), "kind: [").expect("a file can be written");

@@ -14,7 +14,7 @@ use crate::policy::{
 
 /// What we say about each policy, in the order of the policies.
 ///
-/// Without `nodes` (there is no cluster) `Programmed` is left out. `now` is what a condition gets that was not there before; [`super::merge`] keeps
+/// Without `nodes` (there is no cluster) `Programmed` is left out. `now` is what a condition gets that was not there before; [`super::merge()`] keeps
 /// the time of one that was.
 pub fn statuses(
     candidates: &[Candidate],
