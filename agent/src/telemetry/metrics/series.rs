@@ -38,7 +38,7 @@ pub struct KeyRef<'a> {
     pub version: HttpVersion,
     /// All series beyond the limit, of any workload.
     pub overflow: bool,
-    /// The values of the labels that the plan adds, as [`labels::encode`] writes them.
+    /// The values of the labels that the plan adds, as `labels::encode` writes them.
     pub labels: &'a [u8],
 }
 
