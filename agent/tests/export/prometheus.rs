@@ -1,6 +1,7 @@
 //! `/metrics` as Prometheus sees it.
 
 use std::{
+    collections::HashSet,
     fs,
     io::Write as _,
     net::SocketAddr,
@@ -12,7 +13,12 @@ use std::{
 use telltale::{
     admin::{Health, register_process_metrics, table},
     capture::Role,
-    export::prometheus::{Exposition, Readiness, ServeError, Server},
+    export::prometheus::{Exposition, Format, Readiness, ServeError, Server},
+    policy::{
+        Plan, Trust,
+        model::{self, Attribute, AttributeSource, Dialect, FieldPath, MetricOverride, Mode, PolicyKey, Profile},
+        plan::MetricsPlan,
+    },
     telemetry::{Outlets, Recorder, Settings, metrics::Metrics},
 };
 
@@ -47,6 +53,57 @@ fn exposition() -> Arc<Exposition> {
     Exposition::new(metrics, Some(health), Vec::new())
 }
 
+/// Views of four policies, of one service and of others: the same names with other attributes, other buckets, other names, other instruments.
+fn under_policies() -> Arc<Exposition> {
+    let literal = |name: &str, text: &str| Attribute {
+        at: FieldPath::default(),
+        name: name.to_owned(),
+        source: AttributeSource::Literal(text.to_owned()),
+        default: None,
+    };
+    let change = |name: &str| MetricOverride { name: name.to_owned(), ..MetricOverride::default() };
+    let open_telemetry = |overrides| model::Metrics { overrides, ..model::Metrics::default() };
+    let policies = [
+        model::Metrics::default(),
+        open_telemetry(vec![
+            MetricOverride {
+                attributes: vec![literal("team.name", "red"), literal("quote", "a \"b\" \\ c\nd")],
+                remove_attributes: vec!["url.scheme".into(), "network.protocol.version".into()],
+                buckets: Some(vec![0.01, 0.1, 1.0]),
+                ..change("request_count")
+            },
+            MetricOverride { rename: Some("my.size_bytes".into()), ..change("http.server.request.body.size") },
+            MetricOverride { mode: Mode::Enabled, ..change("telltale.authorization.decisions") },
+        ]),
+        // One label in Prometheus for two keys of OpenTelemetry.
+        open_telemetry(vec![MetricOverride {
+            attributes: vec![literal("team_name", "red"), literal("quote", "a \"b\" \\ c\nd")],
+            remove_attributes: vec!["url.scheme".into(), "network.protocol.version".into()],
+            ..change("request_count")
+        }]),
+        model::Metrics { profile: Profile::Istio, cardinality_limit: Some(2), ..model::Metrics::default() },
+    ];
+    let settings = Settings::default();
+    let metrics = Metrics::new(Arc::clone(&settings.methods));
+    let shards = Arc::clone(&metrics);
+    let open = move |plan: &Arc<Plan>| Outlets { metrics: shards.shard(plan), ..Outlets::default() };
+    let mut recorder = Recorder::new(settings, Box::new(open), &Health::new());
+    for (index, policy) in policies.iter().enumerate() {
+        let mut findings = Vec::new();
+        let compiled = MetricsPlan::compile(policy, &Trust::own(), &mut findings);
+        assert!(findings.is_empty(), "{findings:?}");
+        let key = PolicyKey { namespace: "shop".to_owned(), name: format!("p{index}"), dialect: Dialect::Gep };
+        let plan =
+            Plan { policy: Some(key), metrics: Some(Arc::new(compiled)), ..Plan::of_signals(true, false, false) };
+        let plan = Arc::new(plan);
+        for service in ["cart", "shop"] {
+            recorder.record(&exchange(service, Role::Server, 1), &plan);
+            recorder.record(&exchange(service, Role::Client, 2), &plan);
+        }
+    }
+    Exposition::new(metrics, None, Vec::new())
+}
+
 async fn serve() -> Server {
     Server::start("127.0.0.1:0", exposition(), Readiness::default()).await.unwrap()
 }
@@ -62,6 +119,37 @@ async fn promtool_finds_nothing_wrong() {
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
     assert!(!body.contains("# EOF") && !body.contains("# {"), "{body}");
     assert!(!body.contains("job=\"") && !body.contains("instance=\""), "{body}");
+    promtool(&body, "");
+}
+
+#[test]
+fn under_many_policies_each_family_and_series_comes_once() {
+    let body = under_policies().render(Format::Text);
+    // Istio's name is what it is.
+    promtool(&body, "istio_request_duration_milliseconds use base unit \"seconds\" instead of \"milliseconds\"");
+    let mut seen = HashSet::new();
+    for line in body.lines() {
+        let identity = if line.starts_with('#') { line } else { line.rsplit_once(' ').unwrap().0 };
+        assert!(seen.insert(identity.to_owned()), "twice: {identity}");
+        assert!(line.starts_with('#') || line.contains("service_name=") || line.contains("otel_metric_overflow="));
+    }
+    // The series of the second and third policy are one in Prometheus, with the bounds that both have.
+    let labels = "service_name=\"shop\",k8s_namespace_name=\"shop\",http_request_method=\"GET\",\
+                  http_response_status_code=\"200\",team_name=\"red\"";
+    let of = |wanted: &str| -> Vec<&str> {
+        let lines = body.lines().filter(|line| line.starts_with(wanted) && line.contains(labels));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1).collect()
+    };
+    assert_eq!(of("http_server_request_duration_seconds_count"), ["2"]);
+    assert_eq!(of("http_server_request_duration_seconds_bucket"), ["2", "2", "2", "2"]);
+    for name in ["my_size_bytes_count", "telltale_authorization_decisions_total", "istio_requests_total"] {
+        assert!(body.contains(&format!("\n{name}{{service_name=")), "{name}: {body}");
+    }
+    assert!(body.contains("\nistio_requests_total{otel_metric_overflow=\"true\"} 3\n"), "{body}");
+}
+
+/// Checks that `promtool` says this and nothing else.
+fn promtool(body: &str, says: &str) {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -72,7 +160,7 @@ async fn promtool_finds_nothing_wrong() {
     promtool.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
     let done = promtool.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success() && said.is_empty(), "{said}");
+    assert_eq!((done.status.success(), said.trim()), (says.is_empty(), says));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use super::{OtlpConfig, RetryPolicy, Transport, TransportError, exporter::Sender, transport::Request};
 use crate::{
     admin::{Health, table},
-    policy::attribute::Value,
+    policy::{attribute::Value, plan::Reader},
     telemetry::{
         metrics::{Data, Family, Metrics, Series, WorkloadInfo},
         names::{OVERFLOW, SCHEMA_URL},
@@ -59,6 +59,7 @@ impl MetricsExporter {
         };
         let exported = health.counter(&table::EXPORTED, &[NAME]);
         let rejected = health.counter(&table::EXPORT_REJECTED, &[NAME]);
+        traffic.is_exported();
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             loop {
@@ -106,7 +107,7 @@ fn data_points(request: &ExportMetricsServiceRequest) -> u64 {
 
 /// One request with a resource per workload, and one without attributes for the overflow series.
 fn build(traffic: &Metrics, time: u64, local: &[(String, String)]) -> ExportMetricsServiceRequest {
-    let snapshot = traffic.snapshot();
+    let snapshot = traffic.snapshot_for(Reader::Otlp);
     // By workload; `None`, the overflow, comes last.
     let mut groups: Vec<(Option<&WorkloadInfo>, Vec<Metric>)> =
         snapshot.workloads.iter().map(Some).chain([None]).map(|info| (info, Vec::new())).collect();

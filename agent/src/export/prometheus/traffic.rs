@@ -13,11 +13,14 @@ use prometheus_client::{
 };
 
 use super::exposition::BucketExemplars;
-use crate::telemetry::{
-    metrics::{Data, Metrics, Series, WorkloadInfo},
-    names::{
-        Kind, OVERFLOW, key,
-        prometheus::{label, stem, unit_word},
+use crate::{
+    policy::plan::Reader,
+    telemetry::{
+        metrics::{Data, Metrics, Series, WorkloadInfo},
+        names::{
+            Kind, OVERFLOW, key,
+            prometheus::{label, stem, unit_word},
+        },
     },
 };
 
@@ -67,7 +70,7 @@ fn labels(series: &Series) -> Labels {
 
 impl Collector for TrafficCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let snapshot = self.traffic.snapshot();
+        let snapshot = self.traffic.snapshot_for(Reader::Prometheus);
         let mut exemplars = Vec::new();
         for family in &snapshot.families {
             let instrument = family.instrument;

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -16,7 +16,12 @@ use super::{
 };
 use crate::{
     admin::{Health, Sample, table},
-    policy::{Plan, Plans, attribute::Value, model::PolicyKey, plan::MetricsPlan},
+    policy::{
+        Plan, Plans,
+        attribute::Value,
+        model::PolicyKey,
+        plan::{MetricsPlan, Reader},
+    },
     telemetry::KnownMethods,
 };
 
@@ -29,6 +34,8 @@ pub const MAX_SERIES: usize = 100_000;
 pub struct Metrics {
     shared: Arc<Shared>,
     entries: Mutex<Entries>,
+    /// Whether there is an OTLP exporter.
+    exported: AtomicBool,
 }
 
 /// Whose series they are: limits are per policy.
@@ -64,7 +71,7 @@ impl Metrics {
             overflowed: AtomicU64::new(0),
             cut: AtomicU64::new(0),
         };
-        Arc::new(Self { shared: Arc::new(shared), entries: Mutex::default() })
+        Arc::new(Self { shared: Arc::new(shared), entries: Mutex::default(), exported: AtomicBool::new(false) })
     }
 
     /// A shard for one worker; `None` if the plan has no metrics.
@@ -96,9 +103,29 @@ impl Metrics {
         entries.aggregators = aggregators;
     }
 
+    /// From now on an OTLP exporter takes the series that are only for one. Until then they are shown to Prometheus: nothing is kept for nobody.
+    pub fn is_exported(&self) {
+        self.exported.store(true, Ordering::Relaxed);
+    }
+
     /// All series now.
     pub fn snapshot(&self) -> Snapshot {
-        let mut aggregators: Vec<_> = lock(&self.entries).aggregators.clone();
+        Self::collect(lock(&self.entries).aggregators.clone())
+    }
+
+    /// The series now that this reader takes.
+    pub fn snapshot_for(&self, reader: Reader) -> Snapshot {
+        let mut aggregators = lock(&self.entries).aggregators.clone();
+        let exported = self.exported.load(Ordering::Relaxed);
+        aggregators.retain(|(_, aggregator)| match aggregator.plan.reader {
+            None => true,
+            Some(Reader::Otlp) if !exported => true,
+            Some(only) => only == reader,
+        });
+        Self::collect(aggregators)
+    }
+
+    fn collect(mut aggregators: Vec<(Option<PolicyKey>, Arc<Aggregator>)>) -> Snapshot {
         // The order decides who keeps a name that two policies gave.
         aggregators.sort_by(|(left, _), (right, _)| left.cmp(right));
         let mut collector = Collector::default();

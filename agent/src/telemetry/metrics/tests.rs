@@ -10,8 +10,11 @@ use crate::{
     capture::Role,
     policy::{
         Plan, Plans, Trust,
-        model::{self, Attribute, AttributeSource, Dialect, FieldPath, MetricOverride, Mode, PolicyKey, Profile},
-        plan::MetricsPlan,
+        model::{
+            self, Attribute, AttributeSource, Dialect, FieldPath, MetricOverride, MetricsProvider, Mode, PolicyKey,
+            Profile,
+        },
+        plan::{MetricsPlan, Reader},
     },
     protocol::Incomplete,
     telemetry::test_support::Sample,
@@ -303,6 +306,23 @@ fn decisions_are_counted_where_a_policy_asks_and_the_answer_tells() {
     let off = Metrics::new(Arc::default());
     record(&mut off.shard(&plan(Vec::new())).unwrap(), &request());
     assert!(!show(&off).iter().any(|line| line.contains("authorization")));
+}
+
+#[test]
+fn each_reader_takes_what_is_for_it() {
+    let metrics = Metrics::new(Arc::default());
+    for (status, provider) in
+        [(200, None), (201, Some(MetricsProvider::Prometheus)), (202, Some(MetricsProvider::Otlp))]
+    {
+        let plan = compiled(&model::Metrics { provider, ..model::Metrics::default() });
+        record(&mut metrics.shard(&plan).unwrap(), &request().status(status));
+    }
+    let series = |reader| metrics.snapshot_for(reader).families[0].series.len();
+    // Without an exporter nothing is kept for nobody.
+    assert_eq!(series(Reader::Prometheus), 3);
+    metrics.is_exported();
+    assert_eq!((series(Reader::Prometheus), series(Reader::Otlp)), (2, 2));
+    assert_eq!(durations(&metrics).len(), 3);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    DEFAULT_CARDINALITY_LIMIT, Label, MetricsPlan, View,
+    DEFAULT_CARDINALITY_LIMIT, Label, MetricsPlan, Reader, View,
     istio::UNKNOWN,
     reserved::{not_a_label, not_a_name, reserved_label},
 };
@@ -21,6 +21,11 @@ pub(super) const MAX_BUCKETS: usize = 100;
 impl MetricsPlan {
     /// Compiles the stanza. What is wrong with it is said in `findings`; the plan is of what is right.
     pub fn compile(metrics: &Metrics, trust: &Trust, findings: &mut Vec<Finding>) -> Self {
+        let reader = match &metrics.provider {
+            None | Some(MetricsProvider::Other(_)) => None,
+            Some(MetricsProvider::Prometheus) => Some(Reader::Prometheus),
+            Some(MetricsProvider::Otlp) => Some(Reader::Otlp),
+        };
         if let Some(MetricsProvider::Other(provider)) = &metrics.provider {
             let field = metrics.at.field("provider").field("type");
             let problem = format!("`{provider}` is not known here, and the agent's own outputs are used");
@@ -38,7 +43,7 @@ impl MetricsPlan {
             compiler.apply(change);
         }
         compiler.check_names(metrics);
-        Self::of_views(limit, compiler.views.into_iter())
+        Self { reader, ..Self::of_views(limit, compiler.views.into_iter()) }
     }
 }
 

@@ -26,9 +26,20 @@ use crate::{
 /// Series per instrument and policy where a policy names no limit (metrics SDK specification: default 2000).
 pub const DEFAULT_CARDINALITY_LIMIT: usize = 2000;
 
+/// Who takes series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Whoever scrapes.
+    Prometheus,
+    /// The agent's OTLP exporter.
+    Otlp,
+}
+
 /// Which instruments a plan has, under which names, with which attributes and buckets. Plans that are equal make the same series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricsPlan {
+    /// The only one who takes the series; `None` is both.
+    pub reader: Option<Reader>,
     /// Series per instrument, beyond which they go to the overflow series; it is one of them. At least 2.
     pub limit: usize,
     /// What is measured; each instrument is in at most one.
@@ -91,7 +102,7 @@ impl MetricsPlan {
                 None => groups.push(Group { role: instrument.role, kept, labels, streams: vec![stream] }),
             }
         }
-        Self { limit, groups }
+        Self { reader: None, limit, groups }
     }
 }
 
