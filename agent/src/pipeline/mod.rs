@@ -249,7 +249,6 @@ impl Pipeline {
             tracked.follow(id, plan, &mut self.skips);
         }
         self.registry.set_objects(&self.plans.objects);
-        self.recorder.forget_unused();
     }
 
     fn open(&mut self, id: ConnectionId, open: &Open, time: Timestamp) {

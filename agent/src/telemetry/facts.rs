@@ -78,6 +78,8 @@ struct Fields<'a> {
     forwarded_proto: Option<&'a str>,
     request_id: Option<&'a str>,
     user_agent: Option<&'a [u8]>,
+    /// Whether one of them can be part of a trace context: most requests carry none, and need no search for it.
+    traced: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -97,7 +99,7 @@ impl<'a> Fields<'a> {
                 15 if is("x-forwarded-for") => text(&mut fields.forwarded_for, value),
                 16 if is("x-forwarded-host") => text(&mut fields.forwarded_host, value),
                 17 if is("x-forwarded-proto") => text(&mut fields.forwarded_proto, value),
-                _ => {}
+                _ => fields.traced |= trace_context::carries(name),
             }
         }
         fields
@@ -229,7 +231,7 @@ impl<'a> Facts<'a> {
 
     /// The trace context that the request carries in one of these formats, the first that is there.
     pub fn context(&self, formats: &[ContextFormat]) -> Option<Context> {
-        trace_context::extract(formats, &self.exchange.request.head.headers)
+        self.fields.traced.then(|| trace_context::extract(formats, &self.exchange.request.head.headers))?
     }
 }
 

@@ -1,6 +1,9 @@
 //! One worker's way from exchanges to the three plan.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 use super::{
     ExchangeSubject, Facts, Sampler, access_log,
@@ -105,9 +108,10 @@ impl Outlets {
     }
 }
 
-/// A plan that is in use, held so that its address cannot come to mean another one.
+/// Where the exchanges of a plan go, for as long as anybody holds it.
 struct Route {
-    plan: Arc<Plan>,
+    /// Keeps the plan's address from coming to mean another one.
+    plan: Weak<Plan>,
     outlets: Outlets,
 }
 
@@ -163,24 +167,13 @@ impl Recorder {
         }
     }
 
-    /// Closes the outlets of plans that nobody else holds any more.
-    pub fn forget_unused(&mut self) {
-        self.routes.retain(|_, route| {
-            let used = Arc::strong_count(&route.plan) > 1;
-            if !used {
-                flush(&mut route.outlets);
-            }
-            used
-        });
-    }
-
     /// Records an exchange in every signal that its plan has. An exchange of a Telltale exporter is only counted: telemetry about telemetry
     /// would feed itself. Returns what it read of an exchange that it recorded.
     pub fn record<'a>(&mut self, exchange: &'a Exchange, plan: &Arc<Plan>) -> Option<Facts<'a>> {
-        let facts = Facts::of(exchange)?;
-        if plan.capture == Capture::Nothing || !plan.reports(facts.role) {
+        if plan.capture == Capture::Nothing || !plan.reports(exchange.connection.role) {
             return None;
         }
+        let facts = Facts::of(exchange)?;
         if facts.user_agent().is_some_and(is_telltale_user_agent) {
             self.health.own.add(1);
             return None;
@@ -192,7 +185,7 @@ impl Recorder {
         let outlets = &mut self
             .routes
             .entry(Arc::as_ptr(plan) as usize)
-            .or_insert_with(|| Route { plan: Arc::clone(plan), outlets: self.outlets.open(plan) })
+            .or_insert_with(|| Route { plan: Arc::downgrade(plan), outlets: self.outlets.open(plan) })
             .outlets;
         let tracing = plan.tracing.as_deref();
         let traced = tracing.filter(|_| !outlets.spans.is_empty());
@@ -238,11 +231,12 @@ impl Recorder {
         Some(facts)
     }
 
-    /// Writes out what the sinks hold.
+    /// Writes out what the sinks hold, and closes those of plans that nobody holds any more. Called a few times a second.
     pub fn flush(&mut self) {
-        for route in self.routes.values_mut() {
+        self.routes.retain(|_, route| {
             flush(&mut route.outlets);
-        }
+            route.plan.strong_count() > 0
+        });
     }
 }
 

@@ -158,13 +158,17 @@ async fn headers_of_a_policy_are_sent() {
 async fn an_exporter_ends_with_the_last_plan_that_names_it() {
     let (receiver, address) = Receiver::start(&[], 0).await;
     let (exporters, health) = start(settings(batch()));
-    let mut recorder = recorder(&exporters, &health);
-    for number in 0..20 {
+    // Two workers: neither may hold the plan for the other.
+    let mut recorders = [recorder(&exporters, &health), recorder(&exporters, &health)];
+    for number in 0..10 {
         let plan = traced(&to(address, Protocol::Http));
-        recorder.record(&exchange("shop", Role::Server, number), &plan);
+        for recorder in &mut recorders {
+            recorder.record(&exchange("shop", Role::Server, number), &plan);
+            recorder.flush();
+        }
         assert!(exporters.count() >= 1);
         drop(plan);
-        recorder.forget_unused();
+        recorders.iter_mut().for_each(Recorder::flush);
     }
     while exporters.count() > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;

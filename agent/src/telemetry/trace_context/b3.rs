@@ -3,20 +3,26 @@
 use super::{Context, SpanId, TraceId, hex, once};
 use crate::protocol::Headers;
 
+pub(super) const SINGLE: &str = "b3";
+pub(super) const TRACE_ID: &str = "x-b3-traceid";
+pub(super) const SPAN_ID: &str = "x-b3-spanid";
+pub(super) const SAMPLED: &str = "x-b3-sampled";
+pub(super) const FLAGS: &str = "x-b3-flags";
+
 /// The context of the single field, else of the several (OpenTelemetry specification, "B3 Extract": both are tried, the single one first).
 pub(super) fn read(headers: &Headers) -> Option<Context> {
-    once(headers, "b3").and_then(parse_single).or_else(|| read_multi(headers))
+    once(headers, SINGLE).and_then(parse_single).or_else(|| read_multi(headers))
 }
 
 /// The context of the several fields.
 pub(super) fn read_multi(headers: &Headers) -> Option<Context> {
-    let sampled = if once(headers, "x-b3-flags") == Some(b"1") {
+    let sampled = if once(headers, FLAGS) == Some(b"1") {
         // Debug implies accept, whatever the other field says.
         Some(true)
     } else {
-        once(headers, "x-b3-sampled").and_then(sampled)
+        once(headers, SAMPLED).and_then(sampled)
     };
-    let ids = once(headers, "x-b3-traceid").zip(once(headers, "x-b3-spanid"));
+    let ids = once(headers, TRACE_ID).zip(once(headers, SPAN_ID));
     match ids {
         Some((trace, span)) => Some(Context::of(trace_id(trace)?, span_id(span)?, sampled)),
         None => sampled.map(|sampled| Context { sampled: Some(sampled), ..Context::default() }),

@@ -4,12 +4,14 @@
 use super::{Context, SpanId, TraceId, hex, once};
 use crate::protocol::Headers;
 
+pub(super) const TRACE_ID: &str = "uber-trace-id";
+
 /// Bit of the flags: the trace is sampled. Debug, the next one, is only sent with it.
 const SAMPLED: u128 = 1;
 
 /// The context of the field.
 pub(super) fn read(headers: &Headers) -> Option<Context> {
-    let value = once(headers, "uber-trace-id")?;
+    let value = once(headers, TRACE_ID)?;
     // Some clients write the colons percent-encoded, as if it were a URL.
     let decoded = if memchr::memchr(b'%', value).is_some() { Some(colons(value)) } else { None };
     parse(decoded.as_deref().unwrap_or(value))

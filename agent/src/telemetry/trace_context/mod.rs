@@ -66,6 +66,20 @@ pub fn extract(formats: &[ContextFormat], headers: &Headers) -> Option<Context> 
     formats.iter().find_map(|format| reader(*format)(headers))
 }
 
+/// Whether a header field of this name is one that a context of any format begins with.
+pub fn carries(name: &[u8]) -> bool {
+    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+    // The length decides first, so that most fields cost one comparison.
+    match name.len() {
+        2 => is(b3::SINGLE),
+        10 => is(b3::FLAGS),
+        11 => is(w3c::TRACEPARENT) || is(b3::SPAN_ID),
+        12 => is(b3::TRACE_ID) || is(b3::SAMPLED),
+        13 => is(jaeger::TRACE_ID),
+        _ => false,
+    }
+}
+
 /// Reads a context from a request's header fields.
 type Reader = fn(&Headers) -> Option<Context>;
 

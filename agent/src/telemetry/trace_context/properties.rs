@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Context, extract};
+use super::{Context, carries, extract};
 use crate::{policy::plan::ContextFormat, protocol::Headers};
 
 const NAMES: [&str; 8] =
@@ -47,6 +47,7 @@ proptest! {
         let found = extract(&formats, &headers);
         if let Some(context) = &found {
             check(context);
+            prop_assert!(fields.iter().any(|(name, _)| carries(NAMES[*name].as_bytes())));
         }
         // The order is one of preference: what the first format reads is what comes out.
         let first = formats.iter().find_map(|format| extract(&[*format], &headers));

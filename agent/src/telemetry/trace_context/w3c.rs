@@ -3,9 +3,11 @@
 use super::{Context, SpanId, TraceId, hex, once};
 use crate::protocol::Headers;
 
+pub(super) const TRACEPARENT: &str = "traceparent";
+
 /// The context of these fields. A second `traceparent` makes both invalid (section 3.2: it is sent once).
 pub(super) fn read(headers: &Headers) -> Option<Context> {
-    let (trace_id, span_id, sampled) = parse_traceparent(once(headers, "traceparent")?)?;
+    let (trace_id, span_id, sampled) = parse_traceparent(once(headers, TRACEPARENT)?)?;
     let states =
         headers.iter().filter_map(|(name, value)| name.eq_ignore_ascii_case(b"tracestate").then_some(value).flatten());
     Some(Context { state: join_tracestate(states), ..Context::of(trace_id, span_id, Some(sampled)) })
