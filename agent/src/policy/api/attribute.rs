@@ -45,14 +45,10 @@ pub enum AttributeType {
     Environment,
 }
 
-/// A named value.
+/// Where a value comes from: a union, of which the type names the member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = super::rule::source_rules()))]
-pub struct Attribute {
-    /// The name under which the value is given out.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[a-zA-Z0-9_.:/-]+$"))]
-    pub name: String,
+pub struct Source {
     /// Which member holds the value.
     #[serde(rename = "type")]
     pub kind: AttributeType,
@@ -64,7 +60,7 @@ pub struct Attribute {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub literal_value: Option<String>,
-    /// The key, if type is `Attribute`.
+    /// The key, if type is `Attribute`; in a log line also a key of the default line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[a-z0-9_.-]+$"))]
     pub attribute_key: Option<String>,
@@ -90,10 +86,40 @@ pub struct Attribute {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub variable: Option<String>,
-    /// Extension: the value where the source has none; without it the attribute is left out.
+    /// Extension: the value where the source has none; without it the attribute or field is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub default: Option<String>,
+}
+
+impl Source {
+    /// A source of this type, its member not yet said.
+    pub const fn new(kind: AttributeType) -> Self {
+        Self {
+            kind,
+            header_name: None,
+            literal_value: None,
+            attribute_key: None,
+            expression: None,
+            label_key: None,
+            annotation_key: None,
+            variable: None,
+            default: None,
+        }
+    }
+}
+
+/// A named value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = super::rule::source_rules()))]
+pub struct Attribute {
+    /// The name under which the value is given out.
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[a-zA-Z0-9_.:/-]+$"))]
+    pub name: String,
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub source: Source,
 }
 
 /// A value in a log line, nested by its path.
@@ -104,45 +130,7 @@ pub struct LogField {
     /// Keys from the outermost object inwards. A dot in a key stays a dot.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "atomic"))]
     pub path: Vec<String>,
-    /// Which member holds the value.
-    #[serde(rename = "type")]
-    pub kind: AttributeType,
-    /// The header, if type is `Header`. The request's is taken first, then the response's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$"))]
-    pub header_name: Option<String>,
-    /// The value, if type is `Literal`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub literal_value: Option<String>,
-    /// The key, if type is `Attribute`; also a key of the default log line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[a-z0-9_.-]+$"))]
-    pub attribute_key: Option<String>,
-    /// Extension: the CEL expression, if type is `CEL`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
-    pub expression: Option<String>,
-    /// Extension: the label, if type is `PodLabel` or `NamespaceLabel`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 317),
-        regex(pattern = r"^([a-zA-Z0-9.-]+/)?[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$")
-    )]
-    pub label_key: Option<String>,
-    /// Extension: the annotation, if type is `PodAnnotation`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 317),
-        regex(pattern = r"^([a-zA-Z0-9.-]+/)?[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$")
-    )]
-    pub annotation_key: Option<String>,
-    /// Extension: the variable, if type is `Environment`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
-    pub variable: Option<String>,
-    /// Extension: the value where the source has none; without it the field is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub default: Option<String>,
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub source: Source,
 }

@@ -5,9 +5,12 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use super::attribute::{Attribute, AttributeType, LogField, Mode};
+pub use super::{
+    attribute::{Attribute, AttributeType, LogField, Mode, Source},
+    proposal::MetricsProvider,
+};
 use super::{
-    extension::{Content, Direction, LogFormat, Profile, Protocol, Sink, Tls, TlsSettings},
+    extension::{self, LogFormat},
     status::PolicyStatus,
 };
 
@@ -46,15 +49,9 @@ pub struct TelemetryPolicySpec {
     /// Access logs. An absent stanza is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_logs: Option<AccessLogsConfig>,
-    /// Extension: whether the content of messages is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Content>,
-    /// Extension: which end of a connection is reported; both if it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub direction: Option<Direction>,
-    /// Extension: whether what is inside TLS is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
+    /// What Telltale adds.
+    #[serde(flatten)]
+    pub extension: extension::Spec,
 }
 
 /// An object that the policy attaches to (GEP-713, `NamespacedPolicyTargetReference`).
@@ -143,12 +140,9 @@ pub struct TracingProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub endpoint: Option<String>,
-    /// Extension: which OTLP the endpoint speaks; by its port if it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<Protocol>,
-    /// Extension: TLS towards the endpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsSettings>,
+    /// How the endpoint is spoken to.
+    #[serde(flatten)]
+    pub transport: extension::Transport,
 }
 
 /// An object that receives telemetry (Gateway API, `BackendObjectReference`).
@@ -254,22 +248,9 @@ pub struct MetricsConfig {
     /// Extension (a portable field of the proposal): who takes metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<MetricsProvider>,
-    /// Extension: which names and label rules metrics have; the semantic conventions' if it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<Profile>,
-    /// Extension: series per instrument, beyond which values go to one overflow series.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub cardinality_limit: Option<i32>,
-}
-
-/// Who takes metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MetricsProvider {
-    /// `Prometheus` (whoever scrapes), `OTLP` (the agent's exporter), or implementation-specific.
-    #[serde(rename = "type")]
-    #[schemars(length(min = 1, max = 64))]
-    pub kind: String,
+    /// What Telltale adds.
+    #[serde(flatten)]
+    pub extension: extension::Metrics,
 }
 
 /// A view of one instrument.
@@ -287,21 +268,9 @@ pub struct MetricOverride {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub kind: Option<String>,
-    /// Extension: `Disabled` drops the instrument.
-    #[serde(default, skip_serializing_if = "Mode::is_default")]
-    pub mode: Mode,
-    /// Extension: the new name of the instrument.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9_./-]*$"))]
-    pub rename: Option<String>,
-    /// Extension: upper bounds of the buckets, ascending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "atomic"))]
-    pub buckets: Option<Vec<f64>>,
-    /// Extension: attributes of the instrument that are left out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "atomic"))]
-    pub remove_attributes: Vec<String>,
+    /// What Telltale adds.
+    #[serde(flatten)]
+    pub extension: extension::MetricOverride,
 }
 
 /// `accessLogs`
@@ -325,16 +294,7 @@ pub struct AccessLogsConfig {
     /// Extension (a portable field of the proposal): how a line is written; `JSON` if it is absent.
     #[serde(default, skip_serializing_if = "LogFormat::is_default")]
     pub format: LogFormat,
-    /// Extension: the format string of `Text`, with Envoy's command operators.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 8192))]
-    pub text: Option<String>,
-    /// Extension: attributes that are added to the line.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub attributes: Vec<Attribute>,
-    /// Extension: where lines go; standard output if it is absent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
-    pub sinks: Vec<Sink>,
+    /// What Telltale adds.
+    #[serde(flatten)]
+    pub extension: extension::AccessLogs,
 }

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    attribute::{Attribute, Mode},
-    extension::{Content, Direction, LogFormat, Profile, Protocol, Sink, Tls, TlsSettings},
+    attribute::Attribute,
+    extension::{self, LogFormat},
     status::PolicyStatus,
 };
 
@@ -43,15 +43,9 @@ pub struct TelemetryPolicySpec {
     /// Configuration for access log generation. An absent stanza is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_logs: Option<AccessLogsConfig>,
-    /// Extension: whether the content of messages is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Content>,
-    /// Extension: which end of a connection is reported; both if it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub direction: Option<Direction>,
-    /// Extension: whether what is inside TLS is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
+    /// What Telltale adds.
+    #[serde(flatten)]
+    pub extension: extension::Spec,
 }
 
 /// `targetRef`
@@ -113,12 +107,9 @@ pub struct TracingProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub endpoint: Option<String>,
-    /// Extension: which OTLP the endpoint speaks; by its port if it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<Protocol>,
-    /// Extension: TLS towards the endpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsSettings>,
+    /// How the endpoint is spoken to.
+    #[serde(flatten)]
+    pub transport: extension::Transport,
 }
 
 /// A share (`Fraction` of the proposal).
@@ -166,13 +157,9 @@ pub struct MetricsConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub overrides: Vec<MetricOverride>,
-    /// Extension: which names and label rules metrics have; the semantic conventions' if it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<Profile>,
-    /// Extension: series per instrument, beyond which values go to one overflow series.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub cardinality_limit: Option<i32>,
+    /// What Telltale adds.
+    #[serde(flatten)]
+    pub extension: extension::Metrics,
 }
 
 /// `metrics.provider`
@@ -199,25 +186,13 @@ pub struct MetricOverride {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
     pub dimensions: Vec<Dimension>,
-    /// Extension: `Disabled` drops the instrument.
-    #[serde(default, skip_serializing_if = "Mode::is_default")]
-    pub mode: Mode,
-    /// Extension: the new name of the instrument.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9_./-]*$"))]
-    pub rename: Option<String>,
-    /// Extension: upper bounds of the buckets, ascending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "atomic"))]
-    pub buckets: Option<Vec<f64>>,
     /// Extension (a portable field of GEP-4768): attributes that are added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub attributes: Vec<Attribute>,
-    /// Extension: attributes of the instrument that are left out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "atomic"))]
-    pub remove_attributes: Vec<String>,
+    /// What Telltale adds.
+    #[serde(flatten)]
+    pub extension: extension::MetricOverride,
 }
 
 /// A label of an instrument.
@@ -259,18 +234,9 @@ pub struct AccessLogsConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256), regex(pattern = r"^(:authority|:method|:path|:scheme|:status|[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+)$")), extend("x-kubernetes-list-type" = "atomic"))]
     pub fields: Vec<String>,
-    /// Extension: the format string of `Text`, with Envoy's command operators.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 8192))]
-    pub text: Option<String>,
-    /// Extension: attributes that are added to the line.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub attributes: Vec<Attribute>,
-    /// Extension: where lines go; standard output if it is absent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
-    pub sinks: Vec<Sink>,
+    /// What Telltale adds.
+    #[serde(flatten)]
+    pub extension: extension::AccessLogs,
 }
 
 /// A condition for logging: exactly one member.

@@ -1,6 +1,6 @@
 //! The dialect of GEP-4768 -> the internal form.
 
-use super::shared::{self, Source, attributes, count};
+use super::shared::{self, attributes, count};
 use crate::policy::{
     api::gep::{
         AccessLogsConfig, BackendObjectReference, Fraction, LogField as ApiLogField, MetricsConfig, TargetReference,
@@ -19,9 +19,7 @@ pub(super) fn read(at: &FieldPath, spec: &TelemetryPolicySpec) -> (Vec<TargetRef
         metrics: spec.metrics.as_ref().map(|stanza| metrics(at.field("metrics"), stanza)),
         tracing: spec.tracing.as_ref().map(|stanza| tracing(at.field("tracing"), stanza)),
         access_logs: spec.access_logs.as_ref().map(|stanza| access_logs(at.field("accessLogs"), stanza)),
-        content: spec.content.as_ref().map(|stanza| shared::content(at, stanza)).unwrap_or_default(),
-        direction: spec.direction.map(Into::into).unwrap_or_default(),
-        tls: spec.tls.map(Into::into).unwrap_or_default(),
+        ..shared::spec(at, &spec.extension)
     };
     let targets = spec.target_refs.iter().enumerate().map(|(index, reference)| target(targets.index(index), reference));
     (targets.collect(), read)
@@ -62,7 +60,7 @@ fn provider(at: FieldPath, provider: &TracingProvider) -> Provider {
     Provider {
         provider_type: None,
         backend_ref: provider.backend_ref.as_ref().map(|read| backend(at.field("backendRef"), read)),
-        endpoint: shared::endpoint(&at, provider.endpoint.as_ref(), provider.protocol, provider.tls.as_ref()),
+        endpoint: shared::endpoint(&at, provider.endpoint.as_ref(), &provider.transport),
         headers: provider.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect(),
         at,
     }
@@ -84,8 +82,8 @@ fn metrics(at: FieldPath, stanza: &MetricsConfig) -> Metrics {
     Metrics {
         mode: stanza.mode.into(),
         provider: stanza.provider.as_ref().map(|provider| shared::metrics_provider(&provider.kind)),
-        profile: stanza.profile.map(Into::into).unwrap_or_default(),
-        cardinality_limit: stanza.cardinality_limit.map(count),
+        profile: stanza.extension.profile.map(Into::into).unwrap_or_default(),
+        cardinality_limit: stanza.extension.cardinality_limit.map(count),
         overrides: stanza
             .overrides
             .iter()
@@ -93,14 +91,8 @@ fn metrics(at: FieldPath, stanza: &MetricsConfig) -> Metrics {
             .map(|(index, change)| {
                 let at = overrides.index(index);
                 MetricOverride {
-                    name: change.name.clone(),
-                    instrument_type: change.kind.clone(),
-                    mode: change.mode.into(),
-                    rename: change.rename.clone(),
-                    buckets: change.buckets.clone(),
                     attributes: attributes(&at.field("attributes"), &change.attributes),
-                    remove_attributes: change.remove_attributes.clone(),
-                    at,
+                    ..shared::metric_override(at, &change.name, change.kind.as_ref(), &change.extension)
                 }
             })
             .collect(),
@@ -113,7 +105,7 @@ fn access_logs(at: FieldPath, stanza: &AccessLogsConfig) -> AccessLogs {
     AccessLogs {
         mode: stanza.mode.into(),
         format: stanza.format.into(),
-        text: stanza.text.clone(),
+        text: stanza.extension.text.clone(),
         matches: stanza
             .matches
             .iter()
@@ -125,24 +117,14 @@ fn access_logs(at: FieldPath, stanza: &AccessLogsConfig) -> AccessLogs {
             .enumerate()
             .filter_map(|(index, field)| log_field(fields.index(index), field))
             .collect(),
-        attributes: attributes(&at.field("attributes"), &stanza.attributes),
-        sinks: shared::sinks(&at.field("sinks"), &stanza.sinks),
+        attributes: attributes(&at.field("attributes"), &stanza.extension.attributes),
+        sinks: shared::sinks(&at.field("sinks"), &stanza.extension.sinks),
         at,
     }
 }
 
 fn log_field(at: FieldPath, field: &ApiLogField) -> Option<LogField> {
-    let source = Source {
-        kind: field.kind,
-        header_name: &field.header_name,
-        literal_value: &field.literal_value,
-        attribute_key: &field.attribute_key,
-        expression: &field.expression,
-        label_key: &field.label_key,
-        annotation_key: &field.annotation_key,
-        variable: &field.variable,
-    };
-    let attribute =
-        Attribute { at, name: field.path.join("."), source: source.read()?, default: field.default.clone() };
+    let (name, source) = (field.path.join("."), shared::source(&field.source)?);
+    let attribute = Attribute { at, name, source, default: field.source.default.clone() };
     Some(LogField::Attribute { path: field.path.clone(), attribute })
 }

@@ -30,9 +30,7 @@ pub(super) fn read(at: &FieldPath, spec: &TelemetryPolicySpec, findings: &mut Ve
         metrics: spec.metrics.as_ref().map(|stanza| metrics(at.field("metrics"), stanza, findings)),
         tracing: spec.tracing.as_ref().map(|stanza| tracing(at.field("tracing"), stanza, findings)),
         access_logs: spec.access_logs.as_ref().map(|stanza| access_logs(at.field("accessLogs"), stanza)),
-        content: spec.content.as_ref().map(|stanza| shared::content(at, stanza)).unwrap_or_default(),
-        direction: spec.direction.map(Into::into).unwrap_or_default(),
-        tls: spec.tls.map(Into::into).unwrap_or_default(),
+        ..shared::spec(at, &spec.extension)
     };
     (vec![target], read)
 }
@@ -80,7 +78,7 @@ fn provider(at: FieldPath, provider: &TracingProvider) -> Provider {
     Provider {
         provider_type: Some(provider.kind.clone()),
         backend_ref: None,
-        endpoint: shared::endpoint(&at, provider.endpoint.as_ref(), provider.protocol, provider.tls.as_ref()),
+        endpoint: shared::endpoint(&at, provider.endpoint.as_ref(), &provider.transport),
         headers: Vec::new(),
         at,
     }
@@ -103,8 +101,8 @@ fn metrics(at: FieldPath, stanza: &MetricsConfig, findings: &mut Vec<Finding>) -
     Metrics {
         mode: mode(stanza.enabled),
         provider: stanza.provider.as_ref().map(|provider| shared::metrics_provider(&provider.kind)),
-        profile: stanza.profile.map(Into::into).unwrap_or_default(),
-        cardinality_limit: stanza.cardinality_limit.map(count),
+        profile: stanza.extension.profile.map(Into::into).unwrap_or_default(),
+        cardinality_limit: stanza.extension.cardinality_limit.map(count),
         overrides: stanza.overrides.iter().enumerate().map(read).collect(),
         at,
     }
@@ -114,15 +112,10 @@ fn metric_override(at: FieldPath, change: &ApiMetricOverride, findings: &mut Vec
     let dimensions = at.field("dimensions");
     let portable =
         change.dimensions.iter().enumerate().map(|(index, read)| dimension(dimensions.index(index), read)).collect();
+    let added = attributes(&at.field("attributes"), &change.attributes);
     MetricOverride {
-        name: change.name.clone(),
-        instrument_type: change.kind.clone(),
-        mode: change.mode.into(),
-        rename: change.rename.clone(),
-        buckets: change.buckets.clone(),
-        attributes: joined(portable, attributes(&at.field("attributes"), &change.attributes), findings),
-        remove_attributes: change.remove_attributes.clone(),
-        at,
+        attributes: joined(portable, added, findings),
+        ..shared::metric_override(at, &change.name, change.kind.as_ref(), &change.extension)
     }
 }
 
@@ -140,7 +133,7 @@ fn access_logs(at: FieldPath, stanza: &AccessLogsConfig) -> AccessLogs {
     AccessLogs {
         mode: mode(stanza.enabled.or(stanza.enable).unwrap_or(false)),
         format: stanza.format.into(),
-        text: stanza.text.clone(),
+        text: stanza.extension.text.clone(),
         matches: stanza
             .matches
             .iter()
@@ -160,8 +153,8 @@ fn access_logs(at: FieldPath, stanza: &AccessLogsConfig) -> AccessLogs {
             .enumerate()
             .map(|(index, name)| LogField::Named { at: fields.index(index), name: name.clone() })
             .collect(),
-        attributes: attributes(&at.field("attributes"), &stanza.attributes),
-        sinks: shared::sinks(&at.field("sinks"), &stanza.sinks),
+        attributes: attributes(&at.field("attributes"), &stanza.extension.attributes),
+        sinks: shared::sinks(&at.field("sinks"), &stanza.extension.sinks),
         at,
     }
 }

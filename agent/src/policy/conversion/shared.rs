@@ -6,8 +6,8 @@ use crate::policy::{
         gep::{self, AttributeType},
     },
     model::{
-        Attribute, AttributeSource, Content, ContentCapture, Direction, Endpoint, FieldPath, LogFormat,
-        MetricsProvider, Mode, Profile, Protocol, Redaction, Sink, SinkKind, Tls, TlsSettings,
+        Attribute, AttributeSource, Content, ContentCapture, Direction, Endpoint, FieldPath, LogFormat, MetricOverride,
+        MetricsProvider, Mode, Profile, Protocol, Redaction, Sink, SinkKind, Spec, Tls, TlsSettings,
     },
 };
 
@@ -91,67 +91,72 @@ pub(super) fn metrics_provider(kind: &str) -> MetricsProvider {
     }
 }
 
-/// The members of the union of sources.
-pub(super) struct Source<'a> {
-    pub(super) kind: AttributeType,
-    pub(super) header_name: &'a Option<String>,
-    pub(super) literal_value: &'a Option<String>,
-    pub(super) attribute_key: &'a Option<String>,
-    pub(super) expression: &'a Option<String>,
-    pub(super) label_key: &'a Option<String>,
-    pub(super) annotation_key: &'a Option<String>,
-    pub(super) variable: &'a Option<String>,
-}
-
-impl Source<'_> {
-    /// `None` where the member of the type is missing, which the schema refuses.
-    pub(super) fn read(&self) -> Option<AttributeSource> {
-        Some(match self.kind {
-            AttributeType::Header => AttributeSource::Header(self.header_name.clone()?),
-            AttributeType::Literal => AttributeSource::Literal(self.literal_value.clone()?),
-            AttributeType::Attribute => AttributeSource::Key(self.attribute_key.clone()?),
-            AttributeType::Cel => AttributeSource::Cel(self.expression.clone()?),
-            AttributeType::PodLabel => AttributeSource::PodLabel(self.label_key.clone()?),
-            AttributeType::PodAnnotation => AttributeSource::PodAnnotation(self.annotation_key.clone()?),
-            AttributeType::NamespaceLabel => AttributeSource::NamespaceLabel(self.label_key.clone()?),
-            AttributeType::Environment => AttributeSource::Environment(self.variable.clone()?),
-        })
-    }
+/// `None` where the member of the type is missing, which the schema refuses.
+pub(super) fn source(source: &gep::Source) -> Option<AttributeSource> {
+    Some(match source.kind {
+        AttributeType::Header => AttributeSource::Header(source.header_name.clone()?),
+        AttributeType::Literal => AttributeSource::Literal(source.literal_value.clone()?),
+        AttributeType::Attribute => AttributeSource::Key(source.attribute_key.clone()?),
+        AttributeType::Cel => AttributeSource::Cel(source.expression.clone()?),
+        AttributeType::PodLabel => AttributeSource::PodLabel(source.label_key.clone()?),
+        AttributeType::PodAnnotation => AttributeSource::PodAnnotation(source.annotation_key.clone()?),
+        AttributeType::NamespaceLabel => AttributeSource::NamespaceLabel(source.label_key.clone()?),
+        AttributeType::Environment => AttributeSource::Environment(source.variable.clone()?),
+    })
 }
 
 /// The attributes of a list that stands at a path.
 pub(super) fn attributes(at: &FieldPath, list: &[gep::Attribute]) -> Vec<Attribute> {
     let read = |(index, attribute): (usize, &gep::Attribute)| {
-        let source = Source {
-            kind: attribute.kind,
-            header_name: &attribute.header_name,
-            literal_value: &attribute.literal_value,
-            attribute_key: &attribute.attribute_key,
-            expression: &attribute.expression,
-            label_key: &attribute.label_key,
-            annotation_key: &attribute.annotation_key,
-            variable: &attribute.variable,
-        };
         Some(Attribute {
             at: at.index(index),
             name: attribute.name.clone(),
-            source: source.read()?,
-            default: attribute.default.clone(),
+            source: source(&attribute.source)?,
+            default: attribute.source.default.clone(),
         })
     };
     list.iter().enumerate().filter_map(read).collect()
 }
 
+/// The stanzas that are added to the specification at a path: content, direction and TLS.
+pub(super) fn spec(at: &FieldPath, added: &extension::Spec) -> Spec {
+    Spec {
+        content: added.content.as_ref().map(|stanza| content(at, stanza)).unwrap_or_default(),
+        direction: added.direction.map(Into::into).unwrap_or_default(),
+        tls: added.tls.map(Into::into).unwrap_or_default(),
+        ..Spec::default()
+    }
+}
+
+/// A view without attributes: what both dialects say of an instrument in the same words.
+pub(super) fn metric_override(
+    at: FieldPath,
+    name: &str,
+    kind: Option<&String>,
+    added: &extension::MetricOverride,
+) -> MetricOverride {
+    MetricOverride {
+        name: name.to_owned(),
+        instrument_type: kind.cloned(),
+        mode: added.mode.into(),
+        rename: added.rename.clone(),
+        buckets: added.buckets.clone(),
+        attributes: Vec::new(),
+        remove_attributes: added.remove_attributes.clone(),
+        at,
+    }
+}
+
 /// An endpoint whose members stand in the object at a path.
-pub(super) fn endpoint(
-    at: &FieldPath,
-    address: Option<&String>,
-    protocol: Option<extension::Protocol>,
-    tls: Option<&extension::TlsSettings>,
-) -> Option<Endpoint> {
+pub(super) fn endpoint(at: &FieldPath, address: Option<&String>, transport: &extension::Transport) -> Option<Endpoint> {
     // The proposal's Go type leaves an empty endpoint out.
     let address = address.filter(|address| !address.is_empty())?.clone();
-    Some(Endpoint { at: at.field("endpoint"), address, protocol: protocol.map(Into::into), tls: tls.map(Into::into) })
+    Some(Endpoint {
+        at: at.field("endpoint"),
+        address,
+        protocol: transport.protocol.map(Into::into),
+        tls: transport.tls.as_ref().map(Into::into),
+    })
 }
 
 pub(super) fn sinks(at: &FieldPath, list: &[extension::Sink]) -> Vec<Sink> {
@@ -160,9 +165,7 @@ pub(super) fn sinks(at: &FieldPath, list: &[extension::Sink]) -> Vec<Sink> {
         let kind = match sink.kind {
             extension::SinkType::Stdout => SinkKind::Stdout,
             extension::SinkType::File => SinkKind::File(sink.path.clone()?),
-            extension::SinkType::Otlp => {
-                SinkKind::Otlp(endpoint(&at, sink.endpoint.as_ref(), sink.protocol, sink.tls.as_ref()))
-            }
+            extension::SinkType::Otlp => SinkKind::Otlp(endpoint(&at, sink.endpoint.as_ref(), &sink.transport)),
             extension::SinkType::Audit => SinkKind::Audit,
         };
         Some(Sink { at, kind })
@@ -171,7 +174,7 @@ pub(super) fn sinks(at: &FieldPath, list: &[extension::Sink]) -> Vec<Sink> {
 }
 
 /// `content`, in the specification at a path.
-pub(super) fn content(spec: &FieldPath, content: &extension::Content) -> Content {
+fn content(spec: &FieldPath, content: &extension::Content) -> Content {
     let at = spec.field("content");
     let redact = content.redact.iter().enumerate().filter_map(|(index, redaction)| {
         let at = at.field("redact").index(index);

@@ -3,10 +3,10 @@
 use super::{matches, reference};
 use crate::policy::{
     api::{
+        extension::Transport,
         gep::{
-            AccessLogsConfig, Attribute, AttributeType, Fraction, LogField, MetricOverride, MetricsConfig,
-            MetricsProvider, Mode, ParentBasedSampling, TargetReference, TelemetryPolicySpec, TracingConfig,
-            TracingProvider,
+            AccessLogsConfig, Attribute, AttributeType, Fraction, LogField, MetricOverride, MetricsConfig, Mode,
+            ParentBasedSampling, Source, TargetReference, TelemetryPolicySpec, TracingConfig, TracingProvider,
         },
         proposal,
     },
@@ -47,9 +47,7 @@ pub(super) fn spec(spec: &proposal::TelemetryPolicySpec, lost: &mut Vec<Lost>) -
         tracing: spec.tracing.as_ref().map(|stanza| tracing(stanza, lost)),
         metrics: spec.metrics.as_ref().map(|stanza| metrics(stanza, lost)),
         access_logs: spec.access_logs.as_ref().map(|stanza| access_logs(stanza, lost)),
-        content: spec.content.clone(),
-        direction: spec.direction,
-        tls: spec.tls,
+        extension: spec.extension.clone(),
     }
 }
 
@@ -64,8 +62,9 @@ fn fraction(percentage: proposal::Percentage) -> Fraction {
 fn tracing(stanza: &proposal::TracingConfig, lost: &mut Vec<Lost>) -> TracingConfig {
     let provider = stanza.provider.as_ref().and_then(|read| provider(read, lost));
     let literal = |attribute: &proposal::CustomAttribute| {
-        let value = Some(attribute.literal_value.clone());
-        Attribute { literal_value: value, ..plain(&attribute.attribute_name, AttributeType::Literal) }
+        let literal_value = Some(attribute.literal_value.clone());
+        let source = Source { literal_value, ..Source::new(AttributeType::Literal) };
+        Attribute { name: attribute.attribute_name.clone(), source }
     };
     TracingConfig {
         // As the proposal means it: on, if there is somewhere to send spans to. The GEP wants a provider where it says Enabled.
@@ -96,34 +95,16 @@ fn provider(provider: &proposal::TracingProvider, lost: &mut Vec<Lost>) -> Optio
         return None;
     }
     let address = provider.endpoint.as_ref().filter(|address| !address.is_empty())?;
-    if provider.protocol.is_none()
-        && provider.tls.is_none()
+    if provider.transport == Transport::default()
         && let Some(reference) = reference::of_address(address)
     {
         return Some(TracingProvider { backend_ref: Some(reference), ..TracingProvider::default() });
     }
     Some(TracingProvider {
         endpoint: Some(address.clone()),
-        protocol: provider.protocol,
-        tls: provider.tls.clone(),
+        transport: provider.transport.clone(),
         ..TracingProvider::default()
     })
-}
-
-/// An attribute without its member.
-fn plain(name: &str, kind: AttributeType) -> Attribute {
-    Attribute {
-        name: name.to_owned(),
-        kind,
-        header_name: None,
-        literal_value: None,
-        attribute_key: None,
-        expression: None,
-        label_key: None,
-        annotation_key: None,
-        variable: None,
-        default: None,
-    }
 }
 
 fn metrics(stanza: &proposal::MetricsConfig, lost: &mut Vec<Lost>) -> MetricsConfig {
@@ -136,25 +117,21 @@ fn metrics(stanza: &proposal::MetricsConfig, lost: &mut Vec<Lost>) -> MetricsCon
             name: change.name.clone(),
             attributes: portable.collect::<Vec<_>>().into_iter().chain(change.attributes.iter().cloned()).collect(),
             kind: change.kind.clone(),
-            mode: change.mode,
-            rename: change.rename.clone(),
-            buckets: change.buckets.clone(),
-            remove_attributes: change.remove_attributes.clone(),
+            extension: change.extension.clone(),
         }
     });
     MetricsConfig {
         mode: mode(stanza.enabled),
         overrides: overrides.collect(),
-        provider: stanza.provider.as_ref().map(|provider| MetricsProvider { kind: provider.kind.clone() }),
-        profile: stanza.profile,
-        cardinality_limit: stanza.cardinality_limit,
+        provider: stanza.provider.clone(),
+        extension: stanza.extension.clone(),
     }
 }
 
 fn dimension(at: &FieldPath, dimension: &proposal::Dimension, lost: &mut Vec<Lost>) -> Option<Attribute> {
     if let Some(header) = &dimension.from_header {
-        let header = Some(header.clone());
-        return Some(Attribute { header_name: header, ..plain(&dimension.key, AttributeType::Header) });
+        let source = Source { header_name: Some(header.clone()), ..Source::new(AttributeType::Header) };
+        return Some(Attribute { name: dimension.key.clone(), source });
     }
     if !dimension.key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte)) {
         let problem =
@@ -162,7 +139,8 @@ fn dimension(at: &FieldPath, dimension: &proposal::Dimension, lost: &mut Vec<Los
         lost.push(Lost { at: at.field("key"), problem, is_error: false });
         return None;
     }
-    Some(Attribute { attribute_key: Some(dimension.key.clone()), ..plain(&dimension.key, AttributeType::Attribute) })
+    let source = Source { attribute_key: Some(dimension.key.clone()), ..Source::new(AttributeType::Attribute) };
+    Some(Attribute { name: dimension.key.clone(), source })
 }
 
 fn access_logs(stanza: &proposal::AccessLogsConfig, lost: &mut Vec<Lost>) -> AccessLogsConfig {
@@ -179,9 +157,7 @@ fn access_logs(stanza: &proposal::AccessLogsConfig, lost: &mut Vec<Lost>) -> Acc
         matches,
         fields: stanza.fields.iter().map(|name| log_field(name)).collect(),
         format: stanza.format,
-        text: stanza.text.clone(),
-        attributes: stanza.attributes.clone(),
-        sinks: stanza.sinks.clone(),
+        extension: stanza.extension.clone(),
     }
 }
 
@@ -189,18 +165,11 @@ fn access_logs(stanza: &proposal::AccessLogsConfig, lost: &mut Vec<Lost>) -> Acc
 pub(super) fn log_field(name: &str) -> LogField {
     let pseudo = PSEUDO_HEADERS.iter().find(|(pseudo, _)| *pseudo == name).map(|(_, key)| *key);
     let key = pseudo.or_else(|| Key::of_log(name).map(|_| name));
-    LogField {
-        path: vec![name.to_owned()],
-        kind: if key.is_some() { AttributeType::Attribute } else { AttributeType::Header },
-        header_name: if key.is_some() { None } else { Some(name.to_owned()) },
-        literal_value: None,
-        attribute_key: key.map(str::to_owned),
-        expression: None,
-        label_key: None,
-        annotation_key: None,
-        variable: None,
-        default: None,
-    }
+    let source = match key {
+        Some(key) => Source { attribute_key: Some(key.to_owned()), ..Source::new(AttributeType::Attribute) },
+        None => Source { header_name: Some(name.to_owned()), ..Source::new(AttributeType::Header) },
+    };
+    LogField { path: vec![name.to_owned()], source }
 }
 
 #[cfg(test)]
@@ -212,11 +181,11 @@ mod tests {
         for key in Key::ALL {
             for name in key.row().log_names() {
                 let field = log_field(name);
-                assert_eq!(field.attribute_key.as_deref(), Some(name));
+                assert_eq!(field.source.attribute_key.as_deref(), Some(name));
                 // Where it is looked up as an attribute first, that must find the same.
                 assert!(Key::of_attribute(name).is_none_or(|found| found == *key), "{name}");
             }
         }
-        assert_eq!(log_field("x-token-usage").header_name.as_deref(), Some("x-token-usage"));
+        assert_eq!(log_field("x-token-usage").source.header_name.as_deref(), Some("x-token-usage"));
     }
 }

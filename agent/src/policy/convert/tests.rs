@@ -7,10 +7,10 @@ use super::*;
 use crate::policy::{
     api::{
         extension::{
-            Content, ContentCapture, Direction, LogFormat, Profile, Protocol, Redaction, Sink, SinkType, Tls, TlsMode,
-            TlsSettings,
+            self, Content, ContentCapture, Direction, LogFormat, Profile, Protocol, Redaction, Sink, SinkType, Tls,
+            TlsMode, TlsSettings,
         },
-        gep::{Attribute, AttributeType, Mode},
+        gep::{self, Attribute, AttributeType, Mode},
         proposal::*,
     },
     document::{Documents, to_yaml},
@@ -201,7 +201,7 @@ fn bare(mut policy: Policy) -> Policy {
         for field in &mut logs.fields {
             if let LogField::Named { name, .. } = field {
                 let read = dialect::log_field(name);
-                let source = match (read.attribute_key, read.header_name) {
+                let source = match (read.source.attribute_key, read.source.header_name) {
                     (Some(key), _) => AttributeSource::Key(key),
                     (None, header) => AttributeSource::Header(header.unwrap()),
                 };
@@ -252,8 +252,7 @@ fn attribute() -> impl Strategy<Value = Attribute> {
     ]);
     (name(), kinds, "[a-z][a-z0-9]{0,5}", maybe("\\PC{0,8}")).prop_map(|(name, kind, value, default)| {
         let only = |kinds: &[AttributeType]| kinds.contains(&kind).then(|| value.clone());
-        Attribute {
-            name,
+        let source = gep::Source {
             kind,
             header_name: only(&[AttributeType::Header]),
             literal_value: only(&[AttributeType::Literal]),
@@ -263,7 +262,8 @@ fn attribute() -> impl Strategy<Value = Attribute> {
             annotation_key: only(&[AttributeType::PodAnnotation]),
             variable: only(&[AttributeType::Environment]),
             default,
-        }
+        };
+        Attribute { name, source }
     })
 }
 
@@ -300,16 +300,16 @@ fn tls_settings() -> impl Strategy<Value = TlsSettings> {
     })
 }
 
-fn protocol() -> impl Strategy<Value = Protocol> {
-    prop::sample::select(vec![Protocol::Grpc, Protocol::Http])
+fn transport() -> impl Strategy<Value = extension::Transport> {
+    let protocol = prop::sample::select(vec![Protocol::Grpc, Protocol::Http]);
+    (maybe(protocol), maybe(tls_settings())).prop_map(|(protocol, tls)| extension::Transport { protocol, tls })
 }
 
 fn tracing() -> impl Strategy<Value = TracingConfig> {
     let kind = prop::sample::select(vec!["OTLP", "OTLP", "Zipkin"]);
-    let provider = (kind, maybe((endpoint(), maybe(protocol()), maybe(tls_settings())))).prop_map(|(kind, address)| {
-        let (endpoint, protocol, tls) =
-            address.map_or((None, None, None), |(endpoint, protocol, tls)| (Some(endpoint), protocol, tls));
-        TracingProvider { kind: kind.to_owned(), endpoint, protocol, tls }
+    let provider = (kind, maybe((endpoint(), transport()))).prop_map(|(kind, address)| {
+        let (endpoint, transport) = address.unzip();
+        TracingProvider { kind: kind.to_owned(), endpoint, transport: transport.unwrap_or_default() }
     });
     let parent = (any::<bool>(), maybe(percentage()))
         .prop_map(|(enabled, sampling_rate)| ParentBasedSampling { enabled, sampling_rate });
@@ -350,7 +350,8 @@ fn metrics() -> impl Strategy<Value = MetricsConfig> {
     )
         .prop_map(|((name, kind, mode), dimensions, mut attributes, rename, buckets, remove_attributes)| {
             attributes.retain(|added| dimensions.iter().all(|dimension| dimension.key != added.name));
-            MetricOverride { name, kind, dimensions, mode, rename, buckets, attributes, remove_attributes }
+            let extension = extension::MetricOverride { mode, rename, buckets, remove_attributes };
+            MetricOverride { name, kind, dimensions, attributes, extension }
         });
     let provider = prop::sample::select(vec!["Prometheus", "OTLP", "Other"]);
     let profile = prop::sample::select(vec![Profile::OpenTelemetry, Profile::Istio]);
@@ -359,8 +360,7 @@ fn metrics() -> impl Strategy<Value = MetricsConfig> {
             enabled,
             provider: provider.map(|kind| MetricsProvider { kind: kind.to_owned() }),
             overrides,
-            profile,
-            cardinality_limit,
+            extension: extension::Metrics { profile, cardinality_limit },
         },
     )
 }
@@ -377,16 +377,14 @@ fn access_logs() -> impl Strategy<Value = AccessLogsConfig> {
         "[a-z/.]{1,8}".prop_map(|path| (SinkType::File, Some(path), None)),
         maybe((
             endpoint().prop_filter("the GEP's schema wants an address", |address| !address.is_empty()),
-            maybe(protocol()),
-            maybe(tls_settings())
+            transport()
         ))
         .prop_map(|endpoint| (SinkType::Otlp, None, endpoint)),
         Just((SinkType::Audit, None, None)),
     ]
     .prop_map(|(kind, path, address)| {
-        let (endpoint, protocol, tls) =
-            address.map_or((None, None, None), |(endpoint, protocol, tls)| (Some(endpoint), protocol, tls));
-        Sink { kind, path, endpoint, protocol, tls }
+        let (endpoint, transport) = address.unzip();
+        Sink { kind, path, endpoint, transport: transport.unwrap_or_default() }
     });
     (
         (any::<bool>(), 0..3),
@@ -402,9 +400,7 @@ fn access_logs() -> impl Strategy<Value = AccessLogsConfig> {
             format: if text.is_some() { LogFormat::Text } else { LogFormat::Json },
             matches,
             fields,
-            text,
-            attributes,
-            sinks,
+            extension: extension::AccessLogs { text, attributes, sinks },
         })
 }
 
@@ -429,9 +425,7 @@ fn spec() -> impl Strategy<Value = TelemetryPolicySpec> {
             tracing,
             metrics,
             access_logs,
-            content,
-            direction,
-            tls,
+            extension: extension::Spec { content, direction, tls },
         },
     )
 }

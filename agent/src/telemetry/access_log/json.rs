@@ -56,25 +56,5 @@ pub(super) fn string(line: &mut Vec<u8>, value: &[u8]) {
 
 /// Appends the text as the inside of a JSON string (RFC 8259 section 7).
 pub(super) fn escape(line: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    let mut written = 0;
-    for (index, &byte) in bytes.iter().enumerate() {
-        // DEL and C1 controls need no escape in JSON, but terminals obey them; C1 are two bytes in UTF-8, so they are left.
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' && byte != 0x7f {
-            continue;
-        }
-        line.extend_from_slice(&bytes[written..index]);
-        written = index + 1;
-        match byte {
-            b'"' => line.extend_from_slice(b"\\\""),
-            b'\\' => line.extend_from_slice(b"\\\\"),
-            b'\n' => line.extend_from_slice(b"\\n"),
-            b'\r' => line.extend_from_slice(b"\\r"),
-            b'\t' => line.extend_from_slice(b"\\t"),
-            _ => {
-                let _ = write!(line, "\\u{byte:04x}");
-            }
-        }
-    }
-    line.extend_from_slice(&bytes[written..]);
+    super::escape(line, text, "\\u00");
 }

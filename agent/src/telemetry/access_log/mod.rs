@@ -11,6 +11,8 @@ mod time;
 
 pub use record::{LineRecord, logs_request};
 
+use std::io::Write as _;
+
 use super::ExchangeSubject;
 use crate::policy::plan::access_log::Line;
 
@@ -25,6 +27,32 @@ pub fn write_line(line: &mut Vec<u8>, format: &Line, entry: &ExchangeSubject<'_>
         Line::Text(template) => text::write(line, template, entry),
     }
     line.push(b'\n');
+}
+
+/// Appends text with quotation marks, backslashes and control characters escaped; those without a letter of their own as two hexadecimal digits
+/// behind `numeric`.
+fn escape(line: &mut Vec<u8>, text: &str, numeric: &str) {
+    let bytes = text.as_bytes();
+    let mut written = 0;
+    for (index, &byte) in bytes.iter().enumerate() {
+        // DEL and C1 controls need no escape in JSON, but terminals obey them; C1 are two bytes in UTF-8, so they are left.
+        if !byte.is_ascii_control() && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        line.extend_from_slice(&bytes[written..index]);
+        written = index + 1;
+        match byte {
+            b'"' => line.extend_from_slice(b"\\\""),
+            b'\\' => line.extend_from_slice(b"\\\\"),
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            b'\t' => line.extend_from_slice(b"\\t"),
+            _ => {
+                let _ = write!(line, "{numeric}{byte:02x}");
+            }
+        }
+    }
+    line.extend_from_slice(&bytes[written..]);
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::{
     borrow::Cow,
     fmt::{self, Write as _},
     hash::Hasher as _,
-    io::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -49,30 +48,10 @@ fn write_operand(line: &mut Vec<u8>, operand: &Operand, entry: &ExchangeSubject<
 /// backslash, control characters in the style of C. So a value can neither end its line nor its quotation marks.
 pub(super) fn value(line: &mut Vec<u8>, text: &str, length: Option<usize>) {
     let end = length.and_then(|length| text.char_indices().nth(length)).map_or(text.len(), |(end, _)| end);
-    let bytes = &text.as_bytes()[..end];
-    if bytes.is_empty() {
-        line.push(b'-');
-        return;
+    match &text[..end] {
+        "" => line.push(b'-'),
+        text => super::escape(line, text, "\\x"),
     }
-    let mut written = 0;
-    for (index, &byte) in bytes.iter().enumerate() {
-        if !byte.is_ascii_control() && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        line.extend_from_slice(&bytes[written..index]);
-        written = index + 1;
-        match byte {
-            b'"' => line.extend_from_slice(b"\\\""),
-            b'\\' => line.extend_from_slice(b"\\\\"),
-            b'\n' => line.extend_from_slice(b"\\n"),
-            b'\r' => line.extend_from_slice(b"\\r"),
-            b'\t' => line.extend_from_slice(b"\\t"),
-            _ => {
-                let _ = write!(line, "\\x{byte:02x}");
-            }
-        }
-    }
-    line.extend_from_slice(&bytes[written..]);
 }
 
 /// What a source says of an exchange.
