@@ -6,7 +6,7 @@ use super::{
     super::{
         Effect, Finding, Trust,
         attribute::Extractor,
-        model::{Mode, ParentBased, Provider, Tracing},
+        model::{Mode, ParentBased, Provider, Ratio, Tracing},
     },
     Capture, ContextFormat, Defaults, Receiver, Sampling, Share, is_on,
 };
@@ -87,9 +87,12 @@ impl TracingPlan {
     }
 }
 
-/// An `ImplementationDefault` without a rate says nothing: the environment may.
+/// An `ImplementationDefault` says nothing: the environment may. So does its rate, if it is the one that an API server fills in.
 fn sampling_given(tracing: &Tracing) -> bool {
-    let says = |parent: &ParentBased| parent.mode != Mode::ImplementationDefault || parent.sampling_rate.is_some();
+    let is_all = |rate: Ratio| Share::from(rate) == Share::ALL;
+    let says = |parent: &ParentBased| {
+        parent.mode != Mode::ImplementationDefault || parent.sampling_rate.is_some_and(|rate| !is_all(rate))
+    };
     tracing.sampling_rate.is_some() || tracing.parent_based.as_ref().is_some_and(says)
 }
 
@@ -148,7 +151,7 @@ fn compile_provider(provider: &Provider, namespace: &str, trust: &Trust, finding
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::model::{Endpoint, FieldPath, Ratio};
+    use crate::policy::model::{Endpoint, FieldPath};
 
     fn stanza() -> Tracing {
         Tracing { at: FieldPath::new("spec").field("tracing"), ..Tracing::default() }
