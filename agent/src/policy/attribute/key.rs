@@ -119,7 +119,7 @@ keys! {
     /// Time that a proxy waited for its upstream.
     ResponseBackendLatency: Duration, Never, Heads, cel ["response.backend_latency"];
     /// The route of a proxy.
-    RouteName: Text, Never, Heads, log ["route_name"];
+    RouteName: Text, Never, Heads, attribute "http.route", log ["route_name"];
     /// The upstream of a proxy.
     UpstreamCluster: Text, Never, Heads, log ["upstream_cluster"];
     /// Why a proxy could not connect.
