@@ -10,11 +10,14 @@
 //! `UPDATE=1 cargo test --test policy` writes what came out instead of comparing it: read the difference before you commit it.
 
 mod commands;
-mod edges;
-mod mutation;
-mod secrets;
-
 mod convert;
+mod documentation;
+mod edges;
+mod examples;
+mod mutation;
+mod replayed;
+mod secrets;
+mod seed_example;
 
 use std::{
     collections::BTreeMap,
