@@ -55,6 +55,7 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
     let plan = Plan {
         policy: Some(policy.key.clone()),
         direction: spec.direction,
+        tls: spec.tls,
         capture,
         metrics: metrics.map(Arc::new),
         tracing: tracing.map(Arc::new),

@@ -170,7 +170,8 @@ impl Recorder {
     /// Records an exchange in every signal that its plan has. An exchange of a Telltale exporter is only counted: telemetry about telemetry
     /// would feed itself. Returns what it read of an exchange that it recorded.
     pub fn record<'a>(&mut self, exchange: &'a Exchange, plan: &Arc<Plan>) -> Option<Facts<'a>> {
-        if plan.capture == Capture::Nothing || !plan.reports(exchange.connection.role) {
+        let connection = &exchange.connection;
+        if plan.capture == Capture::Nothing || !plan.reports(connection.role, connection.open.tls) {
             return None;
         }
         let facts = Facts::of(exchange)?;

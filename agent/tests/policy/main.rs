@@ -14,6 +14,7 @@ mod convert;
 mod documentation;
 mod edges;
 mod examples;
+mod left_out;
 mod mutation;
 mod replayed;
 mod secrets;

@@ -20,7 +20,7 @@ pub use receiver::Receiver;
 pub use sampling::{Sampling, Share};
 pub use tracing::{SpanProvider, TracingPlan};
 
-use super::model::{Direction, Mode, PolicyKey};
+use super::model::{Direction, Mode, PolicyKey, Tls};
 use crate::capture::Role;
 
 /// What must be captured for a plan. A later one includes those before it.
@@ -53,6 +53,8 @@ pub struct Plan {
     pub policy: Option<PolicyKey>,
     /// Which end of a connection is reported.
     pub direction: Direction,
+    /// Whether what is inside TLS is.
+    pub tls: Tls,
     /// What must be captured.
     pub capture: Capture,
     /// Metrics, if they are on.
@@ -66,8 +68,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether exchanges of this end are reported.
-    pub fn reports(&self, role: Role) -> bool {
+    /// Whether exchanges of this end, inside TLS or not, are reported.
+    pub fn reports(&self, role: Role, inside_tls: bool) -> bool {
+        if inside_tls && self.tls == Tls::Disabled {
+            return false;
+        }
         match self.direction {
             Direction::Both => true,
             Direction::Client => role == Role::Client,
