@@ -1,6 +1,6 @@
 //! The example of the proposal, line by line: `telltale replay R --policy seed-example.yaml` does what the proposal says each of its lines does.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use telltale::policy::{
     Compiled, Defaults, Plan, Setting, Trust,
@@ -159,4 +159,32 @@ fn lines_are_not_sampled_with_the_traces() {
     let seen = with(200, |_| String::new());
     assert!(seen.spans.len() < 50);
     assert_eq!(seen.lines.lines().count(), 100);
+}
+
+/// Its conversion says the same, once the namespace of the Collector consents, which the example's address does not ask for.
+#[test]
+fn its_conversion_gives_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let converted = folder.path().join("converted.yaml");
+    let output = Command::new(env!("CARGO_BIN_EXE_telltale"))
+        .args(["policy", "convert", EXAMPLE])
+        .current_dir(root())
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("needs a ReferenceGrant"), "{told}");
+    let grant = "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\n\
+                 metadata: {name: spans, namespace: monitoring}\nspec:\n  \
+                 from: [{group: gateway.networking.x-k8s.io, kind: TelemetryPolicy, namespace: prod-ns}]\n  \
+                 to: [{group: '', kind: Service}]\n";
+    fs::write(&converted, String::from_utf8(output.stdout).unwrap() + grant).unwrap();
+    let outputs = |policy: &str| {
+        let seen = replay(TRAFFIC, &[policy, CLUSTER], Some("prod-ns/my-gateway-7d4b9-x2x5p"));
+        let spans: Vec<_> = seen.spans.iter().map(|span| span.fields.to_string()).collect();
+        (seen.lines, spans, seen.metrics)
+    };
+    let seen = outputs(converted.to_str().unwrap());
+    assert!(!seen.0.is_empty() && !seen.1.is_empty());
+    assert_eq!(seen, outputs(EXAMPLE));
 }
