@@ -192,7 +192,15 @@ fn without_long_comments(text: &str) -> String {
 /// A collection that is not closed yet.
 enum Open {
     List { line: u32, anchor: usize, items: Vec<Node> },
-    Map { line: u32, anchor: usize, entries: Vec<Entry>, key: Option<(String, u32)> },
+    Map { line: u32, anchor: usize, entries: Vec<Entry>, merges: Vec<Node>, key: Option<Key> },
+}
+
+/// A key whose value is yet to come.
+struct Key {
+    text: String,
+    line: u32,
+    /// `<<`, not in quotes.
+    is_merge: bool,
 }
 
 struct Composer {
@@ -200,11 +208,13 @@ struct Composer {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     aliased: usize,
+    /// Whether the last scalar was in no quotes.
+    plain: bool,
 }
 
 impl Composer {
     fn new(first_line: u32) -> Self {
-        Self { first_line, open: Vec::new(), anchors: HashMap::new(), aliased: 0 }
+        Self { first_line, open: Vec::new(), anchors: HashMap::new(), aliased: 0, plain: false }
     }
 
     fn line(&self, of_parser: usize) -> u32 {
@@ -218,6 +228,7 @@ impl Composer {
             let line = self.line(span.start.line());
             let node = match event {
                 Event::Scalar(text, style, anchor, tag) => {
+                    self.plain = style == ScalarStyle::Plain;
                     let tag =
                         tag.as_deref().filter(|tag| tag.handle == "tag:yaml.org,2002:").map(|tag| tag.suffix.as_str());
                     let value = scalar_value(&text, style, tag).map_err(|scalar::NotFinite| Broken {
@@ -252,7 +263,7 @@ impl Composer {
                     continue;
                 }
                 Event::MappingStart(_, anchor, _) => {
-                    self.push(line, Open::Map { line, anchor, entries: Vec::new(), key: None })?;
+                    self.push(line, Open::Map { line, anchor, entries: Vec::new(), merges: Vec::new(), key: None })?;
                     continue;
                 }
                 Event::SequenceEnd | Event::MappingEnd => match self.close() {
@@ -284,7 +295,9 @@ impl Composer {
     fn close(&mut self) -> Option<Node> {
         let (node, anchor) = match self.open.pop()? {
             Open::List { line, anchor, items } => (Node { line, kind: Kind::List(items) }, anchor),
-            Open::Map { line, anchor, entries, .. } => (Node { line, kind: Kind::Map(merged(entries)) }, anchor),
+            Open::Map { line, anchor, entries, merges, .. } => {
+                (Node { line, kind: Kind::Map(merged(entries, merges)) }, anchor)
+            }
         };
         self.remember(anchor, &node);
         Some(node)
@@ -301,9 +314,13 @@ impl Composer {
         match self.open.last_mut() {
             None => return Ok(Some(node)),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, key, .. }) => match key.take() {
-                None => *key = Some(key_text(node)?),
-                Some((key, line)) => entries.push(Entry { key, line, node }),
+            Some(Open::Map { entries, merges, key, .. }) => match key.take() {
+                None => {
+                    let (text, line) = key_text(node)?;
+                    *key = Some(Key { is_merge: self.plain && text == "<<", text, line });
+                }
+                Some(Key { is_merge: true, .. }) => merges.push(node),
+                Some(Key { text, line, .. }) => entries.push(Entry { key: text, line, node }),
             },
         }
         Ok(None)
@@ -333,11 +350,10 @@ fn key_text(node: Node) -> Result<(String, u32), Broken> {
 }
 
 /// Resolves `<<` (YAML 1.1, "Merge Key"): what the mapping itself says wins, then the first of a list.
-fn merged(entries: Vec<Entry>) -> Vec<Entry> {
-    if entries.iter().all(|entry| entry.key != "<<") {
-        return entries;
+fn merged(mut own: Vec<Entry>, merges: Vec<Node>) -> Vec<Entry> {
+    if merges.is_empty() {
+        return own;
     }
-    let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.key == "<<");
     let mut known: HashSet<String> = own.iter().map(|entry| entry.key.clone()).collect();
     let mut add = |node: Node| {
         if let Kind::Map(others) = node.kind {
@@ -345,9 +361,9 @@ fn merged(entries: Vec<Entry>) -> Vec<Entry> {
         }
     };
     for merge in merges {
-        match merge.node.kind {
+        match merge.kind {
             Kind::List(items) => items.into_iter().for_each(&mut add),
-            _ => add(merge.node),
+            _ => add(merge),
         }
     }
     own
@@ -388,6 +404,8 @@ mod tests {
             value("a: &x {k: 1, l: 2}\nb: *x\nc: {<<: *x, k: 3}\n"),
             json!({"a": {"k": 1, "l": 2}, "b": {"k": 1, "l": 2}, "c": {"k": 3, "l": 2}})
         );
+        // In quotes it is a key as any other.
+        assert_eq!(value("a: {\"<<\": {k: 1}, '<<': 2}\n"), json!({"a": {"<<": 2}}));
     }
 
     #[test]
