@@ -53,10 +53,25 @@ impl SelfTelemetry {
         resource: &EnvironmentResource,
         health: &Arc<Health>,
     ) -> Result<Self, SelfTelemetryError> {
+        let metrics = Choice::from_environment(Signal::Metrics, lookup)?;
+        let logs = Choice::from_environment(Signal::Logs, lookup)?;
+        Self::start(metrics, logs, crate::export::otlp::metric_interval(lookup)?, resource, health)
+    }
+
+    /// Starts what is chosen, on the current tokio runtime; metrics are sent every `interval`.
+    ///
+    /// # Errors
+    /// An exporter that cannot be made.
+    pub fn start(
+        metrics: Choice,
+        logs: Choice,
+        interval: Duration,
+        resource: &EnvironmentResource,
+        health: &Arc<Health>,
+    ) -> Result<Self, SelfTelemetryError> {
         let resource = sdk_resource(resource);
-        let meters = match Choice::from_environment(Signal::Metrics, lookup)? {
+        let meters = match metrics {
             Choice::Otlp(config) => {
-                let interval = crate::export::otlp::metric_interval(lookup)?;
                 let reader = PeriodicReader::builder(metric_exporter(&config)?, runtime::Tokio)
                     .with_interval(interval)
                     .with_timeout(config.timeout)
@@ -67,7 +82,7 @@ impl SelfTelemetry {
             }
             Choice::Console | Choice::None => None,
         };
-        let loggers = match Choice::from_environment(Signal::Logs, lookup)? {
+        let loggers = match logs {
             Choice::Otlp(config) => {
                 let processor = BatchLogProcessor::builder(log_exporter(&config)?, runtime::Tokio).build();
                 let loggers =

@@ -5,7 +5,6 @@ use std::{convert::Infallible, ffi::OsString, fmt, path::PathBuf, str::FromStr};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::policy::{CrdsArgs, PolicyArgs};
-use crate::export::prometheus::default_address;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,10 +48,6 @@ pub enum Verb {
     /// Show what can be captured on this machine, and what is missing
     #[cfg(all(feature = "ebpf", target_os = "linux"))]
     Check(CheckArgs),
-}
-
-fn default_metrics_address() -> String {
-    default_address(&|name| std::env::var(name).ok())
 }
 
 fn pod_name(text: &str) -> Result<String, String> {
@@ -147,9 +142,15 @@ pub struct RunArgs {
     /// Keep the traffic as it was in this file, for `telltale replay`
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// Serve metrics and health here (127.0.0.1:9464 unless `OTEL_EXPORTER_PROMETHEUS_*` says otherwise); port 0 picks one and prints it
-    #[arg(long, value_name = "ADDR", default_value_t = default_metrics_address(), hide_default_value = true)]
-    pub metrics_addr: String,
+    /// Serve metrics and health here (127.0.0.1:9464 unless `OTEL_EXPORTER_PROMETHEUS_*` or --config says otherwise); port 0 picks one and prints it
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_addr: Option<String>,
+    /// Read this configuration, for what neither policies, flags nor `OTEL_*` variables say (docs/config.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Write the log files of policies below this folder only
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
     /// Use this capture backend instead of the best that works
     #[arg(long, value_name = "NAME")]
     pub backend: Option<String>,
@@ -188,6 +189,9 @@ pub struct ReplayArgs {
     /// Do what these policies say, not what the built-in one does: Kubernetes YAML, or a folder of it (may be repeated)
     #[arg(long, value_name = "FILE")]
     pub policy: Vec<PathBuf>,
+    /// Read this configuration: secrets, limits, the default policy (docs/config.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Take connections that name no pod for those of this pod
     #[arg(long, value_name = "NS/NAME", value_parser = pod_name)]
     pub as_pod: Option<String>,

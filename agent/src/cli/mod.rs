@@ -3,6 +3,7 @@
 pub mod args;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 mod check;
+mod config;
 mod exit;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 mod health;

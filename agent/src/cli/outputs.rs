@@ -1,7 +1,8 @@
 //! Where the telemetry of `run` and `replay` goes: flags -> sinks.
 
 use std::{
-    path::{Path, PathBuf},
+    num::NonZeroU32,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,12 +11,14 @@ use anyhow::Context as _;
 use tokio::runtime::{Handle, Runtime};
 
 use super::{
-    args::{Out, OutputArgs, RunArgs},
+    args::{Out, OutputArgs, ReplayArgs, RunArgs},
+    config::fallback,
     exit::{Exit, Failure},
     policies::Policies,
 };
 use crate::{
     admin::{Health, SelfTelemetry, register_process_metrics, table},
+    config::{Author, Config},
     export::{
         ACCESS_LOG, ACCESS_LOG_FILE, LineQueue, LineSink, LineWriter, LogExporters, LogSettings, LogSinks, Output,
         SpanFile,
@@ -26,7 +29,7 @@ use crate::{
         prometheus::{Exposition, Format},
     },
     policy::{
-        Defaults, Plan, PlanStore, Reach,
+        Defaults, Plan, PlanStore, Reach, Setting,
         plan::{ContextFormat, SpanProvider, TracingPlan},
     },
     telemetry::{
@@ -119,12 +122,12 @@ impl SpanSink for SharedSpans {
 }
 
 impl Outputs {
-    /// The outputs of a run: the flags, and the exporters that `OTEL_*` variables name, whose tasks run on `runtime`. Files of spans
+    /// The outputs of a run: the flags, and the exporters that `OTEL_*` variables or the configuration name, whose tasks run on `runtime`. Files of spans
     /// and lines are continued if they exist. Without `--logs` lines go to stdout, or, where COMMAND owns that, to stderr.
     ///
     /// # Errors
     /// An output that cannot be opened, one file for two of them, or a variable that cannot be understood.
-    pub fn for_run(args: &RunArgs, runtime: &Runtime) -> Result<Self, Failure> {
+    pub fn for_run(args: &RunArgs, config: &Config, runtime: &Runtime) -> Result<Self, Failure> {
         check_distinct(&args.output)?;
         let lookup = |name: &str| std::env::var(name).ok();
         let health = Health::new();
@@ -146,18 +149,15 @@ impl Outputs {
         };
         let resource = environment_resource(&lookup).map_err(anyhow::Error::from)?;
         let local_attributes = resource.attributes.clone();
-        let traces = Choice::from_environment(Signal::Traces, &lookup).map_err(anyhow::Error::from)?;
-        let metrics = Choice::from_environment(Signal::Metrics, &lookup).map_err(anyhow::Error::from)?;
-        let exports_spans = traces != Choice::None;
-        let mut outputs = Self::new(
-            &args.output,
-            &args.policy,
-            settings,
-            health,
-            Logs::None,
-            local_attributes.clone(),
-            (exports_spans, true),
-        )?;
+        let receiver = |signal| config.receiver(signal, &lookup).map_err(anyhow::Error::from);
+        let (traces, metrics, lines) = (receiver(Signal::Traces)?, receiver(Signal::Metrics)?, receiver(Signal::Logs)?);
+        let defaults =
+            Defaults { span_exporter: traces != Choice::None || args.output.spans.is_some(), log_sink: true };
+        let setting = Setting { defaults, trust: config.trust(Author::Operator, args.log_dir.is_some()) };
+        let fallback = fallback(config, args.config.as_deref(), &setting)?;
+        let policies = Policies::load(&args.policy, setting, fallback)?;
+        let mut outputs =
+            Self::new(&args.output, policies, settings, health, Logs::None, local_attributes.clone(), true)?;
         let _entered = runtime.enter();
         outputs.runtime = Some(runtime.handle().clone());
         let batch = BatchConfig::from_environment(&lookup).map_err(anyhow::Error::from)?;
@@ -169,13 +169,15 @@ impl Outputs {
             reach: Reach::ANYWHERE,
             deadline: EXPORT_DEADLINE,
         };
-        let lines = Choice::from_environment(Signal::Logs, &lookup).map_err(anyhow::Error::from)?;
-        outputs.start_log_sinks(queue, lines, exporters.clone(), runtime)?;
+        let directory = args.log_dir.as_deref().or(config.log_directory());
+        let log_settings = log_settings(config.stdout_limit(), directory)?;
+        outputs.start_log_sinks(queue, lines.clone(), exporters.clone(), log_settings, runtime)?;
         outputs.start_span_exporters(traces, exporters, runtime)?;
-        if let Choice::Otlp(config) = metrics {
+        let interval = metric_interval(&lookup).map_err(anyhow::Error::from)?;
+        if let Choice::Otlp(config) = &metrics {
             let exporter = MetricsExporter::start(
-                &config,
-                metric_interval(&lookup).map_err(anyhow::Error::from)?,
+                config,
+                interval,
                 RetryPolicy::default(),
                 Arc::clone(&outputs.series),
                 local_attributes,
@@ -183,7 +185,7 @@ impl Outputs {
             );
             outputs.metrics_exporter = Some(exporter.map_err(anyhow::Error::from)?);
         }
-        let own = SelfTelemetry::from_environment(&lookup, &resource, &outputs.health);
+        let own = SelfTelemetry::start(metrics, lines, interval, &resource, &outputs.health);
         outputs.self_telemetry = Some(own.map_err(anyhow::Error::from)?);
         Ok(outputs)
     }
@@ -194,6 +196,7 @@ impl Outputs {
         stdout: Option<LineQueue>,
         choice: Choice,
         settings: ExporterSettings,
+        log_settings: LogSettings,
         runtime: &Runtime,
     ) -> Result<(), Failure> {
         // Lines on the terminal are what `--logs` is for.
@@ -205,8 +208,7 @@ impl Outputs {
         let named = Exporters::new(runtime.handle().clone(), settings, &self.health);
         self.log_exporters = Some(named.clone());
         let own = self.log_exporter.as_ref().map(OtlpExporter::sender);
-        // Who runs the agent wrote the policies: neither a limit nor a directory.
-        let settings = LogSettings { exporters: Some(LogExporters { own, named }), ..LogSettings::default() };
+        let settings = LogSettings { exporters: Some(LogExporters { own, named }), ..log_settings };
         self.logs = Logs::Sinks(LogSinks::new(stdout, settings, &self.health));
         Ok(())
     }
@@ -238,27 +240,29 @@ impl Outputs {
     ///
     /// # Errors
     /// An output that cannot be opened, or one file for two of them.
-    pub fn for_replay(args: &OutputArgs, policies: &[PathBuf]) -> Result<Self, Failure> {
-        check_distinct(args)?;
+    pub fn for_replay(output: &OutputArgs, args: &ReplayArgs, config: &Config) -> Result<Self, Failure> {
+        check_distinct(output)?;
+        let defaults = Defaults { span_exporter: output.spans.is_some(), log_sink: true };
+        let setting = Setting { defaults, trust: config.trust(Author::Operator, false) };
+        let fallback = fallback(config, args.config.as_deref(), &setting)?;
+        let policies = Policies::load(&args.policy, setting, fallback)?;
         let health = Health::new();
-        let logs = match &args.logs {
+        let logs = match &output.logs {
             Some(out) => Logs::Direct(SharedLines(Arc::new(Mutex::new(LineWriter::new(open(out, false)?, &health))))),
             None => Logs::None,
         };
-        Self::new(args, policies, Settings::default(), health, logs, Vec::new(), (false, false))
+        Self::new(output, policies, Settings::default(), health, logs, Vec::new(), false)
     }
 
     fn new(
         args: &OutputArgs,
-        policies: &[PathBuf],
+        policies: Policies,
         settings: Settings,
         health: Arc<Health>,
         logs: Logs,
         local_attributes: Vec<(String, String)>,
-        (exports_spans, append): (bool, bool),
+        append: bool,
     ) -> Result<Self, Failure> {
-        let defaults = Defaults { span_exporter: exports_spans || args.spans.is_some(), log_sink: true };
-        let policies = Policies::load(policies, defaults)?;
         policies.faults().report_to(&health);
         let plans = PlanStore::new(policies.plans());
         let mut spans = Vec::new();
@@ -405,6 +409,20 @@ type SpanOpener = Box<dyn Fn() -> Box<dyn SpanSink> + Send>;
 
 fn span_opener(sink: impl SpanSink + Clone + 'static) -> SpanOpener {
     Box::new(move || Box::new(sink.clone()))
+}
+
+/// How lines are written: at most so many per second of each policy to standard output, and files below a directory.
+fn log_settings(stdout_limit: Option<NonZeroU32>, directory: Option<&Path>) -> Result<LogSettings, Failure> {
+    let settings = LogSettings { stdout_limit, ..LogSettings::default() };
+    let Some(path) = directory else { return Ok(settings) };
+    #[cfg(unix)]
+    {
+        let opened = crate::export::LogDirectory::open(path);
+        let opened = opened.with_context(|| format!("cannot open the folder of log files {}", path.display()))?;
+        Ok(LogSettings { directory: Some(Arc::new(opened)), ..settings })
+    }
+    #[cfg(not(unix))]
+    Err(anyhow::anyhow!("{}: log files in a folder of their own need Unix", path.display()).into())
 }
 
 fn stderr_output() -> Output {

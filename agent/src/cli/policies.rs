@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::exit::Failure;
 use crate::policy::{
-    Compiled, DEFAULT_POLICY, Defaults, Effect, Finding, Plan, Plans, Setting, Trust,
+    Compiled, DEFAULT_POLICY, Effect, Fallback, Finding, Plan, Plans, Setting,
     attribute::Faults,
     document::{Document, Documents, Source, read_sources},
     validation,
@@ -17,6 +17,7 @@ pub(super) struct Policies {
     /// Empty: the embedded policy.
     paths: Vec<PathBuf>,
     setting: Setting,
+    fallback: Fallback,
     compiled: Compiled,
     stamp: Stamp,
 }
@@ -45,15 +46,15 @@ impl Stamp {
 }
 
 impl Policies {
-    /// Reads the files; none is the embedded policy. An invalid policy is told of and holds nowhere.
+    /// Reads the files; none is the default policy of the configuration, and without that the embedded one. An invalid policy is told of and holds nowhere.
     ///
     /// # Errors
-    /// A file that cannot be read or is not YAML; no policy that is valid.
-    pub(super) fn load(paths: &[PathBuf], defaults: Defaults) -> Result<Self, Failure> {
-        let setting = Setting { defaults, trust: Trust::own() };
+    /// A file that cannot be read or is not YAML; no policy that is valid, and none by default.
+    pub(super) fn load(paths: &[PathBuf], setting: Setting, fallback: Fallback) -> Result<Self, Failure> {
         let stamp = Stamp::of(paths);
-        let documents = Documents::read(&sources(paths)?);
-        let compiled = Compiled::new(validation::candidates(&documents), documents.objects.clone(), &setting, None);
+        let documents = Documents::read(&sources(paths, &fallback)?);
+        let candidates = validation::candidates(&documents);
+        let compiled = fallback.compile(candidates, documents.objects.clone(), &setting, None);
         let mut broken = 0;
         for problem in &documents.problems {
             tracing::error!("{problem}");
@@ -63,11 +64,11 @@ impl Policies {
         if !documents.problems.is_empty() {
             return Err(anyhow!("--policy: {} cannot be read as policies", named(paths)).into());
         }
-        if compiled.resolution.first_valid().is_none() {
+        if asks_for_nothing(&compiled) {
             let why = if broken == 0 { "has no TelemetryPolicy" } else { "has no TelemetryPolicy that is valid" };
             return Err(anyhow!("--policy: {} {why}, so nothing is asked for", named(paths)).into());
         }
-        Ok(Self { paths: paths.to_vec(), setting, compiled, stamp })
+        Ok(Self { paths: paths.to_vec(), setting, fallback, compiled, stamp })
     }
 
     /// What fails when it is evaluated, whatever plans hold.
@@ -78,9 +79,10 @@ impl Policies {
     /// The plans of everybody.
     pub(super) fn plans(&self) -> Plans {
         if self.paths.is_empty() {
-            // The embedded policy is for whatever was asked to be captured.
-            let plan = self.compiled.resolution.first_valid().and_then(|policy| self.compiled.plan(policy));
-            return Plans::everywhere(plan.map(Arc::clone).unwrap_or_default());
+            // It is for whatever was asked to be captured.
+            let embedded = || self.compiled.resolution.first_valid().and_then(|policy| self.compiled.plan(policy));
+            let default = self.compiled.default.as_ref().map(|default| &default.plan);
+            return Plans::everywhere(default.or_else(embedded).map(Arc::clone).unwrap_or_default());
         }
         self.compiled.plans(Arc::new(Plan::default()))
     }
@@ -114,12 +116,13 @@ impl Policies {
         };
         let documents = Documents::read(&sources);
         let candidates = validation::candidates(&documents);
-        let compiled = Compiled::new(candidates, documents.objects.clone(), &self.setting, Some(&self.compiled));
+        let before = Some(&self.compiled);
+        let compiled = self.fallback.compile(candidates, documents.objects.clone(), &self.setting, before);
         for problem in &documents.problems {
             tracing::error!("{problem}");
         }
         let broken = report(&documents, &compiled) + documents.problems.len();
-        if broken > 0 || compiled.resolution.first_valid().is_none() {
+        if broken > 0 || asks_for_nothing(&compiled) {
             tracing::error!("{} changed and has errors; the policies from before hold on", named(&self.paths));
             return None;
         }
@@ -129,7 +132,15 @@ impl Policies {
     }
 }
 
-fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+/// Whether no policy could hold anywhere.
+fn asks_for_nothing(compiled: &Compiled) -> bool {
+    compiled.resolution.first_valid().is_none() && compiled.default.is_none()
+}
+
+fn sources(paths: &[PathBuf], fallback: &Fallback) -> Result<Vec<Source>, Failure> {
+    if paths.is_empty() && fallback.policy.is_some() {
+        return Ok(Vec::new());
+    }
     if paths.is_empty() {
         return Ok(vec![Source::new("the embedded policy", DEFAULT_POLICY)]);
     }

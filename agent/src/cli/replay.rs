@@ -11,6 +11,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::{
     args::{Out, ReplayArgs},
+    config,
     exit::{Exit, Failure},
     outputs::Outputs,
     report,
@@ -30,6 +31,8 @@ use crate::{
 /// # Errors
 /// A recording or an output that cannot be opened, a broken line without `--keep-going`, flags that do not go together.
 pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Failure> {
+    // What is secret is known before anything is read.
+    let config = config::load(args.config.as_deref())?;
     let mut output = args.output.clone();
     if let Some(out) = &args.scrub {
         scrub_recording(args, out)?;
@@ -47,7 +50,7 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
             refuse_overwriting(path, flag, out)?;
         }
     }
-    let outputs = Outputs::for_replay(&output, &args.policy)?;
+    let outputs = Outputs::for_replay(&output, args, &config)?;
     let settings =
         pipeline::Settings { plans: Arc::clone(&outputs.plans), source: Source::Events, connections: MAX_CONNECTIONS };
     let health = outputs.health.clone();

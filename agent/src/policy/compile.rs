@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     attachment::{Candidate, PolicyIndex, Resolution},
+    fallback::DefaultPolicy,
     model::{ContentCapture, FieldPath, Policy},
     objects::Objects,
     plan::{AccessLogPlan, Capture, ContentPlan, Defaults, MetricsPlan, Plan, SpanProvider, TracingPlan, is_on},
@@ -81,6 +82,8 @@ pub struct Compiled {
     pub resolution: Resolution,
     /// What they were resolved against.
     pub objects: Arc<Objects>,
+    /// What holds where no policy does, if the agent's configuration says so.
+    pub default: Option<DefaultPolicy>,
     plans: Vec<Arc<Plan>>,
 }
 
@@ -115,7 +118,7 @@ impl Compiled {
             })
             .unzip();
         let resolution = Resolution::new(&candidates, &objects);
-        Self { candidates, resolution, objects: Arc::new(objects), plans }
+        Self { candidates, resolution, objects: Arc::new(objects), default: None, plans }
     }
 
     /// The plan of a policy.
@@ -123,8 +126,9 @@ impl Compiled {
         self.plans.get(policy.0)
     }
 
-    /// The plans of everybody. `none` holds where no policy does.
+    /// The plans of everybody. `none` holds where no policy does, not even the default one.
     pub fn plans(&self, none: Arc<Plan>) -> Plans {
+        let none = self.default.as_ref().map_or(none, |default| Arc::clone(&default.plan));
         let plan = |policy: Option<PolicyIndex>| policy.and_then(|policy| self.plan(policy)).map(Arc::clone);
         let namespaces =
             self.resolution.namespaces().filter_map(|(name, policy)| Some((name.to_owned(), plan(Some(policy))?)));

@@ -83,6 +83,8 @@ pub struct Objects {
     pub gateways: BTreeMap<ObjectName, Labels>,
     /// Pods by name.
     pub pods: BTreeMap<ObjectName, Pod>,
+    /// Addresses of nodes by name, to which the policies of tenants may not send.
+    pub nodes: BTreeMap<String, Vec<std::net::IpAddr>>,
     /// Services by name, with their ports.
     pub services: BTreeMap<ObjectName, Vec<u16>>,
     /// Permissions.

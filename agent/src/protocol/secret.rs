@@ -150,7 +150,8 @@ fn is_secret_key(key: &[u8]) -> bool {
     is_secret_query_key(&decoded)
 }
 
-fn is_secret_query_key(key: &[u8]) -> bool {
+/// Whether the value of this query key, already percent-decoded, is a credential; the key is compared without case.
+pub fn is_secret_query_key(key: &[u8]) -> bool {
     is_in(SECRET_QUERY_KEYS, key) || is_added(|additions| &additions.query_keys, key)
 }
 

@@ -10,6 +10,7 @@ mod common;
 mod addresses;
 mod bad_input;
 mod command;
+mod config;
 mod detach;
 mod endings;
 mod load;

@@ -10,6 +10,7 @@
 //! `UPDATE=1 cargo test --test policy` writes what came out instead of comparing it: read the difference before you commit it.
 
 mod commands;
+mod configuration;
 mod convert;
 mod documentation;
 mod edges;

@@ -39,6 +39,9 @@ pub struct ExplainArgs {
     /// Kubernetes YAML or JSON (- for stdin), or folders of it
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// Explain what an agent with this configuration would do: with policies of tenants (docs/config.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Explain for this pod
     #[arg(long, value_name = "NS/NAME")]
     pub pod: Option<PodName>,
@@ -88,7 +91,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         (None, Some(namespace)) => Subject::Namespace(namespace.clone()),
         _ => return Err(Failure::Usage("one of --pod and --namespace is needed".to_owned())),
     };
-    let read = read(&args.files)?;
+    let read = read(&args.files, args.config.as_deref())?;
     warn_of_unknown(&read, &subject);
     let answer = explanation(&read.compiled, &subject);
     let text = match args.output {

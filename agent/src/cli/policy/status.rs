@@ -32,6 +32,9 @@ pub struct StatusArgs {
     /// Kubernetes YAML or JSON (- for stdin), or folders of it
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// Give the statuses that an agent with this configuration would: to policies of tenants (docs/config.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How to write it
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = StatusFormat::Yaml)]
     pub output: StatusFormat,
@@ -51,7 +54,7 @@ pub enum StatusFormat {
 /// # Errors
 /// A file that cannot be read.
 pub(super) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
-    let read = read(&args.files)?;
+    let read = read(&args.files, args.config.as_deref())?;
     let list = list(&read);
     let text = match args.output {
         StatusFormat::Yaml => to_yaml(&list),

@@ -36,6 +36,9 @@ pub struct ValidateArgs {
     /// Kubernetes YAML or JSON (- for stdin), or folders of it
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// Check them as an agent with this configuration would: as policies of tenants (docs/config.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Fail on warnings too
     #[arg(long)]
     pub strict: bool,
@@ -62,7 +65,7 @@ struct Said {
 /// # Errors
 /// A file that cannot be read.
 pub(super) fn validate(args: &ValidateArgs, show_summary: bool) -> Result<Exit, Failure> {
-    let read = read(&args.files)?;
+    let read = read(&args.files, args.config.as_deref())?;
     let lines = lines(&read);
     let paint = Paint::on(&io::stdout());
     let mut out = io::stdout().lock();

@@ -10,6 +10,7 @@ pub(super) use launch::launch;
 
 use super::{
     args::RunArgs,
+    config,
     exit::{Exit, Failure},
 };
 
@@ -27,7 +28,9 @@ pub(super) fn run(args: &RunArgs, show_summary: bool) -> Result<Exit, Failure> {
                 .into(),
         ));
     }
-    let result = session::Session::start(args, show_summary).and_then(session::Session::finish);
+    let config = config::load(args.config.as_deref());
+    let session = config.and_then(|config| session::Session::start(args, &config, show_summary));
+    let result = session.and_then(session::Session::finish);
     match result {
         Err(Failure::Failed(error)) if !args.command.is_empty() => {
             Err(Failure::Command { code: TELLTALE_FAILED, error })

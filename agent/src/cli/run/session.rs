@@ -34,7 +34,8 @@ use crate::{
         policies::Policies,
         report,
     },
-    export::prometheus::{Readiness, Server},
+    config::Config,
+    export::prometheus::{Readiness, Server, default_address},
     pipeline::{self, MAX_CONNECTIONS, Pipeline},
     telemetry::summary::Summary,
     workload::{CGROUP_ANNOTATION, Source},
@@ -81,7 +82,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Opens the outputs, starts to capture, then starts COMMAND.
-    pub(super) fn start(args: &'a RunArgs, show_summary: bool) -> Result<Self, Failure> {
+    pub(super) fn start(args: &'a RunArgs, config: &Config, show_summary: bool) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("telltale-export")
@@ -93,14 +94,16 @@ impl<'a> Session<'a> {
             Signals::catch().context("cannot catch signals")?
         };
         let cgroup = if args.command.is_empty() { None } else { command_cgroup() };
-        let mut outputs = Outputs::for_run(args, &runtime)?;
+        let mut outputs = Outputs::for_run(args, config, &runtime)?;
         let mut scope = scope(args, cgroup.as_ref());
         let own_cgroups = scope.cgroups.clone();
         scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
         let settings = settings(args, scope)?;
         let readiness = Readiness::default();
+        let lookup = |name: &str| config.variable(name, &|name| std::env::var(name).ok());
+        let address = args.metrics_addr.clone().unwrap_or_else(|| default_address(&lookup));
         let server = runtime
-            .block_on(Server::start(&args.metrics_addr, outputs.exposition(), readiness.clone()))
+            .block_on(Server::start(&address, outputs.exposition(), readiness.clone()))
             .map_err(anyhow::Error::from)?;
         let recorder = match &args.record {
             Some(path) => {

@@ -19,6 +19,13 @@ pub struct ConfigError {
     problem: String,
 }
 
+impl ConfigError {
+    /// What is wrong with the value, which it does not repeat.
+    pub(crate) fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
 /// A signal, as the names of variables spell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -36,6 +43,15 @@ impl Signal {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
             Self::Logs => "LOGS",
+        }
+    }
+
+    /// The variable that names the endpoint of this signal only.
+    pub(crate) const fn endpoint_variable(self) -> &'static str {
+        match self {
+            Self::Traces => "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            Self::Metrics => "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            Self::Logs => "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
         }
     }
 
@@ -189,9 +205,9 @@ impl Choice {
 
 /// The endpoint that is named, the variable that named it, and whether the signal's path must be appended.
 fn endpoint(signal: Signal, lookup: Lookup<'_>) -> Option<(String, String, bool)> {
-    let own = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.variable());
-    if let Some(endpoint) = value(lookup, &own) {
-        return Some((own, endpoint, false));
+    let own = signal.endpoint_variable();
+    if let Some(endpoint) = value(lookup, own) {
+        return Some((own.to_owned(), endpoint, false));
     }
     let base = "OTEL_EXPORTER_OTLP_ENDPOINT";
     value(lookup, base).map(|endpoint| (base.to_owned(), endpoint, true))

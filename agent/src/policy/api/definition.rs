@@ -36,7 +36,7 @@ fn made(definition: &impl serde::Serialize) -> Value {
 }
 
 /// What the derive does otherwise than the tools of the Gateway API: an optional field there may be absent, not null; and bounds of whole numbers are whole.
-fn tidy(schema: &mut Value) {
+pub(crate) fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             fields.remove("nullable");

@@ -10,4 +10,5 @@ pub mod status;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use definition::tidy;
 pub use definition::{definition, schema};

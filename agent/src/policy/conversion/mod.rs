@@ -37,6 +37,22 @@ pub(super) fn policy(key: PolicyKey, object: &Value, findings: &mut Vec<Finding>
     })
 }
 
+/// The policy that `--config` says, a specification of the GEP's dialect without targets: it holds wherever no other does.
+///
+/// # Errors
+/// The first field that is not of its type.
+pub(crate) fn default_policy(at: &FieldPath, specification: &Value) -> Result<Policy, serde_json::Error> {
+    let mut whole = specification.clone();
+    if let Some(fields) = whole.as_object_mut() {
+        fields.insert("targetRefs".to_owned(), Value::Array(Vec::new()));
+    }
+    let specification: api::gep::TelemetryPolicySpec = serde::Deserialize::deserialize(&whole)?;
+    let (targets, spec) = gep::read(at, &specification);
+    // Of no namespace, so no policy of a cluster has this key.
+    let key = PolicyKey { namespace: String::new(), name: "default".to_owned(), dialect: Dialect::Gep };
+    Ok(Policy { key, created: None, generation: 0, targets, spec })
+}
+
 /// The targets that can be made out in an object that is otherwise wrong: status has an entry for each.
 pub(super) fn targets(dialect: Dialect, object: &Value) -> Vec<TargetRef> {
     let spec = &object["spec"];

@@ -20,6 +20,13 @@ pub(super) fn add(objects: &mut Objects, api_version: &str, kind: &str, value: &
         ("", "Pod") => {
             objects.pods.insert(name(value)?, pod(value));
         }
+        ("", "Node") => {
+            let name = text(&value["metadata"]["name"]).ok_or(NAMELESS)?;
+            // An entry may be a host name too.
+            let addresses =
+                items(&value["status"]["addresses"]).filter_map(|entry| text(&entry["address"])?.parse().ok());
+            objects.nodes.insert(name, addresses.collect());
+        }
         ("", "Service") => {
             let ports = items(&value["spec"]["ports"]).filter_map(|port| u16::try_from(port["port"].as_u64()?).ok());
             objects.services.insert(name(value)?, ports.collect());

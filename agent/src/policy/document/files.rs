@@ -45,17 +45,23 @@ pub fn read_sources<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Source>, SourceEr
     let mut sources = Vec::new();
     for path in paths {
         let path = path.as_ref();
-        if path.as_os_str() == "-" {
-            sources.push(read(path, io::stdin().lock())?);
-        } else if path.is_dir() {
+        if path.as_os_str() != "-" && path.is_dir() {
             for file in listed(path).map_err(|error| SourceError { path: path.to_owned(), error })? {
                 sources.push(open(&file)?);
             }
         } else {
-            sources.push(open(path)?);
+            sources.push(read_source(path)?);
         }
     }
     Ok(sources)
+}
+
+/// Reads one file, or `-` for standard input.
+///
+/// # Errors
+/// [`SourceError`]: it cannot be read, is a folder, or is larger than 64 MiB.
+pub fn read_source(path: &Path) -> Result<Source, SourceError> {
+    if path.as_os_str() == "-" { read(path, io::stdin().lock()) } else { open(path) }
 }
 
 fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod files;
+mod plain;
 mod raw;
 mod scalar;
 mod split;
@@ -12,7 +13,8 @@ mod write;
 
 use std::{fmt, sync::Arc};
 
-pub use files::{Source, SourceError, read_sources};
+pub use files::{Source, SourceError, read_source, read_sources};
+pub(crate) use plain::Plain;
 pub use raw::Problem;
 pub(super) use raw::objects;
 use serde_json::Value;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     files::Source,
-    split::split,
-    tree::{Entry, Kind, Node},
+    split::{Chunk, split},
+    tree::{Broken, Entry, Kind, Node},
 };
 
 /// Kubernetes refuses requests above 1.5 MiB and stores at most 1 MiB in annotations and the like; nothing that is larger can be a policy.
@@ -54,33 +54,33 @@ pub(in crate::policy) fn objects(sources: &[Source]) -> (Vec<Object>, Vec<Proble
     for source in sources {
         let file: Arc<str> = source.name.as_str().into();
         for chunk in split(&source.bytes) {
-            let mut problem = |line, problem| {
-                problems.push(Problem { file: Arc::clone(&file), line, problem, remedy: None });
-            };
-            if chunk.bytes.len() > MAX_DOCUMENT {
-                problem(chunk.line, format!("the document has {} bytes, more than 1 MiB", chunk.bytes.len()));
-                continue;
-            }
-            let text = match std::str::from_utf8(chunk.bytes) {
-                Ok(text) => text,
-                Err(error) => {
-                    let newlines = memchr::memchr_iter(b'\n', &chunk.bytes[..error.valid_up_to()]).count();
-                    problem(chunk.line + newlines as u32, "is not UTF-8".to_owned());
-                    continue;
-                }
-            };
-            match Node::parse(text, chunk.line) {
+            match parse(&chunk) {
                 Ok(Some(tree)) => flatten(&file, tree, None, &mut objects, &mut problems),
                 Ok(None) => {}
-                Err(broken) => {
-                    // Where the last line has no end the parser stands behind it.
-                    let breaks = text.split(['\n', '\r']).count() as u32 - 1;
-                    problem(broken.line.min(chunk.line + breaks), broken.problem);
+                Err(Broken { line, problem }) => {
+                    problems.push(Problem { file: Arc::clone(&file), line, problem, remedy: None });
                 }
             }
         }
     }
     (objects, problems)
+}
+
+/// Reads one document of a file. `None` if it holds nothing.
+pub(super) fn parse(chunk: &Chunk<'_>) -> Result<Option<Node>, Broken> {
+    if chunk.bytes.len() > MAX_DOCUMENT {
+        let problem = format!("the document has {} bytes, more than 1 MiB", chunk.bytes.len());
+        return Err(Broken { line: chunk.line, problem });
+    }
+    let text = std::str::from_utf8(chunk.bytes).map_err(|error| {
+        let newlines = memchr::memchr_iter(b'\n', &chunk.bytes[..error.valid_up_to()]).count();
+        Broken { line: chunk.line + newlines as u32, problem: "is not UTF-8".to_owned() }
+    })?;
+    Node::parse(text, chunk.line).map_err(|broken| {
+        // Where the last line has no end the parser stands behind it.
+        let breaks = text.split(['\n', '\r']).count() as u32 - 1;
+        Broken { line: broken.line.min(chunk.line + breaks), ..broken }
+    })
 }
 
 /// Takes lists apart. The items of a typed list (`PodList`) need no kind of their own.

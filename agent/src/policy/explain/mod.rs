@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use super::{
     Compiled,
-    attachment::{PolicyIndex, Standing, Subject, precedence},
+    attachment::{Candidate, PolicyIndex, Standing, Subject, precedence},
     model::Direction,
-    plan::Capture,
+    objects::Objects,
+    plan::{Capture, Plan},
 };
 pub use signal::Signal;
 pub use text::{Tone, to_text};
@@ -49,7 +50,7 @@ pub struct ExplainedTarget {
 pub struct ExplainedPolicy {
     /// Its spelling.
     pub api_version: &'static str,
-    /// Its namespace.
+    /// Its namespace; empty of the default policy, which is in none.
     pub namespace: String,
     /// Its name.
     pub name: String,
@@ -108,6 +109,20 @@ pub fn explain(compiled: &Compiled, subject: &Subject) -> Explanation {
         }
     });
     let followed = resolution.policy_of_subject(objects, subject);
+    let mut policies: Vec<ExplainedPolicy> = policies.collect();
+    if let Some(default) = &compiled.default {
+        let key = &default.candidate.policy.key;
+        let explained = ExplainedPolicy {
+            api_version: key.dialect.api_version(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            applies: followed.is_none(),
+            why: why::default(candidates, subject, followed),
+            elsewhere: false,
+        };
+        let place = policies.iter().position(|policy| policy.elsewhere).unwrap_or(policies.len());
+        policies.insert(if followed.is_none() { 0 } else { place }, explained);
+    }
     Explanation {
         target: match subject {
             Subject::Pod(pod) => {
@@ -115,29 +130,31 @@ pub fn explain(compiled: &Compiled, subject: &Subject) -> Explanation {
             }
             Subject::Namespace(name) => ExplainedTarget { kind: "Namespace", namespace: None, name: name.clone() },
         },
-        policies: policies.collect(),
-        plan: match followed {
-            Some(policy) => plan(compiled, policy),
-            None => ExplainedPlan { capture: Capture::Nothing.name(), ..ExplainedPlan::default() },
+        policies,
+        plan: match (followed, &compiled.default) {
+            (Some(policy), _) => {
+                let nothing = Arc::default();
+                let of = compiled.plan(policy).unwrap_or(&nothing);
+                plan(&candidates[policy.0], of, objects)
+            }
+            (None, Some(default)) => plan(&default.candidate, &default.plan, objects),
+            (None, None) => ExplainedPlan { capture: Capture::Nothing.name(), ..ExplainedPlan::default() },
         },
     }
 }
 
-fn plan(compiled: &Compiled, index: PolicyIndex) -> ExplainedPlan {
-    let candidate = &compiled.candidates[index.0];
+fn plan(candidate: &Candidate, compiled: &Plan, objects: &Objects) -> ExplainedPlan {
     let policy = &candidate.policy;
-    let nothing = Arc::default();
-    let compiled_plan = compiled.plan(index).unwrap_or(&nothing);
     ExplainedPlan {
         direction: Some(match policy.spec.direction {
             Direction::Client => "Client",
             Direction::Server => "Server",
             Direction::Both => "Both",
         }),
-        capture: compiled_plan.capture.name(),
+        capture: compiled.capture.name(),
         metrics: signal::metrics(candidate),
-        tracing: signal::tracing(candidate, &compiled.objects),
+        tracing: signal::tracing(candidate, objects),
         access_logs: signal::access_logs(candidate),
-        remarks: signal::remarks(candidate, compiled_plan),
+        remarks: signal::remarks(candidate, compiled),
     }
 }

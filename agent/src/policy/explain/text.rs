@@ -15,6 +15,9 @@ pub enum Tone {
     Quiet,
 }
 
+/// How the one policy is called that is in no namespace.
+const DEFAULT_POLICY: &str = "the default policy of the configuration";
+
 /// Policies for other targets that are named; the rest is counted.
 const MAX_ELSEWHERE: usize = 10;
 
@@ -27,6 +30,9 @@ pub fn to_text(explanation: &Explanation, paint: &dyn Fn(Tone, &str) -> String) 
     };
     let verb = if explanation.target.namespace.is_some() { "follows" } else { "follow" };
     let _ = match explanation.policies.first().filter(|policy| policy.applies) {
+        Some(policy) if policy.namespace.is_empty() => {
+            writeln!(out, "{target} {verb} {}.", paint(Tone::Good, DEFAULT_POLICY))
+        }
         Some(policy) => writeln!(
             out,
             "{target} {verb} the policy {} ({}).",
@@ -47,7 +53,10 @@ pub fn to_text(explanation: &Explanation, paint: &dyn Fn(Tone, &str) -> String) 
     let shown = explanation.policies.iter().filter(|policy| !policy.elsewhere).count() + MAX_ELSEWHERE;
     for (index, policy) in explanation.policies.iter().enumerate().take(shown) {
         let dialect = if same_name(index) { format!(" of {}", policy.api_version) } else { String::new() };
-        let name = format!("{}/{}{dialect}", policy.namespace, policy.name);
+        let name = match policy.namespace.as_str() {
+            "" => DEFAULT_POLICY.to_owned(),
+            namespace => format!("{namespace}/{}{dialect}", policy.name),
+        };
         let _ = if policy.applies {
             writeln!(out, "  {name} {}: {}", paint(Tone::Good, "applies"), policy.why)
         } else {

@@ -50,6 +50,14 @@ pub(super) fn why(
     }
 }
 
+/// Why the default policy holds, or does not.
+pub(super) fn default(candidates: &[Candidate], subject: &Subject, followed: Option<PolicyIndex>) -> String {
+    match followed {
+        None => format!("no policy is accepted for Namespace {}", subject.namespace()),
+        Some(policy) => format!("{} does", candidates[policy.0].policy.key),
+    }
+}
+
 /// What the winner has before the loser (POLICY.md section 2).
 fn advantage(winner: &Policy, loser: &Policy) -> String {
     debug_assert!(precedence(winner, loser).is_le());

@@ -16,7 +16,10 @@ use crate::policy::{
 const MAX_FINDINGS: usize = 200;
 
 pub(super) struct Checker<'a> {
-    pub(super) dialect: Dialect,
+    /// Whose words are explained where they are wrong.
+    pub(super) dialect: Option<Dialect>,
+    /// What an unknown field is: an API server leaves it out and warns.
+    pub(super) unknown: Effect,
     pub(super) findings: &'a mut Vec<Finding>,
 }
 
@@ -97,8 +100,12 @@ impl Checker<'_> {
                 continue;
             }
             let known = shape.properties.keys().map(String::as_str);
-            let problem = "is no field here and is left out";
-            let mut finding = Finding::new(&at.field(&name), Effect::Warning, problem);
+            let problem = match self.unknown {
+                Effect::Invalid => "is no field here",
+                _ => "is no field here and is left out",
+            };
+            let mut finding = Finding::new(&at.field(&name), self.unknown, problem);
+            is_valid &= self.unknown != Effect::Invalid;
             finding.remedy = hint::for_field(self.dialect, &name, known);
             self.push(finding);
         }

@@ -23,11 +23,11 @@ const ELSEWHERE: &[(Dialect, &str, &str)] = &[
 
 /// What may be meant by a field that is not known.
 pub(super) fn for_field<'a>(
-    dialect: Dialect,
+    dialect: Option<Dialect>,
     name: &str,
     known: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<String> {
-    let elsewhere = ELSEWHERE.iter().find(|(of, word, _)| (*of, *word) == (dialect, name));
+    let elsewhere = ELSEWHERE.iter().find(|(of, word, _)| (Some(*of), *word) == (dialect, name));
     if let Some((.., meaning)) = elsewhere {
         return Some(format!("it is {meaning}"));
     }

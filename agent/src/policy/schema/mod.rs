@@ -14,7 +14,7 @@ mod tests;
 use serde_json::Value;
 
 use super::{
-    Finding,
+    Effect, Finding,
     model::{Dialect, FieldPath},
 };
 
@@ -27,11 +27,24 @@ pub(super) fn check(dialect: Dialect, object: &Value, findings: &mut Vec<Finding
         .as_object_mut()
         .map(|fields| ["apiVersion", "kind", "metadata", "status"].map(|name| (name, fields.remove(name))));
     let shape = shape::Shape::of(dialect);
-    check::Checker { dialect, findings }.check(&FieldPath::default(), shape, &mut kept);
+    let mut checker = check::Checker { dialect: Some(dialect), unknown: Effect::Warning, findings };
+    checker.check(&FieldPath::default(), shape, &mut kept);
     if let (Some(fields), Some(parts)) = (kept.as_object_mut(), parts) {
         fields.extend(parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     }
     kept
+}
+
+/// Checks and completes a value that no API server sees, against a structural schema. Unknown fields are as wrong as anything else.
+pub(crate) fn check_strictly(
+    dialect: Option<Dialect>,
+    schema: &Value,
+    at: &FieldPath,
+    value: &mut Value,
+    findings: &mut Vec<Finding>,
+) {
+    let shape = shape::Shape::new(schema);
+    check::Checker { dialect, unknown: Effect::Invalid, findings }.check(at, &shape, value);
 }
 
 /// What is wrong with the default of a schema, which an API server would refuse.
@@ -39,6 +52,7 @@ pub(super) fn check(dialect: Dialect, object: &Value, findings: &mut Vec<Finding
 pub(super) fn check_default(dialect: Dialect, schema: &Value) -> Vec<Finding> {
     let (mut findings, mut default) = (Vec::new(), schema["default"].clone());
     let shape = shape::Shape::new(schema);
-    check::Checker { dialect, findings: &mut findings }.check(&FieldPath::default(), &shape, &mut default);
+    let mut checker = check::Checker { dialect: Some(dialect), unknown: Effect::Warning, findings: &mut findings };
+    checker.check(&FieldPath::default(), &shape, &mut default);
     findings
 }

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::policy::Effect;
 
 fn findings(dialect: Dialect, spec: &Value) -> Vec<String> {
     let object = json!({"apiVersion": dialect.api_version(), "kind": "TelemetryPolicy", "metadata": {"name": "a"}, "spec": spec});

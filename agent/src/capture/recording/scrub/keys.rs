@@ -1,6 +1,9 @@
 //! Which names have a secret value. Wider than what telemetry redacts (POLICY.md section 3): here a mistake publishes a secret.
 
-use crate::{percent, protocol::secret::is_secret_header};
+use crate::{
+    percent,
+    protocol::secret::{is_secret_header, is_secret_query_key},
+};
 
 /// Names of members in JSON and of parameters in URLs and forms, in lower case without `-` and `_`.
 const SECRET_NAMES: &[&str] = &[
@@ -86,7 +89,7 @@ impl Name {
     pub(super) fn is_secret_parameter(&self) -> bool {
         let mut decoded = Self::default();
         percent::decode(self.get()).for_each(|byte| decoded.push(byte));
-        decoded.is_secret_member() || decoded.is_in(SECRET_PARAMETERS)
+        decoded.is_secret_member() || decoded.is_in(SECRET_PARAMETERS) || is_secret_query_key(decoded.get())
     }
 
     fn is_in(&self, table: &[&str]) -> bool {

@@ -1,0 +1,105 @@
+//! `--config FILE` -> [`Config`]: what the operator of the agent says, once, for all policies.
+//!
+//! Of what is said in several places the first holds: the policy, the flag, the `OTEL_*` variable, the configuration, the default (DESIGN section 8).
+//! `docs/config.md` explains every key; `docs/config.schema.json` is the schema, made from the types in [`file`].
+
+mod environment;
+pub mod file;
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::{num::NonZeroU32, path::Path};
+
+pub use read::ReadError;
+pub use schema::published as json_schema;
+
+use crate::{
+    policy::{
+        Allowed, Effect, Environment, Fallback, Limits, LogFiles, Reach, Setting, Trust,
+        document::{Plain, Problem},
+        model::{Policy, Sink},
+    },
+    protocol::secret::Additions,
+};
+
+/// A configuration that was read, and is right by itself. The default says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    file: file::File,
+    /// Where each key stands; `None` where there is no file.
+    document: Option<Plain>,
+    /// `policies.endpoints`, read.
+    endpoints: Vec<Allowed>,
+    /// `accessLogs.defaultSinks`, as policies say them.
+    sinks: Vec<Sink>,
+    /// `defaultPolicy`, read.
+    policy: Option<Policy>,
+}
+
+/// Who wrote the policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// Who runs the agent: `run`, `replay`. Not restricted.
+    Operator,
+    /// A tenant of the cluster: `agent`, and whoever asks what the agent would say (POLICY.md section 6).
+    Tenant,
+}
+
+impl Config {
+    /// What it adds to the lists of secrets.
+    pub fn secrets(&self) -> Additions {
+        let secrets = self.file.secrets.clone().unwrap_or_default();
+        Additions { headers: secrets.headers, query_keys: secrets.query_keys }
+    }
+
+    /// What policies may do. `log_directory`: whether a flag names a directory for log files, which this may do too.
+    pub fn trust(&self, author: Author, log_directory: bool) -> Trust {
+        let policies = self.file.policies.as_ref();
+        let has_directory = log_directory || self.log_directory().is_some();
+        let (trust, without_directory) = match author {
+            Author::Operator => (Trust::own(), LogFiles::Anywhere),
+            Author::Tenant => {
+                let environment = policies.iter().flat_map(|policies| &policies.environment).cloned().collect();
+                let trust = Trust {
+                    environment: Environment::Named(environment),
+                    reach: Reach::restricted(self.endpoints.clone()),
+                    ..Trust::tenant()
+                };
+                (trust, LogFiles::Nowhere)
+            }
+        };
+        let limits = policies.and_then(|policies| policies.limits.as_ref());
+        Trust {
+            limits: limits.map_or_else(Limits::default, file::Limits::over_the_default),
+            log_files: if has_directory { LogFiles::Below } else { without_directory },
+            ..trust
+        }
+    }
+
+    /// What holds where policies say nothing, and warnings about it.
+    ///
+    /// # Errors
+    /// What the setting does not allow.
+    pub fn fallback(&self, setting: &Setting) -> Result<(Fallback, Vec<Problem>), Vec<Problem>> {
+        let (fallback, findings) = Fallback::new(self.sinks.clone(), self.policy.clone(), setting);
+        let Some(document) = &self.document else { return Ok((fallback, Vec::new())) };
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            findings.into_iter().partition(|finding| finding.effect == Effect::Invalid);
+        let problems = |findings: Vec<crate::policy::Finding>| {
+            findings.into_iter().map(|finding| document.problem(finding)).collect::<Vec<_>>()
+        };
+        if errors.is_empty() { Ok((fallback, problems(warnings))) } else { Err(problems(errors)) }
+    }
+
+    /// `accessLogs.directory`
+    pub fn log_directory(&self) -> Option<&Path> {
+        self.file.access_logs.as_ref()?.directory.as_deref().map(Path::new)
+    }
+
+    /// `accessLogs.stdoutLinesPerSecond`
+    pub fn stdout_limit(&self) -> Option<NonZeroU32> {
+        self.file.access_logs.as_ref()?.stdout_lines_per_second.and_then(NonZeroU32::new)
+    }
+}

@@ -1,0 +1,239 @@
+//! `run --config`: of what is said in several places the first holds.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex},
+};
+
+use crate::common::{
+    agent::{Run, value},
+    program::{Server, curl, done},
+    wait_for,
+};
+
+/// A receiver of OTLP/HTTP that remembers which paths were posted to, and with which `x-tenant`.
+struct Receiver {
+    port: u16,
+    posted: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let posted = Arc::new(Mutex::new(Vec::new()));
+        let remembered = Arc::clone(&posted);
+        // Ends with the test.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let remembered = Arc::clone(&remembered);
+                std::thread::spawn(move || serve(stream, &remembered));
+            }
+        });
+        Self { port, posted }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The tenants of the requests that carried spans.
+    fn spans(&self) -> Vec<String> {
+        let posted = self.posted.lock().expect("no thread panicked");
+        posted.iter().filter(|(path, _)| path == "/v1/traces").map(|(_, tenant)| tenant.clone()).collect()
+    }
+}
+
+fn serve(stream: TcpStream, remembered: &Mutex<Vec<(String, String)>>) {
+    let mut answer = stream.try_clone().expect("a socket can be shared");
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let (mut length, mut tenant) = (0, String::new());
+        loop {
+            let mut field = String::new();
+            if stream.read_line(&mut field).unwrap_or(0) <= 2 {
+                break;
+            }
+            let (name, value) = field.trim().split_once(": ").unwrap_or_default();
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse().unwrap_or(0),
+                "x-tenant" => value.clone_into(&mut tenant),
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        if stream.read_exact(&mut body).is_err() {
+            return;
+        }
+        remembered.lock().expect("no thread panicked").push((path, tenant));
+        if answer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").is_err() {
+            return;
+        }
+    }
+}
+
+/// A policy for local processes.
+fn policy(spec: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {{name: p, namespace: default}}\n\
+         spec:\n  targetRefs: [{{group: '', kind: Namespace, name: default}}]\n  {spec}\n\
+         ---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: default}}\n"
+    )
+}
+
+/// Writes files beside the outputs and gives their names to flags.
+fn write<'a>(folder: &Path, command: &'a mut Command, files: &[(&str, &str)]) -> &'a mut Command {
+    for (flag, text) in files {
+        let path = folder.join(flag.trim_start_matches('-'));
+        fs::write(&path, text).expect("a file can be written");
+        command.arg(flag).arg(path);
+    }
+    command
+}
+
+#[test]
+fn spans_go_where_the_policy_says_then_the_variable_then_the_file() {
+    let (server, of_policy, of_variable, of_file) =
+        (Server::python(), Receiver::start(), Receiver::start(), Receiver::start());
+    let port = server.port.to_string();
+    let config = format!("otlp: {{endpoint: '{}', headers: [{{name: X-Tenant, value: blue}}]}}\n", of_file.url());
+    let traced = format!("tracing: {{mode: Enabled, provider: {{endpoint: '{}', protocol: http}}}}", of_policy.url());
+    let run = |variable: bool, with_policy: bool, receiver: &Receiver| {
+        let run = Run::start_with(["--port", &port], |folder, command| {
+            command.env("OTEL_BSP_SCHEDULE_DELAY", "50");
+            if variable {
+                command.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("{}/v1/traces", of_variable.url()));
+            }
+            if with_policy {
+                write(folder, command, &[("--policy", &policy(&traced))]);
+            }
+            write(folder, command, &[("--config", &config)])
+        });
+        let before = receiver.spans().len();
+        done(&mut curl([server.url("/bytes/1")]));
+        wait_for("the spans", || (receiver.spans().len() > before).then_some(()));
+        run.stop();
+    };
+    run(false, false, &of_file);
+    assert_eq!(of_file.spans().first().map(String::as_str), Some("blue"));
+    let by_file = of_file.spans().len();
+    run(true, false, &of_variable);
+    assert!(of_variable.spans().iter().all(String::is_empty), "headers of the file are for its receiver only");
+    let by_variable = of_variable.spans().len();
+    run(true, true, &of_policy);
+    assert_eq!((of_file.spans().len(), of_variable.spans().len()), (by_file, by_variable));
+}
+
+#[test]
+fn metrics_are_served_where_the_flag_says_then_the_variable_then_the_file() {
+    let server = Server::python();
+    for (flag, variable, expected) in
+        [(false, false, "127.0.0.2"), (false, true, "127.0.0.3"), (true, true, "127.0.0.4")]
+    {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let mut command = Command::new(crate::common::agent::TELLTALE);
+        command.args(["run", "--logs", "/dev/null", "--port", &server.port.to_string()]);
+        command.env_remove("OTEL_EXPORTER_PROMETHEUS_HOST").env_remove("OTEL_EXPORTER_PROMETHEUS_PORT");
+        command.env_remove("RUST_LOG");
+        if flag {
+            command.args(["--metrics-addr", "127.0.0.4:0"]);
+        }
+        if variable {
+            command.env("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.3");
+        }
+        let stderr = folder.path().join("stderr");
+        write(folder.path(), &mut command, &[("--config", "prometheus: {host: 127.0.0.2, port: 0}\n")]);
+        command.stderr(fs::File::create(&stderr).expect("a file can be made"));
+        let mut child = command.spawn().expect("the binary runs");
+        let said = wait_for("the address", || {
+            let said = fs::read_to_string(&stderr).unwrap_or_default();
+            let ended = child.try_wait().expect("it is our child").is_some();
+            (said.contains("/metrics") || ended).then_some(said)
+        });
+        let _ = child.kill();
+        let _ = child.wait();
+        assert!(said.contains(&format!("metrics at http://{expected}:")), "{said}");
+    }
+}
+
+#[test]
+fn lines_go_where_the_policy_says_then_to_the_default_sinks() {
+    let server = Server::python();
+    let port = server.port.to_string();
+    let run = |sinks: &str| {
+        let run = Run::start_with(["--port", &port], |folder, command| {
+            let config = format!(
+                "accessLogs: {{directory: '{}', defaultSinks: [{{type: File, path: of/file.log}}]}}\n",
+                folder.display()
+            );
+            write(
+                folder,
+                command,
+                &[("--config", &config), ("--policy", &policy(&format!("accessLogs: {{mode: Enabled{sinks}}}")))],
+            )
+        });
+        done(&mut curl([server.url("/bytes/1")]));
+        run
+    };
+    let read = |run: &Run, name: &str| fs::read_to_string(run.file(name)).unwrap_or_default();
+    let by_default = run("");
+    wait_for("the lines", || (read(&by_default, "of/file.log").lines().count() == 2).then_some(()));
+    assert_eq!(read(&by_default, "logs"), "");
+    by_default.stop();
+    let by_policy = run(", sinks: [{type: Stdout}]");
+    wait_for("the lines", || (read(&by_policy, "logs").lines().count() == 2).then_some(()));
+    assert!(!by_policy.file("of").exists());
+    by_policy.stop();
+}
+
+#[test]
+fn files_are_below_the_directory_of_the_flag_then_of_the_file() {
+    let server = Server::python();
+    let port = server.port.to_string();
+    for flag in [false, true] {
+        let run = Run::start_with(["--port", &port], |folder, command| {
+            for name in ["of-file", "of-flag"] {
+                fs::create_dir(folder.join(name)).expect("a folder can be made");
+            }
+            if flag {
+                command.arg("--log-dir").arg(folder.join("of-flag"));
+            }
+            let config = format!("accessLogs: {{directory: '{}'}}\n", folder.join("of-file").display());
+            let sinks = "accessLogs: {mode: Enabled, sinks: [{type: File, path: a/b.log}]}";
+            write(folder, command, &[("--config", &config), ("--policy", &policy(sinks))])
+        });
+        done(&mut curl([server.url("/bytes/1")]));
+        let (there, elsewhere) = if flag { ("of-flag", "of-file") } else { ("of-file", "of-flag") };
+        let path = run.file(there).join("a/b.log");
+        wait_for("the lines", || (fs::read_to_string(&path).unwrap_or_default().lines().count() == 2).then_some(()));
+        assert!(!run.file(elsewhere).join("a").exists());
+        run.stop();
+    }
+}
+
+#[test]
+fn lines_above_the_rate_are_dropped_and_counted() {
+    const REQUESTS: usize = 40;
+    let server = Server::python();
+    let run = Run::start_with(["--port", &server.port.to_string()], |folder, command| {
+        write(folder, command, &[("--config", "accessLogs: {stdoutLinesPerSecond: 1}\n")])
+    });
+    for _ in 0..REQUESTS {
+        done(&mut curl([server.url("/bytes/1")]));
+    }
+    wait_for("the exchanges", || (run.value("telltale_exchanges_total", "") >= 2.0 * REQUESTS as f64).then_some(()));
+    let seen = run.stop();
+    let labels = "queue=\"access_log\",reason=\"rate_limit\"";
+    let dropped = value(&seen.metrics, "telltale_queue_dropped_total", labels);
+    assert!(dropped > 0.0);
+    assert!((seen.logs.len() as f64 + dropped - 2.0 * REQUESTS as f64).abs() < 0.5, "{} {dropped}", seen.logs.len());
+}
