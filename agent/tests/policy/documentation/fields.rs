@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use telltale::policy::{api::schema, model::Dialect};
+use telltale::policy::{Limits, api::schema, model::Dialect};
 
 use super::{PAGE, page, root};
 
@@ -166,4 +166,20 @@ fn the_table_is_what_the_schemas_say() {
         return;
     }
     assert!(page == expected, "the table of {PAGE} is not what the schemas say; UPDATE=1 writes it");
+}
+
+#[test]
+fn the_maxima_are_the_agents() {
+    let page = page(PAGE);
+    let limits = Limits::default();
+    for row in [
+        format!("| `cardinalityLimit` | {} |", limits.series),
+        format!("| `content.maxBytes` | {} |", limits.content),
+        format!("| attributes of one list; fields of a line | {} |", limits.attributes),
+        format!("| bytes of a literal, a default, or an environment variable | {} |", limits.text),
+        format!("| steps of a CEL expression, at worst | {} (beyond: `Invalid`) |", limits.expression_cost),
+        format!("| memory of a compiled pattern | {} KiB (beyond: `Invalid`) |", limits.pattern >> 10),
+    ] {
+        assert!(page.contains(&row), "{PAGE} should say {row}");
+    }
 }

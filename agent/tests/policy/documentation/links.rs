@@ -8,6 +8,7 @@ const PAGES: &[&str] = &[
     "CONTRIBUTING.md",
     "deploy/examples/README.md",
     "docs/attributes.md",
+    "docs/config.md",
     "docs/performance.md",
     "docs/policy.md",
     "docs/recording.md",
