@@ -237,3 +237,25 @@ fn lines_above_the_rate_are_dropped_and_counted() {
     assert!(dropped > 0.0);
     assert!((seen.logs.len() as f64 + dropped - 2.0 * REQUESTS as f64).abs() < 0.5, "{} {dropped}", seen.logs.len());
 }
+
+#[test]
+fn a_file_that_is_wrong_starts_nothing() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("config");
+    fs::write(&path, "prometheus:\n  prot: 1\n").expect("a file can be written");
+    let config = path.to_str().expect("a path of text");
+    let mark = folder.path().join("mark");
+    let touch = ["--", "touch", mark.to_str().expect("a path of text")];
+    for (arguments, code) in [(&["--all"][..], 1), (&touch, 125)] {
+        let mut command = Command::new(crate::common::agent::TELLTALE);
+        let output = command.args(["run", "--config", config]).args(arguments).env_remove("RUST_LOG").output();
+        let output = output.expect("the binary runs");
+        assert_eq!(output.status.code(), Some(code));
+        let said = String::from_utf8_lossy(&output.stderr);
+        let expected = format!(
+            "{config}:2: error: prometheus.prot: is no field here; did you mean `port`?\ntelltale: --config {config} has 1 error\n"
+        );
+        assert_eq!(said, expected);
+    }
+    assert!(!mark.exists(), "COMMAND was not executed");
+}

@@ -160,3 +160,26 @@ fn a_change_loses_nothing() {
     let seen = run.stop();
     assert_eq!(seen.logs.len(), expected.len());
 }
+
+/// The default policy of the configuration puts the pods into scope that no policy is for, and takes over those whose policy goes.
+#[test]
+fn the_default_policy_is_for_pods_that_no_policy_is_for() {
+    let Some(pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    pods.write(&[("a", SPANS)]);
+    let run = Run::start_with(["--policy".as_ref(), pods.folder.path().as_os_str()], |folder, command| {
+        let config = folder.join("config");
+        fs::write(&config, "defaultPolicy: {accessLogs: {mode: Enabled}}\n").expect("a file can be written");
+        command.arg("--config").arg(config)
+    });
+    pods.request(0, "/bytes/1");
+    pods.request(1, "/bytes/2");
+    wait_for("the line of b", || (paths(&run) == ["/bytes/2"]).then_some(()));
+    pods.write(&[]);
+    wait_for("the change", || (changes(&run) == 1).then_some(()));
+    // Told of first, then given to the workers.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    pods.request(0, "/bytes/3");
+    wait_for("the line of a", || (paths(&run) == ["/bytes/2", "/bytes/3"]).then_some(()));
+    let seen = run.stop();
+    assert_eq!(seen.spans.len(), 1, "of a, while it had its policy");
+}

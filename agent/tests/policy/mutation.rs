@@ -1,13 +1,16 @@
 //! Inputs of the corpus, damaged: whatever is wrong is said with a line that the file has, and every policy that is found gets one status.
 
 use proptest::prelude::*;
-use telltale::policy::{
-    Compiled, Defaults, Setting, Trust,
-    attachment::Subject,
-    document::{Documents, Source, to_yaml},
-    explain::{explain, to_text},
-    status::{MAX_ANCESTORS, NOT_OBSERVED, merge, statuses},
-    validation,
+use telltale::{
+    config::{Author, Config},
+    policy::{
+        Compiled, Defaults, Setting, Trust,
+        attachment::Subject,
+        document::{Documents, Problem, Source, to_yaml},
+        explain::{explain, to_text},
+        status::{MAX_ANCESTORS, NOT_OBSERVED, merge, statuses},
+        validation,
+    },
 };
 
 /// As the fuzz target `policy`.
@@ -48,6 +51,36 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
         }
     }
     Ok(())
+}
+
+/// As the fuzz target `config`.
+fn check_config(bytes: &[u8]) -> Result<(), TestCaseError> {
+    // YAML also ends a line at a carriage return.
+    let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).count() as u32;
+    let has_lines = |problems: &[Problem]| {
+        problems.iter().all(|problem| (1..=lines).contains(&problem.line) && !problem.problem.is_empty())
+    };
+    let config = match Config::read(&Source::new("damaged.yaml", bytes)) {
+        Ok(config) => config,
+        Err(error) => {
+            prop_assert!(!error.0.is_empty() && has_lines(&error.0), "{:?}", error.0);
+            return Ok(());
+        }
+    };
+    for author in [Author::Operator, Author::Tenant] {
+        let defaults = Defaults { span_exporter: true, log_sink: true };
+        let said = config.fallback(&Setting { defaults, trust: config.trust(author, false) });
+        let problems = said.map_or_else(|errors| errors, |(_, warnings)| warnings);
+        prop_assert!(has_lines(&problems), "{:?}", problems);
+    }
+    Ok(())
+}
+
+/// A configuration with every key: the example of the page.
+fn whole_config() -> String {
+    let page = include_str!("../../../docs/config.md");
+    let (_, example) = page.split_once("## Example\n\n```yaml\n").unwrap();
+    example.split_once("```").unwrap().0.to_owned()
 }
 
 /// How one line is damaged.
@@ -120,5 +153,12 @@ proptest! {
         let cases = super::cases();
         let input = std::fs::read(cases[case.index(cases.len())].join("input.yaml")).unwrap();
         check(&damaged(&input, &damages))?;
+    }
+
+    #[test]
+    fn a_damaged_configuration_is_refused_or_read(
+        damages in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..4),
+    ) {
+        check_config(&damaged(whole_config().as_bytes(), &damages))?;
     }
 }
