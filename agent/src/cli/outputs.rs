@@ -30,7 +30,7 @@ use crate::{
     },
     policy::{
         Defaults, Plan, PlanStore, Reach, Setting,
-        plan::{ContextFormat, SpanProvider, TracingPlan},
+        plan::{ContextFormat, SpanProvider, TracingPlan, access_log::Sink},
     },
     telemetry::{
         KnownMethods, LogSink, Outlets, Recorder, Sampler, Settings, SpanSink, access_log::LineRecord,
@@ -340,12 +340,14 @@ impl Outputs {
         self.policies.take()
     }
 
-    /// Has log files opened again before their next line. Whether there are any.
+    /// Has log files opened again before their next line. Whether there are any, or will be once a policy that names one has traffic.
     pub fn reopen_logs(&self) -> bool {
-        match &self.logs {
-            Logs::Sinks(sinks) => sinks.reopen(),
-            Logs::None | Logs::Direct(_) => false,
-        }
+        let Logs::Sinks(sinks) = &self.logs else { return false };
+        let is_file = |sink: &Sink| matches!(sink, Sink::File(_));
+        let (_, plans) = self.plans.current();
+        let named =
+            plans.distinct().iter().any(|plan| plan.access_logs.iter().any(|logs| logs.sinks.iter().any(is_file)));
+        sinks.reopen() || named
     }
 
     /// What `/metrics` shows.

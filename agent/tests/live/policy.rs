@@ -1,11 +1,20 @@
 //! `run --policy`: pods under different policies at the same time, and policies that change.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::common::{
-    agent::Run,
+    agent::{Run, logs},
     cgroup::Cgroup,
     program::{Program, Server, curl, done},
+    rotel::Rotel,
     seen::text,
     tools, wait_for,
 };
@@ -78,13 +87,12 @@ fn records(run: &Run) -> u64 {
 }
 
 fn changes(run: &Run) -> usize {
-    run.stderr().matches(" changed").count()
+    run.stderr().matches("hold now").count()
 }
 
 fn paths(run: &Run) -> Vec<String> {
     let written = fs::read_to_string(run.file("logs")).unwrap_or_default();
-    let lines = crate::common::agent::logs(&written);
-    lines.iter().map(|line| text(line, "path").to_owned()).collect()
+    logs(&written).iter().map(|line| text(line, "path").to_owned()).collect()
 }
 
 #[test]
@@ -182,4 +190,164 @@ fn the_default_policy_is_for_pods_that_no_policy_is_for() {
     wait_for("the line of a", || (paths(&run) == ["/bytes/2", "/bytes/3"]).then_some(()));
     let seen = run.stop();
     assert_eq!(seen.spans.len(), 1, "of a, while it had its policy");
+}
+
+/// The paths of the lines of a file that a policy names; none where there is no such file.
+fn paths_in(file: &Path) -> Vec<String> {
+    let lines = logs(&fs::read_to_string(file).unwrap_or_default());
+    lines.iter().map(|line| text(line, "path").to_owned()).collect()
+}
+
+fn hang_up(run: &Run) {
+    kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGHUP).expect("it is our child");
+}
+
+/// As logrotate does it: the file is moved away, then there is a hangup. It comes before the first line, between lines, and while lines come.
+#[test]
+fn a_log_that_is_rotated_has_each_line_once() {
+    const REQUESTS: usize = 150;
+    let Some(pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    let kept = tempfile::tempdir().expect("a folder can be made");
+    let file = kept.path().join("access.log");
+    let moved = |number: usize| kept.path().join(format!("access.log.{number}"));
+    let sinks = format!("accessLogs: {{sinks: [{{type: File, path: {}}}, {{type: Stdout}}]}}", file.display());
+    pods.write(&[("a", &sinks)]);
+    let run = pods.run();
+    // Nothing is open yet, and yet it is no reason to end.
+    hang_up(&run);
+    let mut client = tools::python("client.py");
+    client.arg("held").arg(pods.server.url(""));
+    let mut client = Program::start(&mut pods.cgroups[0].inside(&client));
+    assert_eq!(client.line(), "ready");
+    for number in 0..REQUESTS {
+        client.say(&format!("/bytes/{number}"));
+        assert_eq!(client.line(), "done");
+        if number % 25 == 10 {
+            wait_for("a line to move", || file.exists().then_some(()));
+            fs::rename(&file, moved(number)).expect("a file can be renamed");
+            hang_up(&run);
+        }
+    }
+    wait_for("all lines", || (paths(&run).len() > REQUESTS).then_some(()));
+    client.finish();
+    let seen = run.stop();
+    let expected: Vec<_> = seen.logs.iter().map(|line| text(line, "path").to_owned()).collect();
+    let rotated = (0..REQUESTS).filter(|number| number % 25 == 10).map(moved);
+    let parts: Vec<Vec<String>> = rotated.chain([file]).map(|part| paths_in(&part)).collect();
+    assert_eq!(parts.concat(), expected, "{}", seen.stderr);
+    assert!(parts.iter().filter(|part| !part.is_empty()).count() > 2, "it was not rotated: {parts:?}");
+}
+
+/// The log goes elsewhere from one edit on; what the edit before named keeps what it has.
+#[test]
+fn a_log_moves_with_an_edit() {
+    let Some(pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    let kept = tempfile::tempdir().expect("a folder can be made");
+    let [first, second] = ["first.log", "second.log"].map(|name| kept.path().join(name));
+    let to = |file: &Path| format!("accessLogs: {{sinks: [{{type: File, path: {}}}]}}", file.display());
+    pods.write(&[("a", &to(&first))]);
+    let run = pods.run();
+    pods.request(0, "/bytes/1");
+    wait_for("the first line", || (paths_in(&first) == ["/bytes/1"]).then_some(()));
+    pods.write(&[("a", &to(&second))]);
+    wait_for("the change", || (changes(&run) == 1).then_some(()));
+    pods.request(0, "/bytes/2");
+    wait_for("the second line", || (paths_in(&second) == ["/bytes/2"]).then_some(()));
+    let seen = run.stop();
+    assert_eq!((paths_in(&first), paths_in(&second)), (vec!["/bytes/1".to_owned()], vec!["/bytes/2".to_owned()]));
+    assert!(seen.logs.is_empty(), "standard output is no sink of the policy");
+}
+
+/// Spans go to the receiver that the policy names now; those that wait when it changes still go to the one before.
+#[test]
+fn spans_move_to_another_receiver_with_an_edit() {
+    let Some(pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    let (before, after) = (Rotel::start(), Rotel::start());
+    let to = |rotel: &Rotel| {
+        format!("tracing: {{mode: Enabled, provider: {{endpoint: '127.0.0.1:{}', protocol: http}}}}", rotel.http)
+    };
+    pods.write(&[("a", &to(&before))]);
+    let run = pods.run();
+    let paths_at = |rotel: &Rotel| {
+        let output = rotel.output();
+        let paths = output.lines().filter_map(|line| line.split_once("-> url.full: Str(").map(|(_, rest)| rest));
+        let paths = paths.filter_map(|url| url.split_once("/bytes/").map(|(_, number)| number.trim_end_matches(')')));
+        paths.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for number in 0..20 {
+        pods.request(0, &format!("/bytes/{number}"));
+    }
+    // Batches are sent every five seconds: the last of these wait while the policy changes.
+    pods.write(&[("a", &to(&after))]);
+    wait_for("the change", || (changes(&run) == 1).then_some(()));
+    pods.request(0, "/bytes/20");
+    let first: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+    wait_for("what waited", || (paths_at(&before) == first).then_some(()));
+    wait_for("the span after the change", || (paths_at(&after) == ["20"]).then_some(()));
+    let seen = run.stop();
+    assert_eq!(seen.spans.len(), 21, "{}", seen.stderr);
+    assert_eq!((paths_at(&before), paths_at(&after)), (first, vec!["20".to_owned()]));
+}
+
+/// A policy that is gone leaves nothing behind: neither series nor capture. Those of others go on.
+#[test]
+fn the_series_of_a_removed_policy_disappear() {
+    const METRICS: &str = "metrics: {mode: Enabled}";
+    let Some(pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    pods.write(&[("a", METRICS), ("b", METRICS)]);
+    let run = pods.run();
+    pods.request(0, "/bytes/1");
+    pods.request(1, "/bytes/2");
+    let count = |namespace: &str| {
+        let label = format!("k8s_namespace_name=\"{namespace}\"");
+        run.value("http_client_request_duration_seconds_count", &label) as u64
+    };
+    wait_for("both series", || ((count("a"), count("b")) == (1, 1)).then_some(()));
+    pods.write(&[("b", METRICS)]);
+    wait_for("the change", || (changes(&run) == 1).then_some(()));
+    wait_for("the end of a's series", || (!run.scrape().contains("k8s_namespace_name=\"a\"")).then_some(()));
+    // Told of first, then written into the kernel.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let before = records(&run);
+    pods.request(0, "/bytes/3");
+    assert_eq!(records(&run), before, "it has no policy any more");
+    pods.request(1, "/bytes/4");
+    wait_for("b's series to go on", || (count("b") == 2).then_some(()));
+    let seen = run.stop();
+    assert!(!seen.metrics.contains("k8s_namespace_name=\"a\""), "{}", seen.metrics);
+}
+
+/// Whatever is wrong with an edit, the plans from before hold, and a line names the file, the line and the field; a good edit later holds.
+#[test]
+fn a_bad_edit_is_told_of_and_a_good_one_after_it_holds() {
+    let Some(pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    pods.write(&[("a", LOGS)]);
+    let run = pods.run();
+    pods.request(0, "/bytes/1");
+    let mut expected = vec!["/bytes/1".to_owned()];
+    let bad = [
+        ("accessLogs: {matches: 'response.code >='}", "spec.accessLogs.matches: "),
+        ("accessLogs: {mode: Enabld}", "spec.accessLogs.mode: "),
+        ("tracing: {mode: Enabled}", "spec.tracing: provider must be specified"),
+    ];
+    for (number, (signals, said)) in bad.iter().enumerate() {
+        pods.write(&[("a", signals), ("c", LOGS)]);
+        wait_for("the refusal", || (run.stderr().matches("hold on").count() == number + 1).then_some(()));
+        let stderr = run.stderr();
+        let line = stderr.lines().find(|line| line.contains(said)).unwrap_or_else(|| panic!("{stderr}"));
+        assert!(line.contains("policies.yaml:"), "{line}");
+        let path = format!("/bytes/{}", number + 2);
+        pods.request(0, &path);
+        expected.push(path);
+        wait_for("the next line", || (paths(&run) == expected).then_some(()));
+    }
+    // A file that is gone is no wish to have no policy.
+    fs::rename(pods.file(), pods.folder.path().join("policies.txt")).expect("a file can be renamed");
+    wait_for("the refusal", || (run.stderr().matches("hold on").count() == bad.len() + 1).then_some(()));
+    pods.write(&[("c", LOGS)]);
+    wait_for("the change", || (changes(&run) == 1).then_some(()));
+    pods.request(2, "/bytes/9");
+    expected.push("/bytes/9".to_owned());
+    wait_for("the line of c", || (paths(&run) == expected).then_some(()));
+    run.stop();
 }
