@@ -3,6 +3,7 @@
 pub mod api;
 pub mod attachment;
 pub mod attribute;
+mod checked;
 mod compile;
 pub(crate) mod conversion;
 pub mod convert;
@@ -23,6 +24,7 @@ mod testing;
 mod trust;
 pub mod validation;
 
+pub use checked::{Checked, Remark, Severity, Statuses};
 pub use compile::{Compiled, Setting, compile};
 pub use fallback::{DefaultPolicy, Fallback};
 pub use finding::{Effect, Finding};

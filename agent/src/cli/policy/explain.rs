@@ -10,13 +10,14 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::json;
 
-use super::read::{Read, read};
+use super::read::{read, report_problems};
 use crate::{
     cli::{
         Exit, Failure,
         paint::{Ink, Paint},
     },
     policy::{
+        Checked,
         attachment::Subject,
         document::to_yaml,
         explain::{Tone, explain as explanation, to_text},
@@ -110,11 +111,11 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         ExplainFormat::Json => format!("{:#}\n", json!(answer)),
     };
     io::stdout().lock().write_all(text.as_bytes()).context("cannot write the explanation")?;
-    Ok(if read.report_problems() { Exit::Failed } else { Exit::Done })
+    Ok(if report_problems(&read) { Exit::Failed } else { Exit::Done })
 }
 
 /// A name that is mistyped looks like one for which nobody asked.
-fn warn_of_unknown(read: &Read, subject: &Subject) {
+fn warn_of_unknown(read: &Checked, subject: &Subject) {
     let objects = &read.compiled.objects;
     match subject {
         Subject::Pod(pod) if !objects.pods.contains_key(pod) => {

@@ -7,16 +7,11 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
-use super::read::{Read, read};
+use super::read::{read, report_problems};
 use crate::{
     cli::{Exit, Failure},
-    policy::{
-        Compiled,
-        document::to_yaml,
-        status::{MAX_ANCESTORS, NOT_OBSERVED, merge, statuses},
-    },
+    policy::{document::to_yaml, status::MAX_ANCESTORS},
 };
 
 /// `telltale policy status`
@@ -55,33 +50,20 @@ pub enum StatusFormat {
 /// A file that cannot be read.
 pub(super) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
     let read = read(&args.files, args.config.as_deref())?;
-    let list = list(&read);
+    let statuses = read.statuses(None);
+    for (policy, ancestor) in &statuses.left_out {
+        tracing::warn!(
+            "{}: the list of {MAX_ANCESTORS} ancestors is full; nothing is said about {} {}",
+            read.policies[*policy],
+            ancestor.kind,
+            ancestor.name
+        );
+    }
+    let list = statuses.list;
     let text = match args.output {
         StatusFormat::Yaml => to_yaml(&list),
         StatusFormat::Json => format!("{list:#}\n"),
     };
     io::stdout().lock().write_all(text.as_bytes()).context("cannot write the statuses")?;
-    Ok(if read.report_problems() { Exit::Failed } else { Exit::Done })
-}
-
-/// The policies with their statuses.
-fn list(read: &Read) -> Value {
-    let Compiled { candidates, objects, resolution, .. } = &read.compiled;
-    let statuses = statuses(candidates, objects, resolution, None, NOT_OBSERVED);
-    let items = read.policies.iter().zip(statuses).map(|(document, ours)| {
-        let mut item = document.value.clone();
-        let merged = merge(&document.key, item.get("status"), &ours);
-        for ancestor in &merged.left_out {
-            tracing::warn!(
-                "{document}: the list of {MAX_ANCESTORS} ancestors is full; nothing is said about {} {}",
-                ancestor.kind,
-                ancestor.name
-            );
-        }
-        if let (Some(status), Some(fields)) = (merged.status, item.as_object_mut()) {
-            fields.insert("status".to_owned(), status);
-        }
-        item
-    });
-    json!({"apiVersion": "v1", "kind": "List", "items": items.collect::<Vec<_>>()})
+    Ok(if report_problems(&read) { Exit::Failed } else { Exit::Done })
 }

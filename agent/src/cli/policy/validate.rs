@@ -3,23 +3,20 @@
 use std::{
     io::{self, Write as _},
     path::PathBuf,
-    sync::Arc,
 };
 
 use anyhow::Context as _;
 use clap::Args;
 
-use super::read::{Read, read};
+use super::read::read;
 use crate::{
     cli::{
         Exit, Failure,
         paint::{Ink, Paint},
     },
     policy::{
-        Effect,
-        attachment::PolicyIndex,
+        Severity,
         model::{Dialect, KIND},
-        validation,
     },
 };
 
@@ -44,36 +41,20 @@ pub struct ValidateArgs {
     pub strict: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Severity {
-    Error,
-    Warning,
-}
-
-/// One line of output. Ordered as its file is read.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Said {
-    file_order: usize,
-    line: u32,
-    severity: Severity,
-    file: Arc<str>,
-    text: String,
-}
-
 /// Runs it.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub(super) fn validate(args: &ValidateArgs, show_summary: bool) -> Result<Exit, Failure> {
     let read = read(&args.files, args.config.as_deref())?;
-    let lines = lines(&read);
+    let lines = read.remarks();
     let paint = Paint::on(&io::stdout());
     let mut out = io::stdout().lock();
     let mut write = || -> io::Result<()> {
         for line in &lines {
             let severity = match line.severity {
-                Severity::Error => paint.ink(Ink::Red, "error"),
-                Severity::Warning => paint.ink(Ink::Yellow, "warning"),
+                Severity::Error => paint.ink(Ink::Red, line.severity.word()),
+                Severity::Warning => paint.ink(Ink::Yellow, line.severity.word()),
             };
             writeln!(
                 out,
@@ -113,29 +94,4 @@ pub(super) fn validate(args: &ValidateArgs, show_summary: bool) -> Result<Exit, 
 /// A number and its noun.
 fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// Everything that is to be said, in the order in which it stands in the files.
-fn lines(read: &Read) -> Vec<Said> {
-    let mut lines = Vec::new();
-    let order = |file: &str| read.files.iter().position(|known| known == file).unwrap_or(read.files.len());
-    for problem in &read.problems {
-        let text = match &problem.remedy {
-            Some(remedy) => format!("{}; {remedy}", problem.problem),
-            None => problem.problem.clone(),
-        };
-        let (file, line) = (Arc::clone(&problem.file), problem.line);
-        lines.push(Said { file_order: order(&file), line, severity: Severity::Error, file, text });
-    }
-    for (index, (document, candidate)) in read.policies.iter().zip(&read.compiled.candidates).enumerate() {
-        let targets = validation::target_findings(candidate, &read.compiled.resolution, PolicyIndex(index));
-        for finding in candidate.findings.iter().chain(&targets) {
-            let severity = if finding.effect == Effect::Invalid { Severity::Error } else { Severity::Warning };
-            let (file, line) = (Arc::clone(&document.file), document.line_of(&finding.field));
-            lines.push(Said { file_order: order(&file), line, severity, file, text: finding.to_string() });
-        }
-    }
-    lines.sort();
-    lines.dedup();
-    lines
 }

@@ -48,6 +48,22 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 12] = [
+        Self::Accepted,
+        Self::Conflicted,
+        Self::Invalid,
+        Self::TargetNotFound,
+        Self::ResolvedRefs,
+        Self::BackendNotFound,
+        Self::RefNotPermitted,
+        Self::InvalidKind,
+        Self::Programmed,
+        Self::PartiallyProgrammed,
+        Self::Reconciling,
+        Self::Overridden,
+    ];
+
     /// Its word, the type that it belongs to and the status that it says.
     pub const fn parts(self) -> (&'static str, &'static str, ConditionStatus) {
         use ConditionStatus::{False, True};
