@@ -1,6 +1,7 @@
 //! What leaves the agent, taken by real receivers: `rotel` for OTLP, Prometheus and promtool for metrics.
 
 mod logs;
+mod metrics;
 mod otlp;
 mod peers;
 mod prometheus;
