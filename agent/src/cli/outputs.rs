@@ -154,7 +154,11 @@ impl Outputs {
         let defaults =
             Defaults { span_exporter: traces != Choice::None || args.output.spans.is_some(), log_sink: true };
         let setting = Setting { defaults, trust: config.trust(Author::Operator, args.log_dir.is_some()) };
-        let fallback = fallback(config, args.config.as_deref(), &setting)?;
+        // `--logs` says it before the configuration does.
+        let fallback = match args.output.logs {
+            Some(_) => fallback(&config.without_default_sinks(), args.config.as_deref(), &setting)?,
+            None => fallback(config, args.config.as_deref(), &setting)?,
+        };
         let policies = Policies::load(&args.policy, setting, fallback)?;
         let mut outputs =
             Self::new(&args.output, policies, settings, health, Logs::None, local_attributes.clone(), true)?;
@@ -170,7 +174,7 @@ impl Outputs {
             deadline: EXPORT_DEADLINE,
         };
         let directory = args.log_dir.as_deref().or(config.log_directory());
-        let log_settings = log_settings(config.stdout_limit(), directory)?;
+        let log_settings = log_settings(config.stdout_limit(Author::Operator), directory)?;
         outputs.start_log_sinks(queue, lines.clone(), exporters.clone(), log_settings, runtime)?;
         outputs.start_span_exporters(traces, exporters, runtime)?;
         let interval = metric_interval(&lookup).map_err(anyhow::Error::from)?;

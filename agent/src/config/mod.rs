@@ -16,6 +16,7 @@ pub use read::ReadError;
 pub use schema::published as json_schema;
 
 use crate::{
+    export::DEFAULT_LINES_PER_SECOND,
     policy::{
         Allowed, Effect, Environment, Fallback, Limits, LogFiles, Reach, Setting, Trust,
         document::{Plain, Problem},
@@ -48,6 +49,12 @@ pub enum Author {
 }
 
 impl Config {
+    /// Without `accessLogs.defaultSinks`: a flag says where the lines go of policies that name no sink.
+    #[must_use]
+    pub fn without_default_sinks(&self) -> Self {
+        Self { sinks: Vec::new(), ..self.clone() }
+    }
+
     /// What it adds to the lists of secrets.
     pub fn secrets(&self) -> Additions {
         let secrets = self.file.secrets.clone().unwrap_or_default();
@@ -98,8 +105,9 @@ impl Config {
         self.file.access_logs.as_ref()?.directory.as_deref().map(Path::new)
     }
 
-    /// `accessLogs.stdoutLinesPerSecond`
-    pub fn stdout_limit(&self) -> Option<NonZeroU32> {
-        self.file.access_logs.as_ref()?.stdout_lines_per_second.and_then(NonZeroU32::new)
+    /// Lines per second that each policy may write to standard output: `accessLogs.stdoutLinesPerSecond`. Without it only tenants have a limit.
+    pub fn stdout_limit(&self, author: Author) -> Option<NonZeroU32> {
+        let own = self.file.access_logs.as_ref().and_then(|logs| logs.stdout_lines_per_second);
+        own.and_then(NonZeroU32::new).or((author == Author::Tenant).then_some(DEFAULT_LINES_PER_SECOND))
     }
 }

@@ -222,7 +222,12 @@ defaultPolicy:
 fn nothing_is_the_default() {
     let config = read("# nothing\n").unwrap();
     assert_eq!(config.secrets(), Additions::default());
-    assert_eq!((config.log_directory(), config.stdout_limit()), (None, None));
+    assert_eq!((config.log_directory(), config.stdout_limit(Author::Operator)), (None, None));
+    assert_eq!(config.stdout_limit(Author::Tenant).map(NonZeroU32::get), Some(1000));
+    let limited = read("accessLogs: {stdoutLinesPerSecond: 5}").unwrap();
+    for author in [Author::Operator, Author::Tenant] {
+        assert_eq!(limited.stdout_limit(author).map(NonZeroU32::get), Some(5));
+    }
     for author in [Author::Operator, Author::Tenant] {
         let trust = config.trust(author, false);
         let expected = if author == Author::Tenant { Trust::tenant() } else { Trust::own() };
@@ -252,6 +257,12 @@ fn tenants_may_what_the_file_names_and_operators_everything() {
             assert_eq!(config.trust(author, flag).log_files, LogFiles::Below);
         }
     }
+}
+
+#[test]
+fn credentials_of_the_file_are_in_no_debug_output() {
+    let config = read("otlp: {endpoint: 'https://c', headers: [{name: authorization, value: s3cret}]}").unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"), "{config:?}");
 }
 
 fn receiver(config: &str, environment: &[(&str, &str)]) -> Choice {

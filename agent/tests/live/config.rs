@@ -5,12 +5,14 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
 };
 
+use tempfile::TempDir;
+
 use crate::common::{
-    agent::{Run, value},
+    agent::{Run, TELLTALE, value},
     program::{Server, curl, done},
     wait_for,
 };
@@ -133,66 +135,100 @@ fn spans_go_where_the_policy_says_then_the_variable_then_the_file() {
     assert_eq!((of_file.spans().len(), of_variable.spans().len()), (by_file, by_variable));
 }
 
+/// A run with no other flags than these; the folder has its stdout and stderr. Ended when it is dropped.
+struct Bare {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Bare {
+    /// Starts it and waits until it captures, or has ended.
+    fn start(change: impl FnOnce(&Path, &mut Command)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let file = |name: &str| fs::File::create(folder.path().join(name)).expect("a file can be made");
+        let mut command = Command::new(TELLTALE);
+        command.arg("run").stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("OTEL_") || name == "RUST_LOG" {
+                command.env_remove(&name);
+            }
+        }
+        change(folder.path(), &mut command);
+        let child = command.spawn().expect("the binary runs");
+        let mut bare = Self { child, folder };
+        wait_for("the start", || {
+            let ended = bare.child.try_wait().expect("it is our child").is_some();
+            (ended || bare.read("stderr").contains("/metrics")).then_some(())
+        });
+        bare
+    }
+
+    /// What is in a file of its folder.
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn metrics_are_served_where_the_flag_says_then_the_variable_then_the_file() {
     let server = Server::python();
     for (flag, variable, expected) in
         [(false, false, "127.0.0.2"), (false, true, "127.0.0.3"), (true, true, "127.0.0.4")]
     {
-        let folder = tempfile::tempdir().expect("a folder can be made");
-        let mut command = Command::new(crate::common::agent::TELLTALE);
-        command.args(["run", "--logs", "/dev/null", "--port", &server.port.to_string()]);
-        command.env_remove("OTEL_EXPORTER_PROMETHEUS_HOST").env_remove("OTEL_EXPORTER_PROMETHEUS_PORT");
-        command.env_remove("RUST_LOG");
-        if flag {
-            command.args(["--metrics-addr", "127.0.0.4:0"]);
-        }
-        if variable {
-            command.env("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.3");
-        }
-        let stderr = folder.path().join("stderr");
-        write(folder.path(), &mut command, &[("--config", "prometheus: {host: 127.0.0.2, port: 0}\n")]);
-        command.stderr(fs::File::create(&stderr).expect("a file can be made"));
-        let mut child = command.spawn().expect("the binary runs");
-        let said = wait_for("the address", || {
-            let said = fs::read_to_string(&stderr).unwrap_or_default();
-            let ended = child.try_wait().expect("it is our child").is_some();
-            (said.contains("/metrics") || ended).then_some(said)
+        let run = Bare::start(|folder, command| {
+            command.args(["--port", &server.port.to_string()]);
+            if flag {
+                command.args(["--metrics-addr", "127.0.0.4:0"]);
+            }
+            if variable {
+                command.env("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.3");
+            }
+            write(folder, command, &[("--config", "prometheus: {host: 127.0.0.2, port: 0}\n")]);
         });
-        let _ = child.kill();
-        let _ = child.wait();
+        let said = run.read("stderr");
         assert!(said.contains(&format!("metrics at http://{expected}:")), "{said}");
     }
 }
 
 #[test]
-fn lines_go_where_the_policy_says_then_to_the_default_sinks() {
+fn lines_go_where_the_policy_says_then_the_flag_then_the_file() {
+    const PLACES: [&str; 4] = ["of/policy.log", "flag.log", "of/file.log", "stdout"];
     let server = Server::python();
-    let port = server.port.to_string();
-    let run = |sinks: &str| {
-        let run = Run::start_with(["--port", &port], |folder, command| {
-            let config = format!(
-                "accessLogs: {{directory: '{}', defaultSinks: [{{type: File, path: of/file.log}}]}}\n",
-                folder.display()
-            );
-            write(
-                folder,
-                command,
-                &[("--config", &config), ("--policy", &policy(&format!("accessLogs: {{mode: Enabled{sinks}}}")))],
-            )
+    let own = policy("accessLogs: {mode: Enabled, sinks: [{type: File, path: of/policy.log}]}");
+    let none = policy("accessLogs: {mode: Enabled}");
+    for (policies, flag, sinks, expected) in [
+        (Some(&own), true, true, "of/policy.log"),
+        (Some(&none), true, true, "flag.log"),
+        (Some(&none), false, true, "of/file.log"),
+        // The built-in policy names no sink either.
+        (None, false, true, "of/file.log"),
+        (Some(&none), false, false, "stdout"),
+    ] {
+        let run = Bare::start(|folder, command| {
+            command.args(["--metrics-addr", "127.0.0.1:0", "--port", &server.port.to_string()]);
+            if flag {
+                command.arg("--logs").arg(folder.join("flag.log"));
+            }
+            let sinks = if sinks { "defaultSinks: [{type: File, path: of/file.log}]" } else { "" };
+            let config = format!("accessLogs: {{directory: '{}', {sinks}}}\n", folder.display());
+            write(folder, command, &[("--config", &config)]);
+            if let Some(policies) = policies {
+                write(folder, command, &[("--policy", policies)]);
+            }
         });
         done(&mut curl([server.url("/bytes/1")]));
-        run
-    };
-    let read = |run: &Run, name: &str| fs::read_to_string(run.file(name)).unwrap_or_default();
-    let by_default = run("");
-    wait_for("the lines", || (read(&by_default, "of/file.log").lines().count() == 2).then_some(()));
-    assert_eq!(read(&by_default, "logs"), "");
-    by_default.stop();
-    let by_policy = run(", sinks: [{type: Stdout}]");
-    wait_for("the lines", || (read(&by_policy, "logs").lines().count() == 2).then_some(()));
-    assert!(!by_policy.file("of").exists());
-    by_policy.stop();
+        wait_for(expected, || (run.read(expected).lines().count() == 2).then_some(()));
+        for elsewhere in PLACES.into_iter().filter(|place| *place != expected) {
+            assert_eq!(run.read(elsewhere), "", "{elsewhere} instead of {expected}");
+        }
+    }
 }
 
 #[test]
@@ -247,7 +283,7 @@ fn a_file_that_is_wrong_starts_nothing() {
     let mark = folder.path().join("mark");
     let touch = ["--", "touch", mark.to_str().expect("a path of text")];
     for (arguments, code) in [(&["--all"][..], 1), (&touch, 125)] {
-        let mut command = Command::new(crate::common::agent::TELLTALE);
+        let mut command = Command::new(TELLTALE);
         let output = command.args(["run", "--config", config]).args(arguments).env_remove("RUST_LOG").output();
         let output = output.expect("the binary runs");
         assert_eq!(output.status.code(), Some(code));

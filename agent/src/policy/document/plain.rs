@@ -1,6 +1,6 @@
 //! A file of one document that is no Kubernetes object: `--config`.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
@@ -13,11 +13,18 @@ use super::{
 use crate::policy::{Finding, model::FieldPath};
 
 /// The document, every value of which knows its line.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Plain {
     file: Arc<str>,
     /// `None` if the file holds nothing.
     tree: Option<Node>,
+}
+
+impl fmt::Debug for Plain {
+    /// Values may be credentials: they are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plain({})", self.file)
+    }
 }
 
 impl Plain {
