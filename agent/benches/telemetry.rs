@@ -79,6 +79,7 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
         body_size: Some(300),
         trailers: Headers::default(),
         last_byte: Timestamp(last),
+        content: None,
     };
     let start = 1_700_000_000_000_000_000;
     let request = StartLine::Request { method: "GET".into(), target: "/orders/1234?verbose=1".into() };

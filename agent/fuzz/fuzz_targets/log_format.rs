@@ -35,6 +35,7 @@ fn half(start: StartLine, value: &[u8]) -> Half {
         body_size: None,
         trailers: Headers::default(),
         last_byte: Timestamp(3),
+        content: None,
     }
 }
 

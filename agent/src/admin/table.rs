@@ -73,6 +73,8 @@ metrics! {
     DETECTION_OVERFLOWS = Counter "telltale_protocol_detection_overflows" [] "Connections whose first bytes did not tell what they speak.";
     OPAQUE_BYTES = Counter "telltale_protocol_opaque" ("bytes") [] "Bytes that are not parsed.";
     EXCHANGES_OVERFLOWED = Counter "telltale_exchanges_overflowed" [] "Requests that were not tracked, because too many of one connection waited.";
+    CONTENT_CUT_BYTES = Counter "telltale_content_cut" ("bytes") ["reason"] "Bytes of content that a policy asks for and that were not kept.";
+    CONTENT_WITHHELD = Counter "telltale_content_withheld" ["reason"] "Contents of messages that a policy asks for and that are not given out.";
     UNPAIRED_RESPONSES = Counter "telltale_http1_unpaired_responses" ["reason"] "Responses of which it is not known which request they answer.";
     EXCHANGES = Counter "telltale_exchanges" [] "Exchanges recorded.";
     EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";

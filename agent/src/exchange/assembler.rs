@@ -2,10 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Connection, Exchange, Half};
+use super::{
+    Budget, Connection, Exchange, Half,
+    content::{Keeping, Which},
+};
 use crate::{
     capture::{Direction, GapReason, Open, Role, Timestamp},
-    protocol::{End, Head, Incomplete, MessageSink, Protocol, StartLine},
+    policy::{Capture, Plan},
+    protocol::{End, Head, Headers, Incomplete, MessageSink, Protocol, StartLine},
     workload::Workload,
 };
 
@@ -30,6 +34,31 @@ impl std::ops::AddAssign for Counters {
     }
 }
 
+/// What is asked for of the content of exchanges.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// That it is read.
+    bodies: bool,
+    /// That it is kept as this plan says, within this bound.
+    keep: Option<(Arc<Plan>, Arc<Budget>)>,
+}
+
+impl Asked {
+    /// By this plan. What is kept is taken from the budget.
+    pub fn by(plan: &Arc<Plan>, budget: &Arc<Budget>) -> Self {
+        let bodies = plan.capture == Capture::Bodies;
+        let keep = (bodies && plan.content.is_some()).then(|| (Arc::clone(plan), Arc::clone(budget)));
+        Self { bodies, keep }
+    }
+
+    /// What an exchange of this connection keeps its content in, if the plan reports it.
+    fn keeping(&self, connection: &Connection) -> Option<Box<Keeping>> {
+        let (plan, budget) = self.keep.as_ref()?;
+        let content = plan.content.as_ref().filter(|_| plan.reports(connection.role, connection.open.tls))?;
+        Some(Box::new(Keeping::new(content, budget)))
+    }
+}
+
 /// A request that is not over.
 #[derive(Debug)]
 struct Pending {
@@ -43,9 +72,20 @@ struct Pending {
     /// The latest moment that belongs to it.
     end: Timestamp,
     epoch: u32,
+    /// Its content is read.
+    bodies: bool,
+    /// Its content, where it is kept.
+    keeping: Option<Box<Keeping>>,
 }
 
 impl Pending {
+    fn headers(&self, which: Which) -> Option<&Headers> {
+        match which {
+            Which::Request => Some(&self.request.head.headers),
+            Which::Response => self.response.as_ref().map(|response| &response.head.headers),
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.request_ended && self.answered
     }
@@ -67,28 +107,31 @@ enum Current {
 pub struct Assembler {
     connection: Arc<Connection>,
     role_from_traffic: bool,
-    bodies: bool,
+    asked: Asked,
     epoch: u32,
     pending: VecDeque<Pending>,
     current: [Current; 2],
     done: Vec<Exchange>,
     counters: Counters,
+    /// Bytes of content that the pending exchanges hold.
+    held: usize,
 }
 
 impl Assembler {
-    /// For a connection that was just seen; `bodies` says whether content was asked for.
-    pub fn new(open: Open, workload: Arc<Workload>, bodies: bool) -> Self {
+    /// For a connection that was just seen.
+    pub fn new(open: Open, workload: Arc<Workload>, asked: Asked) -> Self {
         // Nothing is reported before the first request, which decides.
         let role = open.role.unwrap_or(Role::Client);
         Self {
             connection: Arc::new(Connection { open, role, workload, peer: None, protocol: Protocol::Unknown }),
             role_from_traffic: false,
-            bodies,
+            asked,
             epoch: 0,
             pending: VecDeque::new(),
             current: [Current::None; 2],
             done: Vec::new(),
             counters: Counters::default(),
+            held: 0,
         }
     }
 
@@ -104,10 +147,15 @@ impl Assembler {
         &self.connection
     }
 
-    /// Exchanges that begin from now on are of this epoch; `bodies` says whether their content is asked for.
-    pub const fn begin_epoch(&mut self, epoch: u32, bodies: bool) {
+    /// Exchanges that begin from now on are of this epoch, and this is asked for of them.
+    pub fn begin_epoch(&mut self, epoch: u32, asked: Asked) {
         self.epoch = epoch;
-        self.bodies = bodies;
+        self.asked = asked;
+    }
+
+    /// Whether content is asked for, of exchanges that begin or of one that is not over.
+    pub fn asks_for_bodies(&self) -> bool {
+        self.asked.bodies || self.pending.iter().any(|pending| pending.bodies)
     }
 
     /// Whether there are exchanges to take.
@@ -156,6 +204,16 @@ impl Assembler {
         self.pending.iter_mut().find(|pending| pending.number == number)
     }
 
+    /// The message that a direction is in, with its exchange.
+    fn current(&mut self, direction: Direction) -> Option<(Which, &mut Pending)> {
+        let (which, number) = match self.current[direction.index()] {
+            Current::None => return None,
+            Current::Request(number) => (Which::Request, number),
+            Current::Response(number) => (Which::Response, number),
+        };
+        Some((which, self.find(number)?))
+    }
+
     /// Ends the exchange of this number if both halves are over.
     fn settle(&mut self, number: u64) {
         let over = self.pending.iter().position(|pending| pending.number == number && pending.is_over());
@@ -164,7 +222,14 @@ impl Assembler {
         }
     }
 
-    fn finish(&mut self, pending: Pending) {
+    fn finish(&mut self, mut pending: Pending) {
+        if let Some(mut keeping) = pending.keeping {
+            self.held -= keeping.held();
+            pending.request.content = keeping.give_out(Which::Request);
+            if let Some(response) = &mut pending.response {
+                response.content = keeping.give_out(Which::Response);
+            }
+        }
         self.done.push(Exchange {
             connection: Arc::clone(&self.connection),
             request: pending.request,
@@ -178,7 +243,7 @@ impl Assembler {
 
 fn half(head: Head) -> Half {
     let last_byte = head.complete;
-    Half { head, body_size: None, trailers: crate::protocol::Headers::default(), last_byte }
+    Half { head, body_size: None, trailers: Headers::default(), last_byte, content: None }
 }
 
 impl MessageSink for Assembler {
@@ -223,34 +288,54 @@ impl MessageSink for Assembler {
             answered: false,
             incomplete: None,
             epoch: self.epoch,
+            bodies: self.asked.bodies,
+            keeping: self.asked.keeping(&self.connection),
         });
     }
 
-    fn body(&mut self, _: Direction, _: Timestamp, _: &[u8]) {}
+    fn body(&mut self, direction: Direction, _: Timestamp, bytes: &[u8]) {
+        let held = self.held;
+        let Some((which, pending)) = self.current(direction) else { return };
+        let Some(mut keeping) = pending.keeping.take() else { return };
+        let before = keeping.held();
+        if let Some(headers) = pending.headers(which) {
+            keeping.body(which, headers, bytes, held);
+        }
+        let more = keeping.held() - before;
+        pending.keeping = Some(keeping);
+        self.held += more;
+    }
 
     fn body_gap(&mut self, direction: Direction, _: u64, reason: GapReason) {
+        let Some((which, pending)) = self.current(direction) else { return };
         // Left out on purpose, because the amount that is copied is limited: nobody asked for more.
-        if matches!(reason, GapReason::NotCopied | GapReason::CallLimit) && !self.bodies {
+        if matches!(reason, GapReason::NotCopied | GapReason::CallLimit) && !pending.bodies {
             return;
         }
-        if let Current::Request(number) | Current::Response(number) = self.current[direction.index()]
-            && let Some(pending) = self.find(number)
-        {
-            pending.incomplete.get_or_insert(Incomplete::Gap(reason));
+        pending.incomplete.get_or_insert(Incomplete::Gap(reason));
+        let Some(mut keeping) = pending.keeping.take() else { return };
+        if let Some(headers) = pending.headers(which) {
+            keeping.gap(which, headers);
         }
+        pending.keeping = Some(keeping);
     }
 
     fn end(&mut self, direction: Direction, end: End) {
         let current = std::mem::replace(&mut self.current[direction.index()], Current::None);
         let (Current::Request(number) | Current::Response(number)) = current else { return };
         let Some(pending) = self.find(number) else { return };
-        let half = if let Current::Request(_) = current {
+        let (which, half) = if let Current::Request(_) = current {
             pending.request_ended = true;
-            Some(&mut pending.request)
+            (Which::Request, Some(&mut pending.request))
         } else {
             pending.answered = true;
-            pending.response.as_mut()
+            (Which::Response, pending.response.as_mut())
         };
+        if let Some(keeping) = &mut pending.keeping
+            && end.incomplete.is_none()
+        {
+            keeping.end(which);
+        }
         if let Some(half) = half {
             half.body_size = end.body_size;
             half.trailers = end.trailers;
@@ -279,14 +364,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::{Headers, HttpVersion};
+    use crate::protocol::HttpVersion;
 
     fn open(role: Option<Role>) -> Open {
         Open { role, pid: 1, comm: "c".to_owned(), ..Open::new(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()) }
     }
 
     fn assembler() -> Assembler {
-        Assembler::new(open(None), Arc::new(Workload::default()), false)
+        Assembler::new(open(None), Arc::new(Workload::default()), Asked::default())
     }
 
     fn head(number: u64, start: StartLine, time: u64) -> Head {
@@ -378,7 +463,8 @@ mod tests {
         let cases = [GapReason::NotCopied, GapReason::CallLimit]
             .map(|reason| [(reason, false, None), (reason, true, Some(Incomplete::Gap(reason)))]);
         for (reason, bodies, expected) in cases.into_iter().flatten() {
-            let mut assembler = Assembler::new(open(None), Arc::new(Workload::default()), bodies);
+            let asked = Asked { bodies, keep: None };
+            let mut assembler = Assembler::new(open(None), Arc::new(Workload::default()), asked);
             assembler.head(Direction::Out, request(0, 1));
             assembler.body_gap(Direction::Out, 5, reason);
             assembler.end(Direction::Out, end(2));

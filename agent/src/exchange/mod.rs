@@ -1,10 +1,12 @@
 //! Message parts -> [`Exchange`]: a request paired with its response.
 
 mod assembler;
+mod content;
 
 use std::sync::Arc;
 
-pub use assembler::{Assembler, Counters, MAX_PENDING};
+pub use assembler::{Asked, Assembler, Counters, MAX_PENDING};
+pub use content::{Budget, Content, MAX_CONNECTION_CONTENT, MAX_WORKER_CONTENT, Omission};
 
 use crate::{
     capture::{Open, Role, Timestamp},
@@ -38,6 +40,8 @@ pub struct Half {
     pub trailers: Headers,
     /// When its last byte moved (so far, if it never ended).
     pub last_byte: Timestamp,
+    /// Its content, redacted; `None` if it had none, or the policy keeps none.
+    pub content: Option<Box<Content>>,
 }
 
 /// A request and what came of it, as one end of the connection saw it.

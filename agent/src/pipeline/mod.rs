@@ -12,7 +12,7 @@ use self::{counts::Counts, followed::Followed, table::Table};
 use crate::{
     admin::Health,
     capture::{CloseHow, ConnectionId, Direction, Event, EventKind, GapReason, Open, Timestamp},
-    exchange::{Assembler, Connection},
+    exchange::{Asked, Assembler, Budget, Connection},
     policy::{Capture, Plan, PlanStore, Plans},
     protocol::{self, Incomplete},
     stream::{self, Streams},
@@ -95,19 +95,20 @@ impl Tracked {
     }
 
     /// Another plan holds: what it asks for is read from now on.
-    fn follow(&mut self, id: ConnectionId, plan: &Arc<Plan>, skips: &mut Vec<Skip>) {
+    fn follow(&mut self, id: ConnectionId, plan: &Arc<Plan>, budget: &Arc<Budget>, skips: &mut Vec<Skip>) {
         let Some(epoch) = self.followed.follow(plan, self.assembler.pending() > 0) else { return };
-        let bodies = plan.capture == Capture::Bodies;
         if self.unread && plan.capture != Capture::Nothing {
             // It was passed over: it is joined late.
             let Connection { open, workload, peer, .. } = &**self.assembler.connection();
-            self.parser = protocol::Connection::new(open.role, bodies);
-            self.assembler = Assembler::new(open.clone(), Arc::clone(workload), bodies).with_peer(peer.clone());
+            self.parser = protocol::Connection::new(open.role, false);
+            self.assembler =
+                Assembler::new(open.clone(), Arc::clone(workload), Asked::default()).with_peer(peer.clone());
             self.streams = Streams::new();
             self.unread = false;
         }
-        self.parser.ask_for_bodies(bodies);
-        self.assembler.begin_epoch(epoch, bodies);
+        self.assembler.begin_epoch(epoch, Asked::by(plan, budget));
+        // An exchange that is not over may ask for more than the plan that holds now.
+        self.parser.ask_for_bodies(self.assembler.asks_for_bodies());
         for direction in [Direction::Out, Direction::In] {
             let until = self.parser.skip_until(direction);
             if self.skipping[direction.index()] > until {
@@ -138,6 +139,8 @@ pub struct Pipeline {
     /// Connections of which bytes or responses wait for others, for [`Self::tick`]; all are in the table.
     waiting: HashSet<ConnectionId>,
     skips: Vec<Skip>,
+    /// Of content that is kept.
+    budget: Arc<Budget>,
 }
 
 impl Pipeline {
@@ -160,6 +163,7 @@ impl Pipeline {
             parser_counters: protocol::Counters::default(),
             waiting: HashSet::default(),
             skips: Vec::new(),
+            budget: Arc::default(),
         }
     }
 
@@ -246,7 +250,7 @@ impl Pipeline {
         for (id, tracked) in self.connections.iter_mut() {
             let plan = self.plans.of(tracked.assembler.connection().workload.pod.as_ref().map(|pod| &pod.name));
             self.counts.assembler(tracked.assembler.take_counters());
-            tracked.follow(id, plan, &mut self.skips);
+            tracked.follow(id, plan, &self.budget, &mut self.skips);
         }
         self.registry.set_objects(&self.plans.objects);
     }
@@ -260,7 +264,8 @@ impl Pipeline {
             followed: Followed::new(Arc::clone(plan)),
             streams: Streams::new(),
             parser: protocol::Connection::new(open.role, bodies),
-            assembler: Assembler::new(open.clone(), workload, bodies).with_peer(self.registry.peer(open)),
+            assembler: Assembler::new(open.clone(), workload, Asked::by(plan, &self.budget))
+                .with_peer(self.registry.peer(open)),
             skipping: [0; 2],
             latest: time,
             waiting: false,
@@ -350,7 +355,7 @@ impl Pipeline {
         self.counts.publish(
             self.connections.len(),
             self.registry.counters(),
-            self.stream_counters.rows().chain(self.parser_counters.rows()),
+            self.stream_counters.rows().chain(self.parser_counters.rows()).chain(self.budget.rows()),
         );
     }
 }
@@ -365,8 +370,11 @@ fn settle(tracked: &mut Tracked, recorder: &mut Recorder, summary: &mut Summary)
             summary.record(&facts);
         }
     }
-    if tracked.followed.has_earlier() && tracked.assembler.pending() == 0 {
-        tracked.followed.forget_earlier();
+    if tracked.followed.has_earlier() {
+        tracked.parser.ask_for_bodies(tracked.assembler.asks_for_bodies());
+        if tracked.assembler.pending() == 0 {
+            tracked.followed.forget_earlier();
+        }
     }
     tracked.assembler.shrink();
 }

@@ -31,17 +31,24 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
     let mut findings = Vec::new();
     let spec = &policy.spec;
     let defaults = setting.defaults;
+    let trust = &Trust { content: spec.content.capture, ..setting.trust.clone() };
     // A stanza that is off is checked too: it can be switched on.
     let metrics = spec.metrics.as_ref().and_then(|stanza| {
-        let plan = MetricsPlan::compile(stanza, &setting.trust, &mut findings);
+        let plan = MetricsPlan::compile(stanza, trust, &mut findings);
         is_on(Some(stanza.mode), true).then_some(plan)
     });
-    let tracing = spec.tracing.as_ref().and_then(|tracing| {
-        TracingPlan::compile(tracing, &policy.key.namespace, defaults, &setting.trust, &mut findings)
-    });
-    let access_logs = (spec.access_logs.as_ref())
-        .and_then(|stanza| AccessLogPlan::compile(stanza, defaults, &setting.trust, &mut findings));
-    let content = ContentPlan::compile(&spec.content, &setting.trust, &mut findings);
+    let tracing = spec
+        .tracing
+        .as_ref()
+        .and_then(|tracing| TracingPlan::compile(tracing, &policy.key.namespace, defaults, trust, &mut findings));
+    let access_logs =
+        (spec.access_logs.as_ref()).and_then(|stanza| AccessLogPlan::compile(stanza, defaults, trust, &mut findings));
+    let content = ContentPlan::compile(&spec.content, trust, &mut findings);
+    if content.is_some() && tracing.is_none() && access_logs.is_none() {
+        let problem = "spans and fields of access logs give content out, and neither signal is on";
+        let finding = Finding::new(&spec.content.at.field("capture"), Effect::Message, problem);
+        findings.push(finding.instead("switch one on, or leave out content"));
+    }
     let on = metrics.is_some() || tracing.is_some() || access_logs.is_some();
     let capture = match (on, spec.content.capture) {
         (false, _) => Capture::Nothing,

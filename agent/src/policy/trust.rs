@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Reach, attribute::Faults};
+use super::{Reach, attribute::Faults, model::ContentCapture};
 
 /// Maxima of the agent. A number above one of them is clamped to it, and a message says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub struct Trust {
     pub log_files: LogFiles,
     /// Which addresses may be sent to.
     pub reach: Reach,
+    /// Whose content the policy that is compiled keeps: nothing else of content has a value.
+    pub content: ContentCapture,
 }
 
 impl Trust {
@@ -84,6 +86,7 @@ impl Trust {
             faults: Faults::default(),
             log_files: LogFiles::Anywhere,
             reach: Reach::ANYWHERE,
+            content: ContentCapture::None,
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     capture::Role,
+    exchange::Half,
     policy::{
         attribute::{Subject, Value},
         plan::TracingPlan,
@@ -166,7 +167,18 @@ fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
     if let Some(incomplete) = facts.exchange.incomplete {
         attributes.push(text(key::TELLTALE_INCOMPLETE, incomplete.name()));
     }
+    let [body, incomplete] = [key::TELLTALE_HTTP_REQUEST_BODY, key::TELLTALE_HTTP_REQUEST_BODY_INCOMPLETE];
+    add_content(&mut attributes, Some(&facts.exchange.request), body, incomplete);
+    let [body, incomplete] = [key::TELLTALE_HTTP_RESPONSE_BODY, key::TELLTALE_HTTP_RESPONSE_BODY_INCOMPLETE];
+    add_content(&mut attributes, facts.exchange.response.as_ref(), body, incomplete);
     attributes
+}
+
+/// Adds what the policy keeps of a message's content: if it keeps any, spans have it.
+fn add_content(attributes: &mut Vec<KeyValue>, half: Option<&Half>, body: &str, incomplete: &str) {
+    let Some(content) = half.and_then(|half| half.content.as_deref()) else { return };
+    attributes.extend(content.text.as_deref().map(|value| text(body, value)));
+    attributes.extend(content.incomplete.map(|why| text(incomplete, why.name())));
 }
 
 /// `url.full` of a client: the target if it is absolute, else put together from scheme and authority.
@@ -243,6 +255,7 @@ pub fn request(records: impl IntoIterator<Item = SpanRecord>, local: &[(String, 
 mod tests {
     use super::*;
     use crate::{
+        exchange::Omission,
         policy::{
             Capture, Defaults, Trust,
             model::{Attribute, AttributeSource, FieldPath, Tracing},
@@ -300,6 +313,25 @@ mod tests {
     fn unanswered_span() {
         let sample = Sample::new(Role::Client).target("BREW", "*").header("host", "").unanswered(Incomplete::Reset);
         insta::assert_snapshot!(show(&span(&sample)));
+    }
+
+    /// Where a policy keeps content its spans have it, or why not.
+    #[test]
+    fn kept_content_is_on_the_span() {
+        let content = |text, incomplete| {
+            let shown = show(&span(&Sample::new(Role::Server).content(text, incomplete)));
+            shown.lines().filter(|line| line.contains("body")).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(
+            content(Some("hel"), Some(Omission::Size)),
+            "telltale.http.request.body: \"hel\"\ntelltale.http.request.body_incomplete: \"size\"\n\
+             telltale.http.response.body: \"hel\"\ntelltale.http.response.body_incomplete: \"size\""
+        );
+        assert_eq!(
+            content(None, Some(Omission::NotText)),
+            "telltale.http.request.body_incomplete: \"not_text\"\ntelltale.http.response.body_incomplete: \"not_text\""
+        );
+        assert_eq!(show(&span(&Sample::new(Role::Server))).matches("body").count(), 0);
     }
 
     #[test]

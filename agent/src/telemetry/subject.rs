@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     capture::Role,
+    exchange::Content,
     policy::{
         attribute::{Key, Side, Subject, Value, When},
         objects::Labels,
@@ -99,6 +100,13 @@ impl<'a> ExchangeSubject<'a> {
         }
     }
 
+    fn content(&self, side: Side) -> Option<&'a Content> {
+        match side {
+            Side::Request => self.facts.exchange.request.content.as_deref(),
+            Side::Response => self.facts.exchange.response.as_ref()?.content.as_deref(),
+        }
+    }
+
     fn trailers(&self) -> Option<&'a Headers> {
         self.facts.exchange.response.as_ref().map(|response| &response.trailers).filter(|trailers| !trailers.is_empty())
     }
@@ -162,6 +170,10 @@ impl<'a> ExchangeSubject<'a> {
             Key::DurationMillis => return size(Some(facts.duration()? / 1_000_000)),
             Key::RequestBodySize => return size(facts.exchange.request.body_size),
             Key::ResponseBodySize => return size(facts.exchange.response.as_ref()?.body_size),
+            Key::HttpRequestBody => self.content(Side::Request)?.text.as_deref()?.into(),
+            Key::HttpRequestBodyIncomplete => self.content(Side::Request)?.incomplete?.name().into(),
+            Key::HttpResponseBody => self.content(Side::Response)?.text.as_deref()?.into(),
+            Key::HttpResponseBodyIncomplete => self.content(Side::Response)?.incomplete?.name().into(),
             _ => return None,
         })
     }

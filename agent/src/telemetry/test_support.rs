@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Facts;
 use crate::{
     capture::{Open, Role, Timestamp},
-    exchange::{Connection, Exchange, Half},
+    exchange::{Connection, Content, Exchange, Half, Omission},
     protocol::{Head, Headers, HttpVersion, Incomplete, Protocol, StartLine, secret::redact_url},
     workload::Workload,
 };
@@ -21,6 +21,7 @@ pub(crate) struct Sample {
     status: Option<u16>,
     incomplete: Option<Incomplete>,
     response_size: Option<u64>,
+    content: Option<Content>,
     workload: Workload,
     peer: Option<Workload>,
     isn: Option<(u32, u32)>,
@@ -42,6 +43,7 @@ impl Sample {
             status: Some(200),
             incomplete: None,
             response_size: Some(512),
+            content: None,
             workload: Workload { service_name, namespace: None, attributes: Vec::new(), pod: None },
             peer: None,
             isn: Some((7, 9)),
@@ -100,6 +102,12 @@ impl Sample {
         self
     }
 
+    /// Of both messages.
+    pub(crate) fn content(mut self, text: Option<&str>, incomplete: Option<Omission>) -> Self {
+        self.content = Some(Content { text: text.map(Into::into), incomplete });
+        self
+    }
+
     pub(crate) fn workload(mut self, workload: Workload) -> Self {
         self.workload = workload;
         self
@@ -141,6 +149,7 @@ impl Sample {
             body_size: size,
             trailers: Headers::default(),
             last_byte: Timestamp(last),
+            content: self.content.clone().map(Box::new),
         };
         let end = START + self.nanos;
         // As the parser does.

@@ -57,7 +57,12 @@ impl Bench {
 
     /// Of what these plans ask for.
     pub(crate) fn following(plans: &Arc<PlanStore>) -> Self {
-        Self::build(plans, 2, &Health::new(), &[])
+        Self::following_many(plans, 2)
+    }
+
+    /// The same with at most so many connections.
+    pub(crate) fn following_many(plans: &Arc<PlanStore>, connections: usize) -> Self {
+        Self::build(plans, connections, &Health::new(), &[])
     }
 
     fn build(plans: &Arc<PlanStore>, connections: usize, health: &Arc<Health>, queues: &[LineSender]) -> Self {

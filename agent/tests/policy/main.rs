@@ -17,6 +17,7 @@
 mod binary;
 mod commands;
 mod configuration;
+mod content;
 mod convert;
 mod coverage;
 mod documentation;

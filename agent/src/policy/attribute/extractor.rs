@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Key, Program, Side, Subject, Value,
-    cel::{left_out, never},
+    cel::{absent, left_out},
 };
 use crate::{
     policy::{
@@ -46,7 +46,7 @@ impl Extractor {
         let source = match &attribute.source {
             AttributeSource::Literal(text) => Source::Text(clamped(text, &at, trust, findings)),
             AttributeSource::Header(name) => header(name, &at, findings, Source::Header),
-            AttributeSource::Key(name) => named(name, &at, findings),
+            AttributeSource::Key(name) => named(name, &at, trust, findings),
             AttributeSource::Cel(expression) => {
                 Source::Cel(Box::new(Program::compile(expression, &at, trust, findings)?))
             }
@@ -120,11 +120,20 @@ impl Extractor {
         }
     }
 
+    /// Whether its value may be a piece of content.
+    pub fn may_give_content(&self) -> bool {
+        match &self.source {
+            Source::Key(key) => key.is_content(),
+            Source::Cel(program) => program.may_give_content(),
+            _ => false,
+        }
+    }
+
     /// What must be captured for it.
     pub fn needs(&self) -> Capture {
         match &self.source {
             Source::Header(_) | Source::HeaderOf(..) => Capture::Heads,
-            Source::Key(key) => key.row().needs,
+            Source::Key(key) => key.row().asks(),
             Source::Cel(program) => program.needs(),
             Source::Nothing
             | Source::Text(_)
@@ -148,10 +157,10 @@ const TEMPLATES: &[(&str, Template)] = &[
 ];
 
 /// What `attributeKey` names.
-fn named(name: &str, at: &FieldPath, findings: &mut Vec<Finding>) -> Source {
+fn named(name: &str, at: &FieldPath, trust: &Trust, findings: &mut Vec<Finding>) -> Source {
     // A key of log lines says in any signal what it says there: `fields` of the proposal become such attributes.
     if let Some(key) = Key::of_attribute(name).or_else(|| Key::of_log(name)) {
-        findings.extend(never(at, key));
+        findings.extend(absent(at, key, trust));
         return Source::Key(key);
     }
     for (prefix, source) in TEMPLATES {

@@ -89,6 +89,10 @@ keys! {
     RequestTotalSize: Int, Never, Heads, attribute "http.request.size", cel ["request.total_size"];
     /// Bytes of the request's header section.
     RequestHeadersBytes: Int, Never, Heads, cel ["request.headers_bytes"];
+    /// Content of the request, redacted as the policy's `content` says; never a label of a metric.
+    HttpRequestBody: Text, Content, Bodies, attribute "telltale.http.request.body";
+    /// Why that is absent or only the beginning of the content.
+    HttpRequestBodyIncomplete: Text, ContentIncomplete, Bodies, attribute "telltale.http.request.body_incomplete";
 
     // The response.
 
@@ -112,6 +116,10 @@ keys! {
     ResponseTotalSize: Int, Never, Heads, attribute "http.response.size", cel ["response.total_size"];
     /// Bytes of the response's header section.
     ResponseHeadersBytes: Int, Never, Heads, cel ["response.headers_bytes"];
+    /// Content of the response, redacted as the policy's `content` says; never a label of a metric.
+    HttpResponseBody: Text, Content, Bodies, attribute "telltale.http.response.body";
+    /// Why that is absent or only the beginning of the content.
+    HttpResponseBodyIncomplete: Text, ContentIncomplete, Bodies, attribute "telltale.http.response.body_incomplete";
     /// What a proxy noted about the response.
     ResponseFlags: Int, Never, Heads, cel ["response.flags"], log ["response_flags"];
     /// Why a proxy sent this code.
@@ -357,6 +365,11 @@ impl Key {
     /// The name that it is called by in messages.
     pub fn name(self) -> &'static str {
         self.row().name()
+    }
+
+    /// Whether it is what people wrote: too much, and too different each time, for what is counted by.
+    pub const fn is_content(self) -> bool {
+        matches!(self, Self::HttpRequestBody | Self::HttpResponseBody)
     }
 
     /// The key that `attributeKey` names so.

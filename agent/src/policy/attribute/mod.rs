@@ -13,6 +13,7 @@ pub(crate) mod test_support;
 mod value;
 
 pub use cel::Program;
+pub(in crate::policy) use cel::not_kept;
 pub use extractor::Extractor;
 pub use faults::Faults;
 pub use key::Key;

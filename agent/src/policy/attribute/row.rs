@@ -67,6 +67,10 @@ pub enum When {
     GenAi,
     /// For calls of the Model Context Protocol, where they say it.
     Mcp,
+    /// Where the policy's `content` keeps it, and it can be given out.
+    Content,
+    /// Where the policy's `content` keeps it, and it is not given out whole.
+    ContentIncomplete,
     /// Never: only a proxy could know. It is in the table so that what was written for one is understood.
     Never,
 }
@@ -87,6 +91,8 @@ impl When {
             Self::Grpc => "gRPC",
             Self::GenAi => "LLM call that says it",
             Self::Mcp => "MCP call that says it",
+            Self::Content => "the policy's `content` keeps it",
+            Self::ContentIncomplete => "`content` keeps it, not all is given out",
             Self::Never => "never here",
         }
     }
@@ -115,6 +121,14 @@ impl Row {
     /// The name that it is called by in messages.
     pub fn name(&self) -> &'static str {
         self.attribute.or(self.cel.first().copied()).or(self.log.first().copied()).unwrap_or("")
+    }
+
+    /// What is captured because somebody asks for it. Whether content is read only the policy's `content` says, whoever asks for it.
+    pub const fn asks(&self) -> Capture {
+        match self.when {
+            When::Content | When::ContentIncomplete => Capture::Heads,
+            _ => self.needs,
+        }
     }
 
     /// Every name in CEL.

@@ -205,10 +205,12 @@ pub(super) fn remarks(candidate: &Candidate, plan: &Plan) -> Vec<String> {
     let spec = &candidate.policy.spec;
     let mut remarks = Vec::new();
     if let Some(content) = &plan.content {
-        let whose = match content.capture {
-            ContentCapture::Request => "requests",
-            ContentCapture::Response => "responses",
-            ContentCapture::None | ContentCapture::All => "requests and responses",
+        let (whose, keys) = match content.capture {
+            ContentCapture::Request => ("requests", "telltale.http.request.body"),
+            ContentCapture::Response => ("responses", "telltale.http.response.body"),
+            ContentCapture::None | ContentCapture::All => {
+                ("requests and responses", "telltale.http.request.body and telltale.http.response.body")
+            }
         };
         let redacted: Vec<String> = spec
             .content
@@ -221,6 +223,12 @@ pub(super) fn remarks(candidate: &Candidate, plan: &Plan) -> Vec<String> {
             .collect();
         let redacted = if redacted.is_empty() { String::new() } else { format!(", without {}", redacted.join(", ")) };
         remarks.push(format!("content of {whose} is kept, {} bytes of each{redacted}", content.max_bytes));
+        remarks.push(format!("it comes out as {keys}: on every span, and in access logs where a field asks for it"));
+        if !content.paths.is_empty() {
+            remarks.push(
+                "content that is not whole JSON is withheld, for what the paths select could be in it".to_owned(),
+            );
+        }
     }
     if spec.tls == Tls::Disabled {
         remarks.push("what is inside TLS is not read".to_owned());

@@ -100,6 +100,7 @@ fn a_pod_of_a_gateway_in_sentences() {
       capture: heads and content of messages
       direction: both, as client and as server
       content of requests is kept, 100 bytes of each
+      it comes out as telltale.http.request.body: on every span, and in access logs where a field asks for it
       what is inside TLS is not read
       metrics: on
         the instruments of the OpenTelemetry conventions

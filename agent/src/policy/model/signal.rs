@@ -291,6 +291,18 @@ pub enum ContentCapture {
     All,
 }
 
+impl ContentCapture {
+    /// Whether that of requests is among it.
+    pub const fn has_requests(self) -> bool {
+        matches!(self, Self::Request | Self::All)
+    }
+
+    /// Whether that of responses is among it.
+    pub const fn has_responses(self) -> bool {
+        matches!(self, Self::Response | Self::All)
+    }
+}
+
 /// What is overwritten in content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redaction {

@@ -1,6 +1,7 @@
 //! `content`, compiled.
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, Properties};
 
 use super::{
     super::{
@@ -23,7 +24,25 @@ pub struct ContentPlan {
     /// Values that these paths select are overwritten.
     pub paths: Vec<JsonPath>,
     /// What these find is overwritten. The engine is linear in the length of the content.
-    pub patterns: Vec<Regex>,
+    pub patterns: Vec<Pattern>,
+}
+
+/// A pattern of `content.redact`.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// What is looked for.
+    pub regex: Regex,
+    /// Bytes of the longest text that it can match; `None` if there is no longest.
+    pub longest: Option<usize>,
+}
+
+impl Pattern {
+    fn new(text: &str, size_limit: usize) -> Result<Self, regex::Error> {
+        let regex = RegexBuilder::new(text).size_limit(size_limit).build()?;
+        let parsed = regex_syntax::parse(text).ok();
+        let longest = parsed.as_ref().map(Hir::properties).and_then(Properties::maximum_len);
+        Ok(Self { regex, longest })
+    }
 }
 
 impl ContentPlan {
@@ -46,30 +65,30 @@ impl ContentPlan {
                     Err(error) => Finding::invalid(at, error.to_string())
                         .instead("write it with names, indices, `*` and `..`, such as $.messages[*].content"),
                 },
-                Redaction::Pattern(at, pattern) => {
-                    match RegexBuilder::new(pattern).size_limit(trust.limits.pattern).build() {
-                        Ok(pattern) => {
-                            patterns.push(pattern);
-                            continue;
+                Redaction::Pattern(at, pattern) => match Pattern::new(pattern, trust.limits.pattern) {
+                    Ok(pattern) => {
+                        if pattern.longest.is_none() {
+                            let problem = "has no longest match: content that is longer than maxBytes is withheld, since the end of \
+                                               a match could be missing";
+                            let finding = Finding::new(at, Effect::Warning, problem);
+                            findings.push(finding.instead("bound its repetitions, such as {1,100} for +"));
                         }
-                        Err(regex::Error::CompiledTooBig(_)) => {
-                            Finding::invalid(at, "is too large when compiled").instead("repeat less in it")
-                        }
-                        Err(error) => {
-                            let text = error.to_string();
-                            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                            Finding::invalid(at, format!("is no regular expression: {reason}"))
-                                .instead("RE2 syntax is understood, without look-around and back-references")
-                        }
+                        patterns.push(pattern);
+                        continue;
                     }
-                }
+                    Err(regex::Error::CompiledTooBig(_)) => {
+                        Finding::invalid(at, "is too large when compiled").instead("repeat less in it")
+                    }
+                    Err(error) => {
+                        let text = error.to_string();
+                        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                        Finding::invalid(at, format!("is no regular expression: {reason}"))
+                            .instead("RE2 syntax is understood, without look-around and back-references")
+                    }
+                },
             };
             valid = false;
             findings.push(problem);
-        }
-        if content.capture != ContentCapture::None {
-            let problem = "content is read as asked, but no signal of this version gives it out";
-            findings.push(Finding::new(&content.at.field("capture"), Effect::Partial, problem));
         }
         let kept = valid && content.capture != ContentCapture::None;
         kept.then(|| Self { capture: content.capture, max_bytes: asked.min(most), paths, patterns })
@@ -97,7 +116,7 @@ mod tests {
         assert!(plan.is_none() && said.is_empty());
         let (plan, said) = compiled(&Content { capture: ContentCapture::Request, ..Content::default() });
         assert_eq!(plan.unwrap().max_bytes, 65_536);
-        assert_eq!(said, ["Partial capture: content is read as asked, but no signal of this version gives it out"]);
+        assert!(said.is_empty(), "{said:?}");
     }
 
     #[test]
@@ -120,9 +139,10 @@ mod tests {
             Redaction::JsonPath(at("a"), "$..password".to_owned()),
             Redaction::Pattern(at("b"), "[0-9]{16}".to_owned()),
         ];
-        let (plan, _) = compiled(&all(good));
+        let (plan, said) = compiled(&all(good));
         let plan = plan.unwrap();
         assert_eq!((plan.paths.len(), plan.patterns.len()), (1, 1));
+        assert!(said.is_empty(), "{said:?}");
         for (redaction, problem) in [
             (Redaction::JsonPath(at("a"), "password".to_owned()), "is no JSON path"),
             (Redaction::Pattern(at("a"), "(".to_owned()), "is no regular expression: unclosed group"),
@@ -132,5 +152,24 @@ mod tests {
             let (plan, said) = compiled(&all(vec![redaction]));
             assert!(plan.is_none() && said[0].starts_with(&format!("Invalid content.a: {problem}")), "{said:?}");
         }
+    }
+
+    #[test]
+    fn the_longest_match_of_a_pattern_is_known() {
+        let longest = |pattern: &str| Pattern::new(pattern, 1 << 20).unwrap().longest;
+        for (pattern, expected) in [
+            ("[0-9]{16}", Some(16)),
+            ("a|bcd", Some(3)),
+            ("(?i)k{2}", Some(6)),
+            (r"\bab?\b", Some(2)),
+            (".{0,10}", Some(40)),
+            ("[0-9]+", None),
+            (".*", None),
+        ] {
+            assert_eq!(longest(pattern), expected, "{pattern}");
+        }
+        let unbounded = vec![Redaction::Pattern(at("a"), "sk-[a-z]+".to_owned())];
+        let (_, said) = compiled(&Content { capture: ContentCapture::All, redact: unbounded, ..Content::default() });
+        assert!(said.len() == 1 && said[0].starts_with("Warning content.a: has no longest match"), "{said:?}");
     }
 }

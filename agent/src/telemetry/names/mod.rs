@@ -60,6 +60,14 @@ keys! {
     SERVER_PORT = "server.port";
     /// Logical name of the service.
     SERVICE_NAME = "service.name";
+    /// Content of the request, where a policy keeps it (ours).
+    TELLTALE_HTTP_REQUEST_BODY = "telltale.http.request.body";
+    /// Why that is absent or only a beginning (ours).
+    TELLTALE_HTTP_REQUEST_BODY_INCOMPLETE = "telltale.http.request.body_incomplete";
+    /// Content of the response, where a policy keeps it (ours).
+    TELLTALE_HTTP_RESPONSE_BODY = "telltale.http.response.body";
+    /// Why that is absent or only a beginning (ours).
+    TELLTALE_HTTP_RESPONSE_BODY_INCOMPLETE = "telltale.http.response.body_incomplete";
     /// Why an exchange was not seen whole (ours).
     TELLTALE_INCOMPLETE = "telltale.incomplete";
     /// Which end reports (ours).

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::*;
 use crate::{
+    exchange::Omission,
     policy::{
         Trust,
         attribute::{Extractor, Type},
@@ -75,6 +76,7 @@ fn full(role: Role) -> Sample {
         .header("referer", "http://me:pw@h/p?token=s3cret&a=1")
         .response_header("x-envoy-upstream-service-time", "9")
         .trailer("grpc-status", "0")
+        .content(Some("hello"), Some(Omission::Size))
 }
 
 #[test]

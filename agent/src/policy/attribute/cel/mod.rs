@@ -30,6 +30,8 @@ use crate::policy::{Capture, Effect, Finding, Trust, model::FieldPath};
 pub struct Program {
     node: Node,
     keys: Vec<Key>,
+    /// It is true or false.
+    is_flag: bool,
     fuel: u64,
     faults: Faults,
 }
@@ -72,18 +74,18 @@ impl Program {
                 let problem = format!("the expression may take {cost} steps, more than {limit}");
                 return Err(Wrong { problem, remedy: Some("go over fewer or shorter things".to_owned()) });
             }
-            Ok(node)
+            Ok((node, kind == Kind::Bool))
         });
         let Check { keys, secrets, .. } = check;
         match result {
-            Ok(node) => {
+            Ok((node, is_flag)) => {
                 for name in secrets {
                     findings.push(left_out(at, &name));
                 }
                 for key in &keys {
-                    findings.extend(never(at, *key));
+                    findings.extend(absent(at, *key, trust));
                 }
-                Some(Self { node, keys, fuel: trust.limits.expression_cost, faults: trust.faults.clone() })
+                Some(Self { node, keys, is_flag, fuel: trust.limits.expression_cost, faults: trust.faults.clone() })
             }
             Err(Wrong { problem, remedy }) => {
                 let finding = Finding::invalid(at, problem);
@@ -126,7 +128,12 @@ impl Program {
 
     /// What must be captured for it.
     pub fn needs(&self) -> Capture {
-        self.keys.iter().map(|key| key.row().needs).max().unwrap_or_default()
+        self.keys.iter().map(|key| key.row().asks()).max().unwrap_or_default()
+    }
+
+    /// Whether its value may be a piece of content.
+    pub fn may_give_content(&self) -> bool {
+        !self.is_flag && self.keys.iter().any(|key| key.is_content())
     }
 }
 
@@ -152,8 +159,27 @@ pub(in crate::policy) fn left_out(at: &FieldPath, name: &str) -> Finding {
     Finding::new(at, Effect::Message, format!("header `{name}` holds credentials and is left out"))
 }
 
+/// What is said of a key that has no value under the policy that is compiled.
+pub(in crate::policy) fn absent(at: &FieldPath, key: Key, trust: &Trust) -> Option<Finding> {
+    not_kept(at, key, trust).or_else(|| never(at, key))
+}
+
+/// What is said of content that the policy does not keep.
+pub(in crate::policy) fn not_kept(at: &FieldPath, key: Key, trust: &Trust) -> Option<Finding> {
+    let (kept, whose, capture) = match key {
+        Key::HttpRequestBody | Key::HttpRequestBodyIncomplete => (trust.content.has_requests(), "requests", "Request"),
+        Key::HttpResponseBody | Key::HttpResponseBodyIncomplete => {
+            (trust.content.has_responses(), "responses", "Response")
+        }
+        _ => return None,
+    };
+    let problem = format!("`{}` has no value, since the policy does not keep the content of {whose}", key.name());
+    let finding = Finding::new(at, Effect::Message, problem);
+    (!kept).then(|| finding.instead(format!("set content.capture to {capture} or All")))
+}
+
 /// What is said of a key that a passive observer cannot know.
-pub(in crate::policy) fn never(at: &FieldPath, key: Key) -> Option<Finding> {
+fn never(at: &FieldPath, key: Key) -> Option<Finding> {
     (key.row().when == When::Never).then(|| {
         Finding::new(at, Effect::Partial, format!("`{}` is known to a proxy only and always absent here", key.name()))
     })

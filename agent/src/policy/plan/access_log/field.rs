@@ -6,7 +6,7 @@ use super::{
 };
 use crate::policy::{
     Capture, Effect, Finding,
-    attribute::{Extractor, Key, When},
+    attribute::{Extractor, Key, When, not_kept},
     model::{Attribute, FieldPath, LogField},
     nearest::nearest,
 };
@@ -70,6 +70,7 @@ fn named(name: &str, at: &FieldPath, compiler: &mut Compiler<'_>) -> Extractor {
                 format!("only a proxy can know `{name}`: it is always absent"),
             ));
         }
+        compiler.findings.extend(not_kept(at, key, compiler.trust));
         return Extractor::key(key);
     }
     let known = || Key::ALL.iter().flat_map(|key| key.row().log_names());

@@ -157,8 +157,14 @@ impl Compiler<'_> {
                 let problem = format!("only the first {} attributes are added, the agent's maximum", labels.len());
                 self.message(&change.at.field("attributes"), Effect::Message, problem, None);
                 break;
-            } else {
-                labels.extend(Label::compile(attribute, absent, self.trust, self.findings));
+            } else if let Some(label) = Label::compile(attribute, absent, self.trust, self.findings) {
+                if label.may_give_content() {
+                    let problem = format!("`{}` would be content, which is no label, and is left out", attribute.name);
+                    let remedy = "decide something about it in CEL, such as telltale.http.request.body.contains(\"x\")";
+                    self.message(&attribute.at, Effect::Message, problem, Some(remedy.to_owned()));
+                } else {
+                    labels.push(label);
+                }
             }
         }
         labels

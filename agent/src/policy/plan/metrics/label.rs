@@ -83,11 +83,16 @@ impl Label {
         value.or_else(|| absent.map(Value::from))
     }
 
+    /// Whether its value may be a piece of content.
+    pub(super) fn may_give_content(&self) -> bool {
+        matches!(&self.source, Source::Attribute { extractor, .. } if extractor.may_give_content())
+    }
+
     /// What must be captured for it.
     pub fn needs(&self) -> Capture {
         match &self.source {
             Source::Attribute { extractor, .. } => extractor.needs(),
-            Source::Own { own: Own::Key(key), .. } => key.row().needs,
+            Source::Own { own: Own::Key(key), .. } => key.row().asks(),
             Source::Own { own: Own::Istio(_), .. } => Capture::Heads,
             Source::Own { own: Own::Nothing, .. } => Capture::Nothing,
         }

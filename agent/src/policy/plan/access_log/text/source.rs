@@ -133,7 +133,7 @@ impl Source {
     /// What must be captured for it.
     pub(super) fn needs(&self) -> Capture {
         match self {
-            Self::Key(key) => key.row().needs,
+            Self::Key(key) => key.row().asks(),
             Self::WithoutQuery(source) => source.needs(),
             Self::Cel(expression) => expression.program.needs(),
             Self::Constant(_) => Capture::Nothing,

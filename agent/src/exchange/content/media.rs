@@ -1,0 +1,60 @@
+//! What the header fields of a message say of its content.
+
+use crate::protocol::Headers;
+
+/// Whether content is as it is, in no coding (RFC 9110 section 8.4).
+pub(super) fn is_plain(headers: &Headers) -> bool {
+    values(headers, "content-encoding").all(|value| {
+        let mut codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+    })
+}
+
+/// Whether content says of itself, once, that it is JSON (RFC 8259; RFC 6839 section 3.1 for `+json`).
+pub(super) fn is_json(headers: &Headers) -> bool {
+    let mut types = values(headers, "content-type");
+    let (Some(value), None) = (types.next(), types.next()) else { return false };
+    let essence = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    matches!(&essence[..], b"application/json" | b"text/json") || essence.ends_with(b"+json")
+}
+
+fn values<'a>(headers: &'a Headers, wanted: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    let named = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()));
+    named.map(|(_, value)| value.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in fields {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_identity_is_plain() {
+        let plain = |values: &[&str]| {
+            is_plain(&headers(&values.iter().map(|value| ("Content-Encoding", *value)).collect::<Vec<_>>()))
+        };
+        assert!(plain(&[]) && plain(&["identity"]) && plain(&[" Identity , "]) && plain(&[""]));
+        assert!(!plain(&["gzip"]) && !plain(&["identity, br"]) && !plain(&["identity", "zstd"]) && !plain(&["x"]));
+    }
+
+    #[test]
+    fn json_says_so_once() {
+        let json = |values: &[&str]| {
+            is_json(&headers(&values.iter().map(|value| ("content-type", *value)).collect::<Vec<_>>()))
+        };
+        for value in ["application/json", "Application/JSON; charset=utf-8", "text/json", "application/problem+json"] {
+            assert!(json(&[value]), "{value}");
+        }
+        for value in ["", "text/plain", "application/jsonl", "application/json-seq", "json", "application/x; a=+json"] {
+            assert!(!json(&[value]), "{value}");
+        }
+        assert!(!json(&[]) && !json(&["application/json", "text/plain"]));
+    }
+}

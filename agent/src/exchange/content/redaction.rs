@@ -1,0 +1,66 @@
+//! Bytes of content -> text without what a policy wants overwritten.
+
+use super::{
+    Omission, json,
+    span::{Span, overwrite},
+};
+use crate::policy::plan::{ContentPlan, Pattern};
+
+/// Bytes that the patterns of a policy may look at in one content. A search for the next match may look as far as the longest match reaches;
+/// without a longest match as far as the text does, once for each match.
+const SEARCHED: u64 = 1 << 26;
+
+/// Text that may be given out, and whether something was cut off at its end; or why there is none.
+///
+/// `whole` says that the bytes are all of the content. Of a content that was cut short, what a pattern finds only together with bytes that are
+/// not there must not be seen either: as much of its end is left out as the longest match can take, and everything if a pattern has no longest
+/// match, or if values are selected by JSON path.
+pub(super) fn redacted(plan: &ContentPlan, bytes: Vec<u8>, whole: bool) -> Result<(String, bool), Omission> {
+    let text = text(bytes, whole)?;
+    let mut spans = Vec::new();
+    if !plan.paths.is_empty() {
+        if !whole {
+            return Err(Omission::CutShort);
+        }
+        let values = json::select(&text, &plan.paths).ok_or(Omission::NotJson)?;
+        spans.extend(values.into_iter().map(|range| Span { range, json: true }));
+    }
+    let mut end = text.len();
+    let mut left = SEARCHED;
+    for pattern in &plan.patterns {
+        if !whole {
+            end = end.min(text.len().saturating_sub(pattern.longest.ok_or(Omission::CutShort)?));
+        }
+        find(pattern, &text, &mut left, &mut spans)?;
+    }
+    if end == 0 && !text.is_empty() {
+        return Err(Omission::CutShort);
+    }
+    Ok(overwrite(text, end, spans, plan.max_bytes as usize))
+}
+
+/// All that a pattern finds. Each is looked for in the text as it was sent: what another redaction overwrites cannot hide it.
+fn find(pattern: &Pattern, text: &str, left: &mut u64, spans: &mut Vec<Span>) -> Result<(), Omission> {
+    for found in pattern.regex.find_iter(text) {
+        let ahead = text.len() - found.start();
+        let looked_at = pattern.longest.map_or(ahead, |longest| longest.min(ahead));
+        *left = left.checked_sub(looked_at as u64).ok_or(Omission::RedactionCost)?;
+        spans.push(Span { range: found.range(), json: false });
+    }
+    Ok(())
+}
+
+/// The bytes as text. A character that the end cuts is left out. NUL is in no text, but in UTF-16 and in binary formats, which would hide
+/// from patterns what is written in them.
+fn text(mut bytes: Vec<u8>, whole: bool) -> Result<String, Omission> {
+    if !whole
+        && let Err(error) = std::str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
+        bytes.truncate(error.valid_up_to());
+    }
+    if memchr::memchr(0, &bytes).is_some() {
+        return Err(Omission::NotText);
+    }
+    String::from_utf8(bytes).map_err(|_| Omission::NotText)
+}
