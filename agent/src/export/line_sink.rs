@@ -274,7 +274,9 @@ impl Drop for LineQueue {
 impl LineSink for LineSender {
     fn line(&mut self, line: &[u8]) {
         let mut state = self.shared.lock();
-        if state.closed || state.lines >= self.limit_lines || state.buffer.len() + line.len() > self.limit_bytes {
+        // A line that is longer than what may wait finds its place in an empty queue.
+        let fits = state.buffer.is_empty() || state.buffer.len() + line.len() <= self.limit_bytes;
+        if state.closed || state.lines >= self.limit_lines || !fits {
             drop(state);
             self.dropped.add(1);
             return;

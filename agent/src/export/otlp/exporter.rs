@@ -150,7 +150,7 @@ impl<T: ExportRecord> OtlpExporter<T> {
 impl<T: ExportRecord> Worker<T> {
     async fn run(mut self) {
         loop {
-            if !self.queue.is_closed() && self.queue.len() < self.batch.batch_size {
+            if !self.queue.is_closed() && !self.queue.has_batch() {
                 // Either a batch is full, or the delay is over, or the end has come.
                 let _ = timeout(self.batch.schedule_delay, self.queue.ready.notified()).await;
             }
@@ -160,7 +160,7 @@ impl<T: ExportRecord> Worker<T> {
                     break;
                 }
                 self.export(batch).await;
-                if self.queue.len() < self.batch.batch_size && !self.queue.is_closed() {
+                if !self.queue.has_batch() && !self.queue.is_closed() {
                     break;
                 }
             }

@@ -13,6 +13,12 @@ use tokio::sync::Notify;
 use super::ExportRecord;
 use crate::admin::{Counter, Gauge, Health, table};
 
+/// Bytes of text that one queue holds, at most ([`ExportRecord::size`]).
+const MAX_BYTES: usize = 32 << 20;
+/// Bytes of text after which a batch is full: receivers refuse requests that are too large, the Collector's by default those of more than 4 MiB
+/// (gRPC's default).
+const BATCH_BYTES: usize = 3 << 20;
+
 /// What several queues hold together, at most.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -56,6 +62,8 @@ pub(super) struct Queue<T: ExportRecord> {
 #[derive(Debug)]
 struct State<T> {
     records: VecDeque<T>,
+    /// Sum of their sizes.
+    bytes: usize,
     closed: bool,
 }
 
@@ -64,7 +72,7 @@ impl<T: ExportRecord> Queue<T> {
         let capacities = health.shared_gauge(&table::QUEUE_CAPACITY, &[T::NAME]);
         capacities.add(capacity as i64);
         Self {
-            state: Mutex::new(State { records: VecDeque::new(), closed: false }),
+            state: Mutex::new(State { records: VecDeque::new(), bytes: 0, closed: false }),
             capacity,
             batch,
             pool: pool.cloned(),
@@ -80,17 +88,21 @@ impl<T: ExportRecord> Queue<T> {
     }
 
     pub(super) fn push(&self, record: T) {
+        let size = record.size();
         let mut state = self.lock();
         let length = state.records.len();
+        let fits = length < self.capacity && (length == 0 || state.bytes + size <= MAX_BYTES);
         let pooled = || self.pool.as_ref().is_none_or(|pool| length < pool.each || pool.take());
-        if state.closed || length >= self.capacity || !pooled() {
+        if state.closed || !fits || !pooled() {
             drop(state);
             self.full.add(1);
             return;
         }
+        let had_batch = self.is_batch(&state);
         state.records.push_back(record);
+        state.bytes += size;
         self.length.add(1);
-        let wake = state.records.len() == self.batch;
+        let wake = !had_batch && self.is_batch(&state);
         drop(state);
         if wake {
             self.ready.notify_one();
@@ -101,7 +113,14 @@ impl<T: ExportRecord> Queue<T> {
     pub(super) fn take(&self) -> Vec<T> {
         let mut state = self.lock();
         let length = state.records.len();
-        let batch: Vec<_> = state.records.drain(..length.min(self.batch)).collect();
+        let (mut batch, mut bytes) = (Vec::with_capacity(length.min(self.batch)), 0);
+        while batch.len() < self.batch
+            && let Some(record) = state.records.pop_front_if(|next| bytes == 0 || bytes + next.size() <= BATCH_BYTES)
+        {
+            bytes += record.size();
+            batch.push(record);
+        }
+        state.bytes -= bytes;
         self.taken(length, length - batch.len());
         batch
     }
@@ -115,6 +134,15 @@ impl<T: ExportRecord> Queue<T> {
 
     pub(super) fn len(&self) -> usize {
         self.lock().records.len()
+    }
+
+    /// Whether a whole batch waits.
+    pub(super) fn has_batch(&self) -> bool {
+        self.is_batch(&self.lock())
+    }
+
+    fn is_batch(&self, state: &State<T>) -> bool {
+        state.records.len() >= self.batch || state.bytes >= BATCH_BYTES
     }
 
     /// Takes nothing more in.
@@ -181,5 +209,31 @@ mod tests {
         assert_eq!(pool.left.load(Ordering::Relaxed), 3);
         assert_eq!(health.value(&table::QUEUE_LENGTH, &[SpanRecord::NAME]), 0);
         assert_eq!(health.value(&table::QUEUE_CAPACITY, &[SpanRecord::NAME]), 0);
+    }
+
+    /// Spans with content are few and large: what waits and what is sent at once is bounded in bytes too.
+    #[test]
+    fn large_records_are_bounded_by_their_bytes() {
+        let (health, mut large) = (Health::new(), record());
+        large.span.attributes = vec![span::text("a", "x".repeat(1 << 20))];
+        let queue = Queue::new(100, 10, None, &health);
+        for _ in 0..40 {
+            queue.push(large.clone());
+        }
+        assert_eq!(queue.len(), 32);
+        assert_eq!(health.value(&table::QUEUE_DROPPED, &[SpanRecord::NAME, "full"]), 8);
+        assert!(queue.has_batch());
+        assert_eq!(queue.take().len(), 3);
+        queue.push(large.clone());
+        queue.push(record());
+        assert_eq!(queue.len(), 31);
+        while queue.has_batch() {
+            assert_eq!(queue.take().len(), 3);
+        }
+        assert_eq!((queue.len(), queue.take().len()), (1, 1));
+        large.span.attributes = vec![span::text("a", "x".repeat(MAX_BYTES + 1))];
+        queue.push(large);
+        queue.push(record());
+        assert_eq!((queue.len(), queue.take().len()), (1, 1), "one that is too large is alone");
     }
 }

@@ -1,5 +1,7 @@
 //! What is exported one batch at a time.
 
+use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
+
 use super::transport::Request;
 use crate::telemetry::{
     access_log::{LineRecord, logs_request},
@@ -12,6 +14,8 @@ pub trait ExportRecord: std::fmt::Debug + Send + Sized + 'static {
     const NAME: &'static str;
     /// What several of them are called in messages.
     const PLURAL: &'static str;
+    /// Bytes of its texts, which content can make long.
+    fn size(&self) -> usize;
     /// One request; the attributes are added to the resources of workloads that are of no pod.
     fn request(batch: Vec<Self>, local_attributes: &[(String, String)]) -> Request;
 }
@@ -19,6 +23,10 @@ pub trait ExportRecord: std::fmt::Debug + Send + Sized + 'static {
 impl ExportRecord for SpanRecord {
     const NAME: &'static str = "otlp_spans";
     const PLURAL: &'static str = "spans";
+
+    fn size(&self) -> usize {
+        self.span.attributes.iter().filter_map(|attribute| attribute.value.as_ref()).map(text_size).sum()
+    }
 
     fn request(batch: Vec<Self>, local_attributes: &[(String, String)]) -> Request {
         Request::Traces(request(batch, local_attributes))
@@ -29,7 +37,18 @@ impl ExportRecord for LineRecord {
     const NAME: &'static str = "otlp_logs";
     const PLURAL: &'static str = "access-log lines";
 
+    fn size(&self) -> usize {
+        self.record.body.as_ref().map_or(0, text_size)
+    }
+
     fn request(batch: Vec<Self>, local_attributes: &[(String, String)]) -> Request {
         Request::Logs(logs_request(batch, local_attributes))
+    }
+}
+
+fn text_size(value: &AnyValue) -> usize {
+    match &value.value {
+        Some(Value::StringValue(text)) => text.len(),
+        _ => 0,
     }
 }
