@@ -122,8 +122,6 @@ fn an_edit_holds_soon_and_a_bad_one_never() {
     pods.request(2, "/bytes/2");
     pods.write(&[("b", SPANS), ("c", LOGS)]);
     wait_for("the change", || (changes(&run) == 1).then_some(()));
-    // Told of first, then written into the kernel.
-    std::thread::sleep(std::time::Duration::from_millis(100));
     let before = records(&run);
     pods.request(0, "/bytes/3");
     assert_eq!(records(&run), before, "it has no policy any more");
@@ -184,8 +182,6 @@ fn the_default_policy_is_for_pods_that_no_policy_is_for() {
     wait_for("the line of b", || (paths(&run) == ["/bytes/2"]).then_some(()));
     pods.write(&[]);
     wait_for("the change", || (changes(&run) == 1).then_some(()));
-    // Told of first, then given to the workers.
-    std::thread::sleep(std::time::Duration::from_millis(100));
     pods.request(0, "/bytes/3");
     wait_for("the line of a", || (paths(&run) == ["/bytes/2", "/bytes/3"]).then_some(()));
     let seen = run.stop();
@@ -306,8 +302,6 @@ fn the_series_of_a_removed_policy_disappear() {
     pods.write(&[("b", METRICS)]);
     wait_for("the change", || (changes(&run) == 1).then_some(()));
     wait_for("the end of a's series", || (!run.scrape().contains("k8s_namespace_name=\"a\"")).then_some(()));
-    // Told of first, then written into the kernel.
-    std::thread::sleep(std::time::Duration::from_millis(100));
     let before = records(&run);
     pods.request(0, "/bytes/3");
     assert_eq!(records(&run), before, "it has no policy any more");

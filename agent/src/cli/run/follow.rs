@@ -54,6 +54,7 @@ impl Follower {
         if let Err(error) = self.scope.set_cgroups(cgroups) {
             tracing::error!("{error}; the scope from before holds on");
         }
+        self.policies.tell_that_they_hold();
     }
 }
 
