@@ -61,7 +61,7 @@ fn shows_outputs(case: &Path) -> bool {
     // One end of a list to the other is the order that a mistake most likely depends on; then any.
     let backwards = documents.iter().rev().copied().collect::<Vec<_>>().join("\n---\n");
     assert!(everything(&backwards, &recording) == expected, "{} backwards", case.display());
-    let mut runner = TestRunner::new(Config { cases: 4, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 2, failure_persistence: None, ..Config::default() });
     let shuffled = Just(documents).prop_shuffle();
     let same = runner.run(&shuffled, |documents| {
         prop_assert!(everything(&documents.join("\n---\n"), &recording) == expected, "{documents:?}");
