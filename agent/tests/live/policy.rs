@@ -15,7 +15,7 @@ use crate::common::{
     cgroup::Cgroup,
     program::{Program, Server, curl, done},
     rotel::Rotel,
-    seen::text,
+    seen::{attribute, text},
     tools, wait_for,
 };
 
@@ -344,4 +344,48 @@ fn a_bad_edit_is_told_of_and_a_good_one_after_it_holds() {
     expected.push("/bytes/9".to_owned());
     wait_for("the line of c", || (paths(&run) == expected).then_some(()));
     run.stop();
+}
+
+/// Content of a real server: of both ends, in spans and lines, redacted, cut where the policy says, and nothing of it where no policy asks.
+#[test]
+fn content_is_given_out_as_the_policy_says() {
+    const SECRET: &str = "4111222233334444";
+    let server = Server::python();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("policy.yaml");
+    let keys = ["request.body", "request.body_incomplete", "response.body", "response.body_incomplete"];
+    let attributes = keys.map(|key| format!("{{name: {key}, type: Attribute, attributeKey: telltale.http.{key}}}"));
+    let signals = format!("accessLogs: {{mode: Enabled, attributes: [{}]}}\n  {SPANS}", attributes.join(", "));
+    let run_with = |content: &str| {
+        fs::write(&file, policy("shop", &format!("{signals}\n  content: {content}"))).expect("a file can be written");
+        Run::start(["--port".as_ref(), server.port.to_string().as_ref(), "--policy".as_ref(), file.as_os_str()])
+    };
+    let sent = format!("{{\"card\": \"{SECRET}\", \"state\": \"paid\"}}");
+    let echo = || {
+        done(&mut curl(["-H", "Content-Type: application/json", "--data-binary", &sent, &server.url("/echo")]));
+    };
+
+    let run = run_with("{capture: All, maxBytes: 50000, redact: [{pattern: '[0-9]{16}'}]}");
+    echo();
+    done(&mut curl([server.url("/chunked/300000")]));
+    let seen = run.stop_after(4);
+    let shown = sent.replace(SECRET, "REDACTED");
+    for reporter in ["client", "server"] {
+        let lines = seen.of(reporter);
+        assert_eq!(lines.len(), 2, "{}", seen.stderr);
+        assert_eq!((text(lines[0], "request.body"), text(lines[0], "response.body")), (&*shown, &*shown), "{reporter}");
+        assert_eq!(text(lines[1], "response.body"), "y".repeat(50_000 - 16), "{reporter}");
+        assert_eq!(text(lines[1], "response.body_incomplete"), "size");
+    }
+    let bodies: Vec<_> = seen.spans.iter().filter_map(|span| attribute(span, "telltale.http.request.body")).collect();
+    assert_eq!(bodies, [shown.clone(), shown]);
+    assert!(!seen.raw.contains(SECRET) && !seen.stderr.contains(SECRET));
+
+    let run = run_with("{capture: None}");
+    echo();
+    let seen = run.stop_after(2);
+    assert_eq!(seen.logs.len(), 2);
+    for word in [SECRET, "paid"] {
+        assert!(!seen.raw.contains(word) && !seen.stderr.contains(word), "{word}");
+    }
 }
