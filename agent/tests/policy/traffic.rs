@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `# ...` | a remark |
 //! | `@ include NAME` | the lines of `traffic/NAME.txt` |
-//! | `@ open ROLE POD LOCAL PEER [tls]` | a connection is opened, by a pod or (`-`) a local process; what follows is on it |
+//! | `@ open ROLE POD LOCAL PEER [tls] [isn=OUT,IN]` | a connection is opened, by a pod or (`-`) a local process; what follows is on it |
 //! | `> text` | the client sends this line, and CR LF |
 //! | `< text` | the server does |
 //! | `>|text`, `<|text` | without CR LF |
@@ -91,8 +91,15 @@ impl Recording {
                 if pod != "-" {
                     event["pod"] = json!(pod);
                 }
-                if rest == ["tls"] {
-                    event["tls"] = json!(true);
+                for word in rest {
+                    match word.strip_prefix("isn=").and_then(|numbers| numbers.split_once(',')) {
+                        Some((sent, received)) => {
+                            event["isn_out"] = json!(sent.parse::<u32>().expect("a number"));
+                            event["isn_in"] = json!(received.parse::<u32>().expect("a number"));
+                        }
+                        None if *word == "tls" => event["tls"] = json!(true),
+                        None => panic!("nothing of a connection: {word}"),
+                    }
                 }
                 self.event(event);
                 self.open = Some(Connection { number, is_client: role == "client", sent: [0; 2] });
