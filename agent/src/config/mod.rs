@@ -1,7 +1,7 @@
 //! `--config FILE` -> [`Config`]: what the operator of the agent says, once, for all policies.
 //!
 //! Of what is said in several places the first holds: the policy, the flag, the `OTEL_*` variable, the configuration, the default (DESIGN section 8).
-//! `docs/config.md` explains every key; `docs/config.schema.json` is the schema, made from the types in [`file`].
+//! `docs/config.md` explains every key; `docs/config.schema.json` is the schema, made from the types in [`mod@file`].
 
 mod environment;
 pub mod file;
