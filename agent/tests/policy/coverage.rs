@@ -22,7 +22,6 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("spec.metrics.provider", "a replay writes what any reader of the metrics would get"),
     ("spec.metrics.overrides[].type", "it is checked, and selects nothing"),
     ("spec.targetRefs[].sectionName", "it is refused"),
-    ("spec.content", "content is shown by tests of its own"),
 ];
 
 /// Paths of fields, `[]` for the elements of a list; and of each word that a field can be, `path = word`.
