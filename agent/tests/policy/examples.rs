@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
+use serde_json::Value;
+
 use crate::{
     documentation::root,
     replayed::{Replayed, replay},
@@ -113,6 +115,14 @@ fn tool_audit() {
     assert_eq!(column("event.outcome"), ["success", "failure"]);
     assert_eq!(column("x-agent-id"), ["planner", "planner"]);
     assert_eq!(column("mcp-session-id"), ["s-1", "s-1"]);
+    // The messages that name the tools, without what the tools are called with.
+    let messages: Vec<Value> = (lines.iter())
+        .map(|line| serde_json::from_str(line["telltale.http.request.body"].as_str().unwrap()).unwrap())
+        .collect();
+    let tools = messages.iter().map(|message| message["params"]["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(tools, ["read_file", "delete_file"]);
+    assert!(messages.iter().all(|message| message["params"]["arguments"] == "REDACTED"));
+    assert!(!seen.lines.contains("/tmp/x"), "{}", seen.lines);
     // Keys of MCP have no value yet.
     assert!(lines.iter().all(|line| line.get("gen_ai.tool.name").is_none() && line.get("mcp.method.name").is_none()));
     assert!(seen.spans.is_empty() && seen.measures_nothing());
