@@ -47,7 +47,14 @@ impl Follower {
 
     fn take_over(&mut self, plans: Plans) {
         let mut cgroups = self.own_cgroups.clone();
-        cgroups.extend(pod_cgroups(&plans));
+        // One that is gone must not keep the others as they were: a pod of which nothing is asked any more has to leave the scope.
+        cgroups.extend(pod_cgroups(&plans).into_iter().filter(|path| {
+            let there = path.is_dir();
+            if !there {
+                tracing::warn!("{} is no cgroup: nothing is captured there", path.display());
+            }
+            there
+        }));
         // Plans first: what comes into scope has one from its first byte on. What leaves it is passed over until the scope is written.
         self.series.retain(&plans);
         self.plans.replace(plans);
