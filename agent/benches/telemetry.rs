@@ -125,7 +125,7 @@ fn with_attributes() -> Plan {
     });
     let metrics = model::Metrics { overrides: overrides.into(), ..model::Metrics::default() };
     let mut findings = Vec::new();
-    let compiled = MetricsPlan::compile(&metrics, &Trust::own(), &mut findings);
+    let compiled = MetricsPlan::compile(&metrics, Defaults::EVERYTHING, &Trust::own(), &mut findings);
     assert!(findings.is_empty(), "{findings:?}");
     Plan { metrics: Some(Arc::new(compiled)), ..Plan::of_signals(true, false, false) }
 }

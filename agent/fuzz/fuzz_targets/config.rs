@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     };
     for author in [Author::Operator, Author::Tenant] {
-        let defaults = Defaults { span_exporter: true, log_sink: true };
+        let defaults = Defaults::EVERYTHING;
         let _ = config.fallback(&Setting { defaults, trust: config.trust(author, false) });
     }
 });

@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!((1..=lines).contains(&problem.line), "{problem}");
     }
     let candidates = validation::candidates(&documents);
-    let setting = Setting { defaults: Defaults { span_exporter: true, log_sink: true }, trust: Trust::tenant() };
+    let setting = Setting { defaults: Defaults::EVERYTHING, trust: Trust::tenant() };
     let compiled = Compiled::new(candidates, documents.objects, &setting, None);
     let Compiled { candidates, resolution, objects, .. } = &compiled;
     for (document, candidate) in documents.policies.iter().zip(candidates) {

@@ -30,7 +30,7 @@ use crate::{
     },
     policy::{
         Defaults, Plan, PlanStore, Reach, Setting,
-        plan::{ContextFormat, SpanProvider, TracingPlan, access_log::Sink},
+        plan::{ContextFormat, Exports, SpanProvider, TracingPlan, access_log::Sink},
     },
     telemetry::{
         KnownMethods, LogSink, Outlets, Recorder, Sampler, Settings, SpanSink, access_log::LineRecord,
@@ -151,8 +151,15 @@ impl Outputs {
         let local_attributes = resource.attributes.clone();
         let receiver = |signal| config.receiver(signal, &lookup).map_err(anyhow::Error::from);
         let (traces, metrics, lines) = (receiver(Signal::Traces)?, receiver(Signal::Metrics)?, receiver(Signal::Logs)?);
-        let defaults =
-            Defaults { span_exporter: traces != Choice::None || args.output.spans.is_some(), log_sink: true };
+        let exports = |choice: &Choice| matches!(choice, Choice::Otlp(_));
+        let defaults = Defaults {
+            exports: Exports {
+                spans: traces != Choice::None || args.output.spans.is_some(),
+                metrics: exports(&metrics),
+                logs: exports(&lines),
+            },
+            log_sink: true,
+        };
         let setting = Setting { defaults, trust: config.trust(Author::Operator, args.log_dir.is_some()) };
         // `--logs` says it before the configuration does.
         let fallback = match args.output.logs {
@@ -246,7 +253,11 @@ impl Outputs {
     /// An output that cannot be opened, or one file for two of them.
     pub fn for_replay(output: &OutputArgs, args: &ReplayArgs, config: &Config) -> Result<Self, Failure> {
         check_distinct(output)?;
-        let defaults = Defaults { span_exporter: output.spans.is_some(), log_sink: true };
+        // Its files take whatever any sink or provider would.
+        let defaults = Defaults {
+            exports: Exports { spans: output.spans.is_some(), ..Defaults::EVERYTHING.exports },
+            log_sink: true,
+        };
         let setting = Setting { defaults, trust: config.trust(Author::Operator, false) };
         let fallback = fallback(config, args.config.as_deref(), &setting)?;
         let policies = Policies::load(&args.policy, setting, fallback)?;

@@ -19,7 +19,7 @@ fn read(text: &str) -> Result<Config, Vec<String>> {
 }
 
 fn setting(config: &Config, author: Author) -> Setting {
-    Setting { defaults: Defaults { span_exporter: true, log_sink: true }, trust: config.trust(author, false) }
+    Setting { defaults: Defaults::EVERYTHING, trust: config.trust(author, false) }
 }
 
 fn page() -> String {

@@ -34,7 +34,7 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
     let trust = &Trust { content: spec.content.capture, ..setting.trust.clone() };
     // A stanza that is off is checked too: it can be switched on.
     let metrics = spec.metrics.as_ref().and_then(|stanza| {
-        let plan = MetricsPlan::compile(stanza, trust, &mut findings);
+        let plan = MetricsPlan::compile(stanza, defaults, trust, &mut findings);
         is_on(Some(stanza.mode), true).then_some(plan)
     });
     let tracing = spec

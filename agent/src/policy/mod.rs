@@ -61,7 +61,7 @@ mod tests {
     fn the_embedded_policy_traces_only_where_an_exporter_is() {
         let none = plan(DEFAULT_POLICY, Defaults::default());
         assert_eq!((signals(&none), none.capture), ((true, false, true), Capture::Heads));
-        let both = plan(DEFAULT_POLICY, Defaults { span_exporter: true, log_sink: true });
+        let both = plan(DEFAULT_POLICY, Defaults::EVERYTHING);
         // `OTEL_TRACES_SAMPLER` decides where it is set.
         assert!(!both.tracing.unwrap().sampling_given);
     }

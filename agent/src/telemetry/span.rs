@@ -368,7 +368,7 @@ mod tests {
             default: None,
         });
         let stanza = Tracing { attributes: attributes.to_vec(), ..Tracing::default() };
-        let defaults = Defaults { span_exporter: true, log_sink: true };
+        let defaults = Defaults::EVERYTHING;
         let plan = TracingPlan::compile(&stanza, "shop", defaults, &Trust::own(), &mut Vec::new()).unwrap();
         assert_eq!(plan.needs(), Capture::Heads);
         let sample = Sample::new(Role::Client).header("authorization", "Bearer x").header("accept", "text/plain");

@@ -15,7 +15,7 @@ use telltale::{
     capture::Role,
     export::prometheus::{Exposition, Format, Readiness, ServeError, Server},
     policy::{
-        Plan, Trust,
+        Defaults, Plan, Trust,
         model::{self, Attribute, AttributeSource, Dialect, FieldPath, MetricOverride, Mode, PolicyKey, Profile},
         plan::MetricsPlan,
     },
@@ -90,7 +90,7 @@ fn under_policies() -> Arc<Exposition> {
     let mut recorder = Recorder::new(settings, Box::new(open), &Health::new());
     for (index, policy) in policies.iter().enumerate() {
         let mut findings = Vec::new();
-        let compiled = MetricsPlan::compile(policy, &Trust::own(), &mut findings);
+        let compiled = MetricsPlan::compile(policy, Defaults::EVERYTHING, &Trust::own(), &mut findings);
         assert!(findings.is_empty(), "{findings:?}");
         let key = PolicyKey { namespace: "shop".to_owned(), name: format!("p{index}"), dialect: Dialect::Gep };
         let plan =

@@ -61,7 +61,7 @@ fn cases() -> Vec<PathBuf> {
 
 /// The policies of a text, as the verbs of `telltale policy` read them.
 fn checked(text: impl AsRef<[u8]>) -> Checked {
-    let setting = Setting { defaults: Defaults { span_exporter: true, log_sink: true }, trust: Trust::own() };
+    let setting = Setting { defaults: Defaults::EVERYTHING, trust: Trust::own() };
     Checked::new(&[Source::new("input.yaml", text.as_ref())], &setting)
 }
 

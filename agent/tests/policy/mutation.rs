@@ -28,7 +28,7 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
         );
     }
     let candidates = validation::candidates(&documents);
-    let setting = Setting { defaults: Defaults { span_exporter: true, log_sink: true }, trust: Trust::tenant() };
+    let setting = Setting { defaults: Defaults::EVERYTHING, trust: Trust::tenant() };
     let compiled = Compiled::new(candidates, documents.objects, &setting, None);
     let Compiled { candidates, resolution, objects, .. } = &compiled;
     for (document, candidate) in documents.policies.iter().zip(candidates) {
@@ -68,7 +68,7 @@ fn check_config(bytes: &[u8]) -> Result<(), TestCaseError> {
         }
     };
     for author in [Author::Operator, Author::Tenant] {
-        let defaults = Defaults { span_exporter: true, log_sink: true };
+        let defaults = Defaults::EVERYTHING;
         let said = config.fallback(&Setting { defaults, trust: config.trust(author, false) });
         let problems = said.map_or_else(|errors| errors, |(_, warnings)| warnings);
         prop_assert!(has_lines(&problems), "{:?}", problems);

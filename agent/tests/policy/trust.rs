@@ -50,7 +50,7 @@ fn of_namespace(namespace: &str, stanzas: &str) -> String {
 }
 
 fn under(trust: Trust, text: impl AsRef<[u8]>) -> Checked {
-    let setting = Setting { defaults: Defaults { span_exporter: true, log_sink: true }, trust };
+    let setting = Setting { defaults: Defaults::EVERYTHING, trust };
     Checked::new(&[File::new("tenant.yaml", text.as_ref())], &setting)
 }
 

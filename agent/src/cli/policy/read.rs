@@ -21,7 +21,7 @@ pub(super) fn read(files: &[PathBuf], config: Option<&Path>) -> Result<Checked, 
     let sources = read_sources(files).map_err(anyhow::Error::from)?;
     let documents = Documents::read(&sources);
     // Everything that could be on is looked at, wherever the policy will hold.
-    let defaults = Defaults { span_exporter: true, log_sink: true };
+    let defaults = Defaults::EVERYTHING;
     let setting = Setting { defaults, trust: config.trust(author, false) };
     setting.trust.reach.set_nodes(documents.objects.nodes.values().flatten().copied());
     let fallback = config::fallback(&config, path, &setting)?;

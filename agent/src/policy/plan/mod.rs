@@ -92,13 +92,29 @@ impl Plan {
     }
 }
 
-/// What `ImplementationDefault` depends on (POLICY.md section 1).
+/// What the agent has by itself: `ImplementationDefault` depends on it (POLICY.md section 1), and so does what names no receiver of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
-    /// A span exporter is configured, or spans are written to a file.
-    pub span_exporter: bool,
+    /// Which signals it exports.
+    pub exports: Exports,
     /// There is a place where access logs go by default; `run` and `replay` always have one.
     pub log_sink: bool,
+}
+
+impl Defaults {
+    /// All of them: what is assumed where nobody says how the agent is run.
+    pub const EVERYTHING: Self = Self { exports: Exports { spans: true, metrics: true, logs: true }, log_sink: true };
+}
+
+/// The signals that the agent sends to a receiver of its own, or writes to a file whoever takes them (a replay).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exports {
+    /// Spans.
+    pub spans: bool,
+    /// Metrics, by OTLP.
+    pub metrics: bool,
+    /// Log records, by OTLP.
+    pub logs: bool,
 }
 
 /// Whether a signal is on: a stanza that is absent is off (promise 1), nobody asked.

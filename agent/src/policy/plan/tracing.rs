@@ -69,7 +69,7 @@ impl TracingPlan {
             attributes: attributes.into_iter().map(|(name, extractor)| (name.into(), extractor)).collect(),
             provider,
         };
-        let has_exporter = defaults.span_exporter || plan.provider != SpanProvider::Agent;
+        let has_exporter = defaults.exports.spans || plan.provider != SpanProvider::Agent;
         let on = is_on(Some(tracing.mode), has_exporter);
         if on && !has_exporter {
             let problem =
@@ -151,14 +151,17 @@ fn compile_provider(provider: &Provider, namespace: &str, trust: &Trust, finding
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::model::{Endpoint, FieldPath};
+    use crate::policy::{
+        model::{Endpoint, FieldPath},
+        plan::Exports,
+    };
 
     fn stanza() -> Tracing {
         Tracing { at: FieldPath::new("spec").field("tracing"), ..Tracing::default() }
     }
 
     fn compile(tracing: &Tracing) -> (Option<TracingPlan>, Vec<String>) {
-        let defaults = Defaults { span_exporter: true, log_sink: true };
+        let defaults = Defaults::EVERYTHING;
         let mut findings = Vec::new();
         let plan = TracingPlan::compile(tracing, "shop", defaults, &Trust::own(), &mut findings);
         (plan, findings.iter().map(|finding| format!("{:?} {finding}", finding.effect)).collect())
@@ -216,13 +219,13 @@ mod tests {
 
     #[test]
     fn whether_it_is_on() {
-        let on = |mode, provider: Option<&str>, span_exporter| {
+        let on = |mode, provider: Option<&str>, spans| {
             let provider = provider.map(|address| Provider {
                 endpoint: Some(Endpoint { address: address.to_owned(), ..Endpoint::default() }),
                 ..Provider::default()
             });
             let tracing = Tracing { mode, provider, ..stanza() };
-            let defaults = Defaults { span_exporter, log_sink: true };
+            let defaults = Defaults { exports: Exports { spans, ..Exports::default() }, log_sink: true };
             let mut findings = Vec::new();
             let plan = TracingPlan::compile(&tracing, "shop", defaults, &Trust::own(), &mut findings);
             (plan.is_some(), findings.len())

@@ -35,7 +35,7 @@ fn stanza() -> AccessLogs {
 
 fn compile(logs: &AccessLogs) -> (AccessLogPlan, Vec<Finding>) {
     let mut findings = Vec::new();
-    let plan = AccessLogPlan::compile(logs, Defaults::default(), &Trust::own(), &mut findings).expect("it is enabled");
+    let plan = AccessLogPlan::compile(logs, Defaults::EVERYTHING, &Trust::own(), &mut findings).expect("it is enabled");
     (plan, findings)
 }
 

@@ -9,7 +9,7 @@ use crate::{
     admin::{Health, table},
     capture::Role,
     policy::{
-        Plan, Plans, Trust,
+        Defaults, Plan, Plans, Trust,
         model::{
             self, Attribute, AttributeSource, Dialect, FieldPath, MetricOverride, MetricsProvider, Mode, PolicyKey,
             Profile,
@@ -52,7 +52,7 @@ fn istio(overrides: Vec<MetricOverride>) -> Plan {
 
 fn compiled(metrics: &model::Metrics) -> Plan {
     let mut findings = Vec::new();
-    let compiled = MetricsPlan::compile(metrics, &Trust::own(), &mut findings);
+    let compiled = MetricsPlan::compile(metrics, Defaults::EVERYTHING, &Trust::own(), &mut findings);
     assert!(findings.is_empty(), "{findings:?}");
     Plan { metrics: Some(Arc::new(compiled)), ..Plan::of_signals(true, false, false) }
 }

@@ -56,7 +56,7 @@ fn policy(block: &Block, dialect: Dialect) -> Value {
 fn said(document: &Value) -> BTreeSet<String> {
     let documents = Documents::read(&[Source::new("page.json", document.to_string())]);
     assert!(documents.problems.is_empty(), "{:?}", documents.problems);
-    let setting = Setting { defaults: Defaults { span_exporter: true, log_sink: true }, trust: Trust::own() };
+    let setting = Setting { defaults: Defaults::EVERYTHING, trust: Trust::own() };
     let candidates = validation::candidates(&documents);
     let compiled = Compiled::new(candidates, documents.objects, &setting, None);
     assert_eq!(compiled.candidates.len(), 1);

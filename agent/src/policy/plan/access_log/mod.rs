@@ -42,7 +42,7 @@ impl AccessLogPlan {
         let plan = Self {
             line: Line::compile(logs, &mut compiler),
             filters: logs.matches.iter().filter_map(|condition| Filter::compile(condition, &mut compiler)).collect(),
-            sinks: sink::compile(&logs.sinks, &mut compiler),
+            sinks: sink::compile(&logs.sinks, defaults, &mut compiler),
         };
         is_on(Some(logs.mode), defaults.log_sink).then_some(plan)
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::Compiler;
 use crate::policy::{
-    Effect, Finding, LogFiles,
+    Defaults, Effect, Finding, LogFiles,
     model::{self, SinkKind},
     plan::Receiver,
 };
@@ -27,7 +27,7 @@ pub enum Sink {
 }
 
 /// The places that a list names, each once; none is standard output.
-pub(super) fn compile(sinks: &[model::Sink], compiler: &mut Compiler<'_>) -> Vec<Sink> {
+pub(super) fn compile(sinks: &[model::Sink], defaults: Defaults, compiler: &mut Compiler<'_>) -> Vec<Sink> {
     if sinks.is_empty() {
         return vec![Sink::Stdout];
     }
@@ -35,7 +35,13 @@ pub(super) fn compile(sinks: &[model::Sink], compiler: &mut Compiler<'_>) -> Vec
     for sink in sinks {
         let place = match &sink.kind {
             SinkKind::Stdout => Sink::Stdout,
-            SinkKind::Otlp(None) => Sink::Otlp(None),
+            SinkKind::Otlp(None) => {
+                if !defaults.exports.logs {
+                    let problem = "nobody takes these lines: neither the sink nor the agent names a receiver";
+                    compiler.push(Finding::new(&sink.at, Effect::Message, problem).instead("set endpoint"));
+                }
+                Sink::Otlp(None)
+            }
             SinkKind::Otlp(Some(endpoint)) => {
                 match Receiver::of_endpoint(endpoint, OTLP_PATH, compiler.trust, compiler.findings) {
                     Some(receiver) => Sink::Otlp(Some(Arc::new(receiver))),
@@ -99,6 +105,7 @@ fn file(path: &Path, files: LogFiles) -> Result<PathBuf, (String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Trust, model::FieldPath};
 
     #[test]
     fn a_tenants_file_stays_below_the_directory() {
@@ -109,5 +116,19 @@ mod tests {
         }
         assert!(file(Path::new("a"), LogFiles::Nowhere).is_err());
         assert_eq!(file(Path::new("/var/log/x"), LogFiles::Anywhere), Ok(PathBuf::from("/var/log/x")));
+    }
+    #[test]
+    fn a_sink_without_a_receiver_is_named() {
+        let at = FieldPath::new("spec.accessLogs.sinks").index(0);
+        let said = |defaults| {
+            let mut findings = Vec::new();
+            let trust = Trust::own();
+            let mut compiler = Compiler::new(&trust, &mut findings);
+            let sinks = compile(&[model::Sink { at: at.clone(), kind: SinkKind::Otlp(None) }], defaults, &mut compiler);
+            assert_eq!(sinks, [Sink::Otlp(None)]);
+            findings.iter().map(|finding| format!("{:?} {}", finding.effect, finding.field)).collect::<Vec<_>>()
+        };
+        assert_eq!(said(Defaults::EVERYTHING), Vec::<String>::new());
+        assert_eq!(said(Defaults::default()), ["Message spec.accessLogs.sinks[0]"]);
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     policy::{
-        Effect, Finding, Trust,
+        Defaults, Effect, Finding, Trust,
         model::{FieldPath, MetricOverride, Metrics, MetricsProvider, Mode, Profile},
     },
     telemetry::names::{Instrument, Kind, Selection, instruments, prometheus, select},
@@ -20,7 +20,7 @@ pub(super) const MAX_BUCKETS: usize = 100;
 
 impl MetricsPlan {
     /// Compiles the stanza. What is wrong with it is said in `findings`; the plan is of what is right.
-    pub fn compile(metrics: &Metrics, trust: &Trust, findings: &mut Vec<Finding>) -> Self {
+    pub fn compile(metrics: &Metrics, defaults: Defaults, trust: &Trust, findings: &mut Vec<Finding>) -> Self {
         let reader = match &metrics.provider {
             None | Some(MetricsProvider::Other(_)) => None,
             Some(MetricsProvider::Prometheus) => Some(Reader::Prometheus),
@@ -30,6 +30,11 @@ impl MetricsPlan {
             let field = metrics.at.field("provider").field("type");
             let problem = format!("`{provider}` is not known here, and the agent's own outputs are used");
             findings.push(Finding::new(&field, Effect::Message, problem).instead("use `Prometheus` or `OTLP`"));
+        }
+        if reader == Some(Reader::Otlp) && !defaults.exports.metrics {
+            let problem = "the agent exports no metrics by OTLP, so they are shown to whoever scrapes";
+            let finding = Finding::new(&metrics.at.field("provider").field("type"), Effect::Message, problem);
+            findings.push(finding.instead("use `Prometheus`, or start the agent with OTEL_EXPORTER_OTLP_ENDPOINT"));
         }
         let limit = cardinality_limit(metrics, trust, findings);
         let mut compiler = Compiler {

@@ -1,6 +1,6 @@
 use super::{DEFAULT_CARDINALITY_LIMIT, MetricsPlan, compile::MAX_BUCKETS};
 use crate::policy::{
-    Effect, Finding, Limits, Trust,
+    Defaults, Effect, Finding, Limits, Trust,
     model::{Attribute, AttributeSource, FieldPath, MetricOverride, Metrics, MetricsProvider, Mode, Profile},
 };
 
@@ -25,7 +25,7 @@ fn attribute(name: &str) -> Attribute {
 fn compile(overrides: Vec<MetricOverride>) -> (MetricsPlan, Vec<Finding>) {
     let mut findings = Vec::new();
     let metrics = Metrics { at: at(), overrides, ..Metrics::default() };
-    (MetricsPlan::compile(&metrics, &Trust::own(), &mut findings), findings)
+    (MetricsPlan::compile(&metrics, Defaults::EVERYTHING, &Trust::own(), &mut findings), findings)
 }
 
 /// The effect and text of the only finding.
@@ -111,7 +111,12 @@ fn who_called_whom_is_not_a_policys_to_say() {
         let attributes = attributes.iter().map(|name| attribute(name)).collect();
         let overrides = vec![MetricOverride { attributes, ..change(name) }];
         let mut findings = Vec::new();
-        MetricsPlan::compile(&Metrics { profile, overrides, ..Metrics::default() }, &Trust::own(), &mut findings);
+        MetricsPlan::compile(
+            &Metrics { profile, overrides, ..Metrics::default() },
+            Defaults::EVERYTHING,
+            &Trust::own(),
+            &mut findings,
+        );
         findings.iter().map(|finding| finding.effect).collect::<Vec<_>>()
     };
     let names = ["source_workload", "destination.service", "reporter", "source_x", "response_code"];
@@ -139,7 +144,7 @@ fn more_attributes_than_the_agent_allows_are_left_out() {
         ..Metrics::default()
     };
     let mut findings = Vec::new();
-    let plan = MetricsPlan::compile(&metrics, &trust, &mut findings);
+    let plan = MetricsPlan::compile(&metrics, Defaults::EVERYTHING, &trust, &mut findings);
     assert_eq!(plan.groups[0].labels.len(), 2);
     assert_eq!(findings.iter().map(|finding| finding.effect).collect::<Vec<_>>(), [Effect::Message]);
 }
@@ -194,7 +199,10 @@ fn limits_are_clamped() {
     for (wanted, used) in [(0, 2), (1, 2), (2, 2), (20_000, 20_000), (20_001, 20_000), (u32::MAX, 20_000)] {
         let metrics = Metrics { at: at(), cardinality_limit: Some(wanted), ..Metrics::default() };
         let mut findings = Vec::new();
-        assert_eq!(MetricsPlan::compile(&metrics, &Trust::own(), &mut findings).limit, used as usize);
+        assert_eq!(
+            MetricsPlan::compile(&metrics, Defaults::EVERYTHING, &Trust::own(), &mut findings).limit,
+            used as usize
+        );
         let said: Vec<_> = findings.iter().map(|finding| (finding.effect, finding.field.as_str())).collect();
         let expected = [(Effect::Message, "spec.metrics.cardinalityLimit")];
         assert_eq!(said, &expected[..usize::from(wanted != used)]);
@@ -206,7 +214,7 @@ fn another_provider_is_named() {
     let metrics =
         Metrics { at: at(), provider: Some(MetricsProvider::Other("Datadog".to_owned())), ..Metrics::default() };
     let mut findings = Vec::new();
-    MetricsPlan::compile(&metrics, &Trust::own(), &mut findings);
+    MetricsPlan::compile(&metrics, Defaults::EVERYTHING, &Trust::own(), &mut findings);
     assert_eq!(findings[0].effect, Effect::Message);
     assert!(findings[0].to_string().starts_with("spec.metrics.provider.type: `Datadog` is not known here"));
 }
@@ -236,4 +244,16 @@ fn what_is_not_there_cannot_be_removed() {
     let (effect, text) = finding(MetricOverride { remove_attributes: vec!["x".to_owned()], ..change("request_count") });
     assert_eq!(effect, Effect::Warning);
     assert_eq!(text, "spec.metrics.overrides[0].removeAttributes[0]: `request_count` has no attribute `x`");
+}
+
+#[test]
+fn an_exporter_that_is_not_there_is_named() {
+    let metrics = Metrics { at: at(), provider: Some(MetricsProvider::Otlp), ..Metrics::default() };
+    let said = |defaults| {
+        let mut findings = Vec::new();
+        MetricsPlan::compile(&metrics, defaults, &Trust::own(), &mut findings);
+        findings.iter().map(|finding| format!("{:?} {}", finding.effect, finding.field)).collect::<Vec<_>>()
+    };
+    assert_eq!(said(Defaults::EVERYTHING), Vec::<String>::new());
+    assert_eq!(said(Defaults::default()), ["Message spec.metrics.provider.type"]);
 }
