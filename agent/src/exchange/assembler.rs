@@ -173,6 +173,11 @@ impl Assembler {
         self.pending.len()
     }
 
+    /// Whether one that began in this epoch waits for its response.
+    pub fn has_pending_of(&self, epoch: u32) -> bool {
+        self.pending.iter().any(|pending| pending.epoch == epoch)
+    }
+
     /// Counts since the last call.
     pub fn take_counters(&mut self) -> Counters {
         std::mem::take(&mut self.counters)

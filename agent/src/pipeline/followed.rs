@@ -23,17 +23,15 @@ impl Followed {
         &self.current
     }
 
-    /// Another plan holds from now on. Returns the epoch of the exchanges that begin under it; `None` if it is the same plan.
-    pub(super) fn follow(&mut self, plan: &Arc<Plan>, unfinished: bool) -> Option<u32> {
+    /// Another plan holds from now on. Returns the epoch of the exchanges that begin under it; `None` if it is the same plan. An epoch of which no
+    /// exchange is unfinished is forgotten, so that there are never more than those.
+    pub(super) fn follow(&mut self, plan: &Arc<Plan>, is_unfinished: impl Fn(u32) -> bool) -> Option<u32> {
         if Arc::ptr_eq(&self.current, plan) {
             return None;
         }
         let before = std::mem::replace(&mut self.current, Arc::clone(plan));
-        if unfinished {
-            self.earlier.push((self.epoch, before));
-        } else {
-            self.earlier.clear();
-        }
+        self.earlier.push((self.epoch, before));
+        self.earlier.retain(|(epoch, _)| is_unfinished(*epoch));
         self.epoch += 1;
         Some(self.epoch)
     }
@@ -52,5 +50,24 @@ impl Followed {
     /// Whether an exchange may still need another plan than the current one.
     pub(super) const fn has_earlier(&self) -> bool {
         !self.earlier.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plans_of_unfinished_exchanges_are_kept() {
+        let plans: Vec<_> = (0..100).map(|_| Arc::new(Plan::of_signals(true, false, false))).collect();
+        let mut followed = Followed::new(Arc::clone(&plans[0]));
+        for (index, plan) in plans.iter().enumerate().skip(1) {
+            assert_eq!(followed.follow(plan, |epoch| epoch == 0 || epoch == 50), Some(index as u32));
+            assert_eq!(followed.follow(plan, |_| true), None);
+        }
+        assert_eq!(followed.earlier.len(), 2);
+        for epoch in [0, 50, 99] {
+            assert!(Arc::ptr_eq(followed.of(epoch), &plans[epoch as usize]));
+        }
     }
 }

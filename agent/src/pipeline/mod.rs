@@ -96,7 +96,7 @@ impl Tracked {
 
     /// Another plan holds: what it asks for is read from now on.
     fn follow(&mut self, id: ConnectionId, plan: &Arc<Plan>, budget: &Arc<Budget>, skips: &mut Vec<Skip>) {
-        let Some(epoch) = self.followed.follow(plan, self.assembler.pending() > 0) else { return };
+        let Some(epoch) = self.followed.follow(plan, |epoch| self.assembler.has_pending_of(epoch)) else { return };
         if self.unread && plan.capture != Capture::Nothing {
             // It was passed over: it is joined late.
             let Connection { open, workload, peer, .. } = &**self.assembler.connection();
