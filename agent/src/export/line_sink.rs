@@ -312,6 +312,8 @@ fn write_all(shared: &Shared, mut target: Target) {
         drop(state);
         target.write(&batch);
         batch.clear();
+        // A line with much content may have made it large.
+        batch.shrink_to(MAX_BYTES);
     }
 }
 
@@ -394,6 +396,24 @@ mod tests {
         queue.close(Duration::from_millis(1));
         assert_eq!(dropped(&health, "shutdown"), 1);
         gate.open();
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_what_may_wait_is_written_alone() {
+        let gate = Gate::default();
+        let health = Health::new();
+        let queue = LineQueue::with_limits(ACCESS_LOG, gate.output(), &health, 4, 10).unwrap();
+        let mut sender = queue.sender();
+        sender.line(b"with the thread\n");
+        while queue.shared.lock().lines > 0 {
+            std::thread::yield_now();
+        }
+        sender.line(b"a line that is too long\n");
+        sender.line(b"b\n");
+        assert_eq!(dropped(&health, "full"), 1);
+        gate.open();
+        queue.close(Duration::from_mins(1));
+        assert_eq!(*gate.0.written.lock().unwrap(), b"with the thread\na line that is too long\n");
     }
 
     #[cfg(target_os = "linux")]

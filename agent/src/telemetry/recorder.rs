@@ -115,6 +115,9 @@ struct Route {
     outlets: Outlets,
 }
 
+/// Bytes of the buffer for lines that stay with a recorder.
+const LINE_SIZE: usize = 64 * 1024;
+
 /// Turns exchanges into telemetry, for one worker.
 pub struct Recorder {
     settings: Settings,
@@ -234,6 +237,9 @@ impl Recorder {
 
     /// Writes out what the sinks hold, and closes those of plans that nobody holds any more. Called a few times a second.
     pub fn flush(&mut self) {
+        // A line with much content may have made it large.
+        self.line.clear();
+        self.line.shrink_to(LINE_SIZE);
         self.routes.retain(|_, route| {
             flush(&mut route.outlets);
             route.plan.strong_count() > 0

@@ -10,7 +10,7 @@ use telltale::{
     policy::{
         Defaults, Plan, PlanStore, Plans, Setting, Trust, compile,
         document::{Documents, Source},
-        validation,
+        model, validation,
     },
 };
 
@@ -135,6 +135,20 @@ fn content_is_kept_as_the_plan_says_that_the_exchange_began_with() {
         json!({"path": "/2", "response": s}),
     ];
     assert_eq!(feeder.bench.lines.take(), expected);
+}
+
+/// A policy that does not report an end does not keep its content either.
+#[test]
+fn content_of_an_end_that_is_not_reported_is_not_kept() {
+    for (direction, cut) in [(model::Direction::Server, 0), (model::Direction::Client, 100_000 - 65_536)] {
+        let plans = PlanStore::new(Plans::everywhere(Plan { direction, ..keeping("Request") }));
+        let mut feeder = Feeder::new(&plans);
+        let [request, response] = messages(0, false, 100_000);
+        feeder.send(Direction::Out, &request);
+        feeder.send(Direction::In, &response);
+        assert_eq!(feeder.bench.lines.take().len(), usize::from(cut > 0));
+        assert_eq!(feeder.bench.count(&table::CONTENT_CUT_BYTES, &["size"]), cut);
+    }
 }
 
 /// Requests that wait for their responses hold no more content than a connection may, and what that costs is counted and said.
