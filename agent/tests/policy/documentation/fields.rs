@@ -168,6 +168,34 @@ fn the_table_is_what_the_schemas_say() {
     assert!(page == expected, "the table of {PAGE} is not what the schemas say; UPDATE=1 writes it");
 }
 
+/// What of the page is neither a block nor this table.
+fn prose(page: &str) -> String {
+    let (before, rest) = page.split_once(BEGIN).expect("a table begins");
+    let (_, after) = rest.split_once(END).expect("a table ends");
+    let mut is_block = false;
+    let lines = before.lines().chain(after.lines()).filter(|line| {
+        let is_fence = line.starts_with("```");
+        is_block ^= is_fence;
+        !is_block && !is_fence
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_field_has_a_word_beside_its_example() {
+    let prose = prose(&page(PAGE));
+    // Between backticks, alone or in a path.
+    let named: BTreeSet<&str> = (prose.split('`').skip(1).step_by(2))
+        .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric()))
+        .collect();
+    for dialect in Dialect::ALL {
+        let fields = of(dialect);
+        let name = |path: &String| path.rsplit('.').next().unwrap().trim_end_matches("[]").to_owned();
+        let unsaid: Vec<_> = fields.keys().filter(|path| !named.contains(&*name(path))).collect();
+        assert!(unsaid.is_empty(), "{PAGE} says nothing of {unsaid:?}");
+    }
+}
+
 #[test]
 fn the_maxima_are_the_agents() {
     let page = page(PAGE);
