@@ -231,6 +231,40 @@ fn a_maximum_of_the_file_clamps_what_policies_ask_for() {
     assert!(said(&validate).1.contains("spec.metrics.cardinalityLimit: 1000 is above 2, the agent's maximum"));
 }
 
+/// Each limit of the file is the one that is asked.
+#[test]
+fn every_limit_of_the_file_holds_for_what_it_says() {
+    let spec = "  content: {capture: All, maxBytes: 1000, redact: [{pattern: '[a-z]{40}'}]}
+  accessLogs:
+    matches: request.path.startsWith('/long/enough/to/be/too/long')
+    attributes:
+    - {name: a, type: Literal, literalValue: a text of many bytes}
+    - {name: b, type: CEL, expression: \"request.headers.exists(n, n == 'x')\"}
+    - {name: c, type: Literal, literalValue: c}
+";
+    let folder = folder(&[("policy.yaml", &policy(spec))]);
+    for (limit, expected) in [
+        ("contentBytes: 100", "warning: spec.content.maxBytes: 1000 is more than this agent keeps; 100 bytes"),
+        ("patternBytes: 64", "error: spec.content.redact[0].pattern: is too large when compiled"),
+        ("expressionCharacters: 45", "error: spec.accessLogs.matches: "),
+        ("expressionCost: 200", "error: spec.accessLogs.attributes[1].expression: "),
+        ("textBytes: 10", "warning: spec.accessLogs.attributes[0].literalValue: 20 bytes are cut to this agent's 10"),
+        ("attributes: 2", "warning: spec.accessLogs.attributes[2]: 3 fields are more than this agent's 2"),
+    ] {
+        let config = folder.path().join("config.yaml");
+        let validate = |text: &str| {
+            fs::write(&config, text).unwrap();
+            let output = telltale(&folder, &["-q", "policy", "validate", "policy.yaml", "--config", "config.yaml"]);
+            said(&output).1.to_owned()
+        };
+        let without = validate("{}");
+        assert!(!without.contains(expected), "{limit}: {without}");
+        let with = validate(&format!("policies: {{limits: {{{limit}}}}}\n"));
+        assert!(with.contains(expected), "{limit}: {with}");
+        assert_eq!(with.lines().count(), without.lines().count() + 1, "{limit} and nothing else: {with}");
+    }
+}
+
 /// Which pods have a log line.
 fn logged(logs: &str, key: &str) -> Vec<String> {
     let lines = logs.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
