@@ -359,6 +359,17 @@ async fn what_a_name_resolves_to_is_checked_every_time() {
     other.set_nodes(["127.0.0.1".parse::<IpAddr>().unwrap()]);
     assert_eq!(export(&other, &checked).await.0, 0);
     assert_eq!(visitors.load(Ordering::SeqCst), 0);
+    // The name that a certificate must have is no way around it.
+    for server_name in ["127.0.0.1", "localhost", "2130706433"] {
+        let elsewhere = format!("https://127.0.0.2:{}/v1/traces", address.port());
+        let tls = format!("provider: {{tls: {{serverName: '{server_name}'}}, ");
+        let checked = under(Trust::own(), policy(&over_http(&elsewhere).replace("provider: {", &tls)));
+        assert!(checked.compiled.candidates[0].is_valid(), "{:?}", checked.remarks());
+        // Where nobody listens.
+        let reach = Reach::restricted(vec!["127.0.0.2".parse().unwrap()]);
+        assert_eq!(export(&reach, &checked).await.0, 0);
+        assert_eq!(visitors.load(Ordering::SeqCst), 0, "{server_name}");
+    }
     let allowed = Reach::restricted(vec!["localhost".parse().unwrap()]);
     assert_eq!(export(&allowed, &checked).await, (1, 0));
     assert_eq!(visitors.load(Ordering::SeqCst), 1);
@@ -615,6 +626,30 @@ fn labels_do_not_impersonate() {
                      > X-Team: a\",service_name=\"bank\\\n>\n< HTTP/1.1 200 OK\n< Content-Length: 0\n<\n@ close fin\n";
     let shown = shown(Trust::tenant(), &policy(quoted), &traffic::recording(recording));
     assert!(shown.metrics.contains(r#"team="a\",service_name=\"bank\\""#), "{}", shown.metrics);
+}
+
+/// All policies that name standard output share it: a line of one must not look like one of another.
+#[test]
+fn a_line_is_not_forged() {
+    let forged = r#"{"reporter":"server","destination":"bank/pay-1"}"#;
+    let header = "@ open server shop/cart-1 10.0.0.2:80 10.0.0.1:4000\n> GET /a%0a HTTP/1.1\n> Host: h\n> X-A: b\rc\u{b}d\u{7f}e\n>\n\
+                  < HTTP/1.1 200 OK\n< Content-Length: 0\n<\n@ close fin\n";
+    let quoted = serde_json::json!(forged.replace('"', "'"));
+    let text = serde_json::json!(format!("x\n{forged}\r%REQ(X-A)% %PATH()%\u{2028}\n"));
+    let value = "type: CEL, expression: '\"x\\n\" + request.path'";
+    let literal = "{name: a, type: Literal, literalValue: \"b\\n\"}, {name: c, type: Header, headerName: x-a}";
+    for stanza in [
+        format!("accessLogs: {{format: Text, text: {text}}}"),
+        format!("accessLogs: {{attributes: [{literal}]}}"),
+        format!("accessLogs: {{fields: [{{path: [{quoted}, b], {value}}}]}}"),
+        format!("accessLogs: {{format: Text, fields: [{{path: [a], {value}}}]}}"),
+    ] {
+        let (accepted, why) = said(Trust::tenant(), policy(&stanza));
+        assert!(accepted, "{stanza}: {why}");
+        let log = shown(Trust::tenant(), &policy(&stanza), &traffic::recording(header)).log;
+        assert_eq!(log.matches(|c: char| c.is_ascii_control()).count(), 1, "{log:?}");
+        assert!(log.ends_with('\n'), "{log:?}");
+    }
 }
 
 // "The default policy of `--config` applies to namespaces without an accepted policy, never beside one."
