@@ -2,6 +2,7 @@
 
 import hashlib
 import base64
+import os
 import socket
 import socketserver
 import struct
@@ -103,6 +104,8 @@ class Handler(BaseHTTPRequestHandler):
         self.read_body()
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
+        # At once: the end that the base class makes begins with a FIN, which a quick client answers before the reset comes.
+        os.close(self.connection.detach())
 
     def do_cut(self, number):
         """Promises more than it sends."""
