@@ -254,6 +254,45 @@ fn a_log_moves_with_an_edit() {
     assert!(seen.logs.is_empty(), "standard output is no sink of the policy");
 }
 
+/// A log that goes back and forth between two files while requests come: each line is in one of them, once.
+#[test]
+fn a_log_that_moves_again_and_again_loses_nothing() {
+    const REQUESTS: usize = 120;
+    let Some(pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    let kept = tempfile::tempdir().expect("a folder can be made");
+    let files = ["first.log", "second.log"].map(|name| kept.path().join(name));
+    let to = |file: &Path| format!("accessLogs: {{sinks: [{{type: File, path: {}}}]}}", file.display());
+    pods.write(&[("a", &to(&files[0]))]);
+    let run = pods.run();
+    let mut client = tools::python("client.py");
+    client.arg("held").arg(pods.server.url(""));
+    let mut client = Program::start(&mut pods.cgroups[0].inside(&client));
+    assert_eq!(client.line(), "ready");
+    for number in 0..REQUESTS {
+        if number % 20 == 10 {
+            let changed = changes(&run);
+            pods.write(&[("a", &to(&files[(number / 20 + 1) % 2]))]);
+            // One time the requests go on while it changes, the next time they wait.
+            if number % 40 == 10 {
+                wait_for("the change", || (changes(&run) > changed).then_some(()));
+            }
+        }
+        client.say(&format!("/bytes/{number}"));
+        assert_eq!(client.line(), "done");
+    }
+    client.finish();
+    run.stop();
+    let [first, second] = files.each_ref().map(|file| paths_in(file));
+    assert!(first.len() > 10 && second.len() > 10, "it did not move: {first:?} {second:?}");
+    let mut all = [first, second].concat();
+    // The client begins with a request of its own.
+    let expected = (0..REQUESTS).chain([11]).map(|number| format!("/bytes/{number}"));
+    let mut expected: Vec<_> = expected.collect();
+    all.sort();
+    expected.sort();
+    assert_eq!(all, expected);
+}
+
 /// Spans go to the receiver that the policy names now; those that wait when it changes still go to the one before.
 #[test]
 fn spans_move_to_another_receiver_with_an_edit() {

@@ -47,6 +47,7 @@ use telltale::policy::{
     attachment::Subject,
     document::{Source, to_yaml},
     explain::{explain, to_text},
+    model::{Dialect, PolicyKey},
     objects::ObjectName,
     status::{NodeReport, Nodes},
 };
@@ -219,4 +220,22 @@ fn every_output_and_every_dialect_is_shown() {
         .map(|file| file.display().to_string())
         .collect();
     assert!(left.is_empty(), "there is no traffic for {left:?}");
+}
+
+/// `equal.yaml` says the same in the *other* dialect: of each policy there is one in each.
+#[test]
+fn an_equal_policy_is_of_the_other_dialect() {
+    for case in cases() {
+        let Ok(equal) = fs::read(case.join("equal.yaml")) else { continue };
+        let keys = |text: &[u8]| -> BTreeSet<PolicyKey> {
+            checked(text).policies.into_iter().map(|policy| policy.key).collect()
+        };
+        let other = |mut key: PolicyKey| {
+            let [first, second] = Dialect::ALL;
+            key.dialect = if key.dialect == first { second } else { first };
+            key
+        };
+        let (ours, theirs) = (keys(&input(&case)), keys(&equal));
+        assert_eq!(theirs.into_iter().map(other).collect::<BTreeSet<_>>(), ours, "{}", case.display());
+    }
 }
