@@ -428,3 +428,27 @@ fn content_is_given_out_as_the_policy_says() {
         assert!(!seen.raw.contains(word) && !seen.stderr.contains(word), "{word}");
     }
 }
+
+/// An edit that names a pod whose cgroup is gone still takes the policy from another pod, and gives it to a third.
+#[test]
+fn a_cgroup_that_is_gone_keeps_no_other_in_scope() {
+    let Some(mut pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    pods.write(&[("a", LOGS)]);
+    let run = pods.run();
+    pods.request(0, "/bytes/1");
+    let gone = Cgroup::v2().expect("another could be made");
+    let path = gone.path().to_owned();
+    pods.cgroups[1] = gone;
+    let text = ["a", "b", "c"].iter().zip(&pods.cgroups).map(|(name, cgroup)| pod(name, cgroup)).collect::<String>();
+    pods.cgroups[1] = Cgroup::v2().expect("another could be made");
+    assert!(!path.exists(), "it is removed with its handle");
+    fs::write(pods.file(), text + &policy("b", LOGS) + &policy("c", LOGS)).expect("a file can be written");
+    wait_for("the change", || (changes(&run) == 1).then_some(()));
+    wait_for("the warning", || run.stderr().contains("is no cgroup").then_some(()));
+    let before = records(&run);
+    pods.request(0, "/bytes/2");
+    assert_eq!(records(&run), before, "it has no policy any more");
+    pods.request(2, "/bytes/3");
+    wait_for("the line of c", || (paths(&run) == ["/bytes/1", "/bytes/3"]).then_some(()));
+    run.stop();
+}
