@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::Omission;
 
-/// Bytes of content that the unfinished exchanges of one connection hold, at most: two exchanges of the largest `maxBytes`.
+/// Bytes of content that the unfinished exchanges of one connection hold, at most: two exchanges of the largest `maxBytes` that policies may ask
+/// for. Where the operator allows more, it is always room for both messages of one.
 pub const MAX_CONNECTION_CONTENT: usize = 4 << 20;
 /// Bytes of content that the unfinished exchanges of one worker hold, at most.
 pub const MAX_WORKER_CONTENT: usize = 64 << 20;

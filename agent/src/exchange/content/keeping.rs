@@ -43,8 +43,8 @@ impl Keeping {
     /// The next bytes of the content of a message with these header fields, without transfer coding. `held` is what all exchanges of its
     /// connection hold, this one included.
     pub(in crate::exchange) fn body(&mut self, which: Which, headers: &Headers, bytes: &[u8], held: usize) {
-        let connection = MAX_CONNECTION_CONTENT.saturating_sub(held);
         let (limit, budget) = (self.plan.max_bytes as usize, Arc::clone(&self.budget));
+        let connection = MAX_CONNECTION_CONTENT.max(2 * limit).saturating_sub(held);
         if let Some(Kept::Bytes { buffer, .. }) = self.of(which, headers) {
             buffer.push(bytes, Room { limit, connection, budget: &budget });
         }

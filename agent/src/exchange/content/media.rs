@@ -2,12 +2,15 @@
 
 use crate::protocol::Headers;
 
-/// Whether content is as it is, in no coding (RFC 9110 section 8.4).
+/// Whether content is as it is, in no coding (RFC 9110 section 8.4); of transfer codings (RFC 9112 section 7) the parser takes off `chunked` only.
 pub(super) fn is_plain(headers: &Headers) -> bool {
-    values(headers, "content-encoding").all(|value| {
-        let mut codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
-    })
+    let only = |name, allowed: &[u8]| {
+        values(headers, name).all(|value| {
+            let mut codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+            codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(allowed))
+        })
+    };
+    only("content-encoding", b"identity") && only("transfer-encoding", b"chunked")
 }
 
 /// Whether content says of itself, once, that it is JSON (RFC 8259; RFC 6839 section 3.1 for `+json`).
@@ -41,6 +44,8 @@ mod tests {
             is_plain(&headers(&values.iter().map(|value| ("Content-Encoding", *value)).collect::<Vec<_>>()))
         };
         assert!(plain(&[]) && plain(&["identity"]) && plain(&[" Identity , "]) && plain(&[""]));
+        let transferred = |coding| is_plain(&headers(&[("Transfer-Encoding", coding)]));
+        assert!(transferred("chunked") && !transferred("gzip, chunked"));
         assert!(!plain(&["gzip"]) && !plain(&["identity, br"]) && !plain(&["identity", "zstd"]) && !plain(&["x"]));
     }
 

@@ -34,7 +34,7 @@ pub enum Omission {
     AgentLimit,
     /// The rest was not seen; its beginning is given out.
     NotSeen,
-    /// Its coding (RFC 9110 section 8.4) is not decoded; withheld.
+    /// Its coding (RFC 9110 section 8.4, or a transfer coding that is not chunked) is not decoded; withheld.
     Encoded,
     /// It is not text in UTF-8; withheld.
     NotText,

@@ -9,6 +9,8 @@ use crate::policy::plan::{ContentPlan, Pattern};
 /// Bytes that the patterns of a policy may look at in one content. A search for the next match may look as far as the longest match reaches;
 /// without a longest match as far as the text does, once for each match.
 const SEARCHED: u64 = 1 << 26;
+/// What a match costs at least, in such bytes: each is remembered.
+const MATCH: usize = 256;
 
 /// Text that may be given out, and whether something was cut off at its end; or why there is none.
 ///
@@ -44,7 +46,7 @@ fn find(pattern: &Pattern, text: &str, left: &mut u64, spans: &mut Vec<Span>) ->
     for found in pattern.regex.find_iter(text) {
         let ahead = text.len() - found.start();
         let looked_at = pattern.longest.map_or(ahead, |longest| longest.min(ahead));
-        *left = left.checked_sub(looked_at as u64).ok_or(Omission::RedactionCost)?;
+        *left = left.checked_sub(looked_at.max(MATCH) as u64).ok_or(Omission::RedactionCost)?;
         spans.push(Span { range: found.range(), json: false });
     }
     Ok(())

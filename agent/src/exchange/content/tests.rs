@@ -146,6 +146,8 @@ fn redaction_that_would_take_too_long_is_not_begun() {
     let slow = redacted(&plan(1 << 20, &[], &["x[^y]*y|x"]), bytes(), true);
     assert_eq!(slow, Err(Omission::RedactionCost));
     assert!(redacted(&plan(1 << 20, &[], &["x{1,16}"]), bytes(), true).is_ok());
+    // Nor is more remembered than so many matches.
+    assert_eq!(redacted(&plan(1 << 20, &[], &["x"]), bytes(), true), Err(Omission::RedactionCost));
 }
 
 #[test]
@@ -185,6 +187,22 @@ fn the_bounds_of_a_connection_and_of_a_worker_hold() {
     keeping.body(Which::Request, &plain, b"more", 0);
     let content = keeping.give_out(Which::Request).unwrap();
     assert_eq!((content.text.map(|text| text.len()), content.incomplete), (Some(1024), Some(Omission::AgentLimit)));
+}
+
+/// An operator can allow more than the bound of a connection: one exchange has room even then.
+#[test]
+fn one_exchange_always_has_room_on_its_connection() {
+    let large = 2 * MAX_CONNECTION_CONTENT;
+    let (fields, budget) = (headers("text/plain", ""), Arc::new(Budget::default()));
+    let plan = ContentPlan { capture: ContentCapture::All, max_bytes: large as u32, ..plan(1, &[], &[]) };
+    let mut keeping = Keeping::new(&Arc::new(plan), &budget);
+    for which in [Which::Request, Which::Response] {
+        keeping.body(which, &fields, &vec![b'x'; large], keeping.held());
+        keeping.end(which);
+    }
+    assert_eq!(keeping.held(), 2 * large);
+    keeping.give_out(Which::Request);
+    assert!(budget.rows().all(|(.., count)| count == 0));
 }
 
 #[test]
