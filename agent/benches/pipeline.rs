@@ -10,7 +10,11 @@ use telltale::{
         recording::{Reader, Writer},
     },
     pipeline::{MAX_CONNECTIONS, Pipeline, Settings},
-    policy::{Plan, PlanStore, Plans},
+    policy::{
+        Defaults, Plan, PlanStore, Plans, Setting, Trust, compile,
+        document::{self, Documents},
+        validation,
+    },
     telemetry::{self, Outlets, Recorder, metrics::Metrics},
     workload::Source,
 };
@@ -56,10 +60,25 @@ fn events() -> Vec<Event<'static>> {
 }
 
 fn pipeline() -> Pipeline {
+    following(Plan::of_signals(true, false, false))
+}
+
+/// The same with the content of both messages kept and redacted.
+fn keeping() -> Pipeline {
+    const POLICY: &str = "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {name: p, namespace: n}\nspec:\n  \
+                          targetRefs: [{group: '', kind: Namespace, name: n}]\n  metrics: {mode: Enabled}\n  \
+                          content: {capture: All, redact: [{jsonPath: $.id}, {pattern: '[0-9]{13,19}'}]}\n";
+    let documents = Documents::read(&[document::Source::new("policy.yaml", POLICY)]);
+    let setting = Setting { defaults: Defaults::default(), trust: Trust::own() };
+    let plan = compile(&validation::candidates(&documents)[0].policy, &setting).0;
+    assert!(plan.content.is_some());
+    following(plan)
+}
+
+fn following(plan: Plan) -> Pipeline {
     let settings = telemetry::Settings::default();
     let health = Health::new();
     let metrics = Metrics::new(settings.methods.clone());
-    let plan = Plan::of_signals(true, false, false);
     let outlets = Outlets { metrics: metrics.shard(&plan), ..Outlets::default() };
     let recorder = Recorder::new(settings, Box::new(outlets), &health);
     let plans = PlanStore::new(Plans::everywhere(plan));
@@ -84,6 +103,10 @@ fn benchmark(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(EXCHANGES));
     group.bench_function("http1 keep-alive", |bencher| {
         bencher.iter_batched_ref(pipeline, |pipeline| run(pipeline, &events), BatchSize::PerIteration);
+    });
+
+    group.bench_function("http1 keep-alive, content kept and redacted", |bencher| {
+        bencher.iter_batched_ref(keeping, |pipeline| run(pipeline, &events), BatchSize::PerIteration);
     });
 
     let mut writer = Writer::new(Vec::new());
