@@ -65,8 +65,8 @@ fn pipeline() -> Pipeline {
 
 /// The same with the content of both messages kept and redacted.
 fn keeping() -> Pipeline {
-    const POLICY: &str = "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {name: p, namespace: n}\nspec:\n  \
-                          targetRefs: [{group: '', kind: Namespace, name: n}]\n  metrics: {mode: Enabled}\n  \
+    const POLICY: &str = "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {name: p, namespace: shop}\nspec:\n  \
+                          targetRefs: [{group: '', kind: Namespace, name: shop}]\n  metrics: {mode: Enabled}\n  \
                           content: {capture: All, redact: [{jsonPath: $.id}, {pattern: '[0-9]{13,19}'}]}\n";
     let documents = Documents::read(&[document::Source::new("policy.yaml", POLICY)]);
     let setting = Setting { defaults: Defaults::default(), trust: Trust::own() };

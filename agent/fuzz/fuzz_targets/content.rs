@@ -31,13 +31,15 @@ static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| REDACTIONS.map(plan).i
 
 fn plan(redact: &str) -> Arc<Plan> {
     let policy = format!(
-        "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {{name: p, namespace: n}}\nspec:\n  \
-         targetRefs: [{{group: '', kind: Namespace, name: n}}]\n  accessLogs: {{mode: Enabled}}\n  \
+        "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {{name: p, namespace: shop}}\nspec:\n  \
+         targetRefs: [{{group: '', kind: Namespace, name: shop}}]\n  accessLogs: {{mode: Enabled}}\n  \
          content: {{capture: Request, maxBytes: {MAX_BYTES}, redact: {redact}}}\n"
     );
     let documents = Documents::read(&[Source::new("policy.yaml", policy)]);
     let setting = Setting { defaults: Defaults::default(), trust: Trust::own() };
-    Arc::new(compile(&validation::candidates(&documents)[0].policy, &setting).0)
+    let plan = compile(&validation::candidates(&documents)[0].policy, &setting).0;
+    assert!(plan.content.is_some());
+    Arc::new(plan)
 }
 
 /// What is given out of a request of which these pieces were seen; an empty piece stands for bytes that were not.
