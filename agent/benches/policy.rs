@@ -38,6 +38,7 @@ fn exchange() -> Exchange {
         body_size: Some(512),
         trailers: Headers::default(),
         last_byte: Timestamp(last),
+        complete: true,
         content: None,
     };
     let request = section(&[

@@ -79,6 +79,7 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
         body_size: Some(300),
         trailers: Headers::default(),
         last_byte: Timestamp(last),
+        complete: true,
         content: None,
     };
     let start = 1_700_000_000_000_000_000;

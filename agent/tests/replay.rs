@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use telltale::capture::recording::{MAX_LINE, Reader, Writer};
 use tempfile::TempDir;
 
@@ -81,6 +82,82 @@ fn what_was_not_seen_whole_says_why_and_the_next_is_right() {
     insta::assert_snapshot!(stderr);
     // The exchange of the exporter is counted only.
     assert!(!logs.contains("/v1/traces"));
+}
+
+/// What one connection of a server says: events of the recording, without time and connection.
+fn connection(number: u64, events: &[String]) -> String {
+    let open = format!(
+        r#""ev":"open","role":"server","local":"10.0.0.2:80","peer":"10.0.0.1:{number}","pid":12,"comm":"shop""#
+    );
+    let events = [open].into_iter().chain(events.iter().cloned()).enumerate();
+    let line = |(index, event)| {
+        let time = 1_700_000_000_000_000_000 + number * 1_000_000_000 + index as u64 * 1_000_000;
+        format!("{{\"t\":{time},\"conn\":{number},{event}}}\n")
+    };
+    events.map(line).collect()
+}
+
+fn data(direction: &str, position: usize, bytes: &str) -> String {
+    let (length, text) = (bytes.len(), STANDARD.encode(bytes));
+    format!(r#""ev":"data","dir":"{direction}","pos":{position},"len":{length},"b64":"{text}""#)
+}
+
+/// POLICY.md section 4, "Incomplete": from the first byte of the request to the last of the response, whatever became of the rest.
+#[test]
+fn an_exchange_is_measured_if_its_response_was_seen_to_its_end() {
+    let get = data("in", 0, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = data("in", 0, "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    let post = data("in", 0, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\nbegin");
+    let chunked_post = data("in", 0, "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n");
+    let refused = data("out", 0, "HTTP/1.1 413 X\r\nContent-Length: 3\r\n\r\nbig");
+    let partial = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
+    let gap =
+        |length: usize| format!(r#""ev":"gap","dir":"out","pos":{},"len":{length},"why":"sendfile""#, partial.len());
+    let (whole_gap, short_gap) = (gap(100), gap(99));
+    let until_close = data("out", 0, "HTTP/1.1 200 OK\r\n\r\nrest");
+    let partial = data("out", 0, partial);
+    let (fin, reset) = (r#""ev":"close","how":"fin""#.to_owned(), r#""ev":"close","how":"reset""#.to_owned());
+    let cases = [
+        (vec![&post, &refused, &fin], true, Some("truncated")),
+        (vec![&post, &refused, &reset], true, Some("reset")),
+        (vec![&chunked_post, &refused, &fin], true, Some("truncated")),
+        // The recording ends while the request goes on.
+        (vec![&post, &refused], true, Some("truncated")),
+        (vec![&post, &partial, &fin], false, Some("truncated")),
+        (vec![&post, &until_close, &fin], true, Some("truncated")),
+        (vec![&get, &until_close, &fin], true, None),
+        (vec![&get, &until_close, &reset], false, Some("reset")),
+        (vec![&get, &until_close], false, Some("truncated")),
+        (vec![&get, &partial, &fin], false, Some("truncated")),
+        (vec![&head, &partial, &fin], true, None),
+        (vec![&get, &partial, &whole_gap, &fin], true, Some("sendfile")),
+        // What is missing was not all that did not come.
+        (vec![&get, &partial, &short_gap, &fin], false, Some("sendfile")),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cases.jsonl");
+    let numbered = cases.iter().zip(1..).map(|((events, ..), number)| {
+        connection(number, &events.iter().map(|&event| event.clone()).collect::<Vec<_>>())
+    });
+    fs::write(&file, numbered.collect::<String>()).unwrap();
+    let [logs, _, _, metrics] = outputs(&file, &directory);
+    let mut seen: Vec<_> = (column(&logs, "source").iter())
+        .map(|source| source.as_str().and_then(|peer| peer.rsplit_once(':')).unwrap().1.parse::<usize>().unwrap())
+        .zip(column(&logs, "duration").iter().map(serde_json::Value::is_number))
+        .zip(column(&logs, "incomplete").iter().map(|why| why.as_str().map(str::to_owned)))
+        .map(|((number, measured), why)| (number, measured, why))
+        .collect();
+    seen.sort_unstable();
+    let expected: Vec<_> =
+        cases.iter().zip(1..).map(|((_, measured, why), number)| (number, *measured, why.map(str::to_owned))).collect();
+    assert_eq!(seen, expected);
+
+    let total = |name: &str, of: &str| -> u64 {
+        let counts = metrics.lines().filter(|line| line.starts_with(name) && line.contains(of));
+        counts.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    };
+    assert_eq!(total("http_server_request_duration_seconds_count", "\"413\""), 4, "{metrics}");
+    assert_eq!(total("http_server_request_duration_seconds_count", ""), 8, "{metrics}");
 }
 
 #[test]

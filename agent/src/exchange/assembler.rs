@@ -248,7 +248,7 @@ impl Assembler {
 
 fn half(head: Head) -> Half {
     let last_byte = head.complete;
-    Half { head, body_size: None, trailers: Headers::default(), last_byte, content: None }
+    Half { head, body_size: None, trailers: Headers::default(), last_byte, complete: false, content: None }
 }
 
 impl MessageSink for Assembler {
@@ -345,6 +345,7 @@ impl MessageSink for Assembler {
             half.body_size = end.body_size;
             half.trailers = end.trailers;
             half.last_byte = half.last_byte.max(end.time);
+            half.complete = end.incomplete.is_none();
         }
         pending.end = pending.end.max(end.time);
         pending.incomplete = pending.incomplete.or(end.incomplete);

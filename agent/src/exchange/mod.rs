@@ -40,6 +40,9 @@ pub struct Half {
     pub trailers: Headers,
     /// When its last byte moved (so far, if it never ended).
     pub last_byte: Timestamp,
+    /// It ended where its framing said (RFC 9112 section 6.3), so that [`Self::last_byte`] and [`Self::body_size`] are those of the whole
+    /// message; false while it has not ended. The other half may have been cut all the same.
+    pub complete: bool,
     /// Its content, redacted; `None` if it had none, or the policy keeps none.
     pub content: Option<Box<Content>>,
 }

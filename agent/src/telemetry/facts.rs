@@ -248,13 +248,10 @@ fn error_type(exchange: &Exchange, role: Role, status: Option<u16>) -> Option<Er
     }
 }
 
-/// POLICY.md section 4, "Incomplete". After a gap inside a response its end is known only if its framing was (then so is its size).
+/// POLICY.md section 4, "Incomplete". A request has a head, so its first byte was seen; what became of the rest of it (an answer may come
+/// before its end, RFC 9112 section 9.6) does not matter. After a gap inside a response its end is known only if its framing was.
 fn both_ends_seen(exchange: &Exchange) -> bool {
-    exchange.response.as_ref().is_some_and(|response| match exchange.incomplete {
-        None => true,
-        Some(Incomplete::Gap(_)) => response.body_size.is_some(),
-        Some(Incomplete::LateJoin | Incomplete::Truncated | Incomplete::Closed | Incomplete::Reset) => false,
-    })
+    exchange.response.as_ref().is_some_and(|response| response.complete)
 }
 
 #[cfg(test)]
@@ -300,6 +297,10 @@ mod tests {
         let unknown_size =
             Sample::new(Role::Client).incomplete(Incomplete::Gap(GapReason::RingFull)).response_size(None);
         assert_eq!(measured(&unknown_size), None);
+        for why in [Incomplete::Truncated, Incomplete::Reset] {
+            let answered = Sample::new(Role::Client).cut_request(why);
+            assert_eq!(measured(&answered), Some(12_345_678));
+        }
     }
 
     #[test]

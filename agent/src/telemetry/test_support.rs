@@ -21,6 +21,8 @@ pub(crate) struct Sample {
     status: Option<u16>,
     incomplete: Option<Incomplete>,
     response_size: Option<u64>,
+    /// Whether what is incomplete is the request alone.
+    answered_whole: bool,
     content: Option<Content>,
     workload: Workload,
     peer: Option<Workload>,
@@ -43,6 +45,7 @@ impl Sample {
             status: Some(200),
             incomplete: None,
             response_size: Some(512),
+            answered_whole: false,
             content: None,
             workload: Workload { service_name, namespace: None, attributes: Vec::new(), pod: None },
             peer: None,
@@ -97,6 +100,12 @@ impl Sample {
         self
     }
 
+    /// The request was cut for this reason, and answered whole.
+    pub(crate) fn cut_request(mut self, why: Incomplete) -> Self {
+        self.answered_whole = true;
+        self.incomplete(why)
+    }
+
     pub(crate) fn response_size(mut self, size: Option<u64>) -> Self {
         self.response_size = size;
         self
@@ -149,6 +158,11 @@ impl Sample {
             body_size: size,
             trailers: Headers::default(),
             last_byte: Timestamp(last),
+            complete: match self.incomplete {
+                None => true,
+                Some(Incomplete::Gap(_)) => size.is_some(),
+                Some(_) => false,
+            },
             content: self.content.clone().map(Box::new),
         };
         let end = START + self.nanos;
@@ -166,7 +180,9 @@ impl Sample {
             request: half(request, section(&self.headers), Some(0), START, START + 1000),
             response: self.status.map(|status| {
                 let (start, headers) = (StartLine::Response { status }, section(&self.response_headers));
-                Half { trailers: section(&self.trailers), ..half(start, headers, self.response_size, end - 1000, end) }
+                let response = half(start, headers, self.response_size, end - 1000, end);
+                let complete = response.complete || self.answered_whole;
+                Half { trailers: section(&self.trailers), complete, ..response }
             }),
             incomplete: self.incomplete,
             end: Timestamp(end),

@@ -48,6 +48,7 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
         body_size: Some(size),
         trailers: Headers::default(),
         last_byte: Timestamp(last),
+        complete: true,
         content: None,
     };
     let request = StartLine::Request { method: "GET".into(), target: format!("/item/{number}").into() };

@@ -123,10 +123,9 @@ fn point(point: Point, entry: &ExchangeSubject<'_>) -> Option<u64> {
     let time = match point {
         Point::RequestFirst => exchange.request.head.first_byte,
         Point::ResponseFirst => exchange.response.as_ref()?.head.first_byte,
-        // Without the end of the exchange these are only the last bytes that were seen.
-        Point::RequestLast | Point::ResponseLast if !entry.facts.both_ends => return None,
-        Point::RequestLast => exchange.request.last_byte,
-        Point::ResponseLast => exchange.response.as_ref()?.last_byte,
+        // Of a message that was cut these are only the last bytes that were seen.
+        Point::RequestLast => exchange.request.complete.then_some(exchange.request.last_byte)?,
+        Point::ResponseLast => exchange.response.as_ref().filter(|response| response.complete)?.last_byte,
     };
     Some(time.0)
 }

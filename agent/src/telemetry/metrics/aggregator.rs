@@ -281,14 +281,14 @@ impl Drop for Shard {
 }
 
 impl Measurements {
-    /// Sizes of an exchange that was cut would be sizes of what was seen: there are none, and no duration.
+    /// The size of a message that was cut would be that of what was seen: there is none, and if it is the response no duration.
     pub fn of(facts: &Facts<'_>) -> Self {
         if !facts.both_ends {
             return Self::default();
         }
         Self {
             duration: facts.duration(),
-            request_body: facts.exchange.request.body_size,
+            request_body: facts.exchange.request.body_size.filter(|_| facts.exchange.request.complete),
             response_body: facts.exchange.response.as_ref().and_then(|response| response.body_size),
             decided: false,
         }
