@@ -168,15 +168,14 @@ impl Headers {
     }
 
     /// Appends a field. The value of a credential ([`super::secret::is_secret_header`]) is not kept, only its name; secrets in
-    /// the value of a URL field ([`super::secret::is_url_header`]) are redacted.
+    /// the value of a field that is a URL or names an authority are redacted ([`super::secret::redact_field`]).
     /// Names longer than 65535 bytes are cut.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let secret = super::secret::is_secret_header(name);
         let name = &name[..name.len().min(usize::from(u16::MAX))];
         let value = match value {
             _ if secret => Cow::Borrowed(&[][..]),
-            value if super::secret::is_url_header(name) => super::secret::redact_url(value),
-            value => Cow::Borrowed(value),
+            value => super::secret::redact_field(name, value),
         };
         self.fields.push(Field {
             start: self.bytes.len() as u32,

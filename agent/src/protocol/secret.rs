@@ -25,6 +25,7 @@ const SECRET_HEADERS: &[&str] = &[
 const URL_HEADERS: &[&str] = &[
     "content-location",
     "location",
+    "origin",
     "referer",
     "x-envoy-original-path",
     "x-forwarded-uri",
@@ -32,6 +33,9 @@ const URL_HEADERS: &[&str] = &[
     "x-original-url",
     "x-rewrite-url",
 ];
+
+/// Header fields that name an authority (RFC 3986 section 3.2), or parameters of which some do, lower case.
+const AUTHORITY_HEADERS: &[&str] = &["forwarded", "host", "x-forwarded-host", "x-original-host"];
 
 /// Query keys whose value is never stored.
 const SECRET_QUERY_KEYS: &[&str] = &[
@@ -81,9 +85,27 @@ pub fn is_secret_header(name: &[u8]) -> bool {
     is_in(SECRET_HEADERS, name) || is_added(|additions| &additions.headers, name)
 }
 
-/// Whether the value of this header field is a URL, to be read through [`redact_url`]; the name is compared without case.
-pub fn is_url_header(name: &[u8]) -> bool {
-    is_in(URL_HEADERS, name)
+/// The value of a header field that is no credential, with what is secret in it redacted: as [`redact_url`] says if it is a URL, its user
+/// info if it names an authority. The name is compared without case.
+///
+/// Borrowed where there is nothing to redact.
+pub fn redact_field<'a>(name: &[u8], value: &'a [u8]) -> Cow<'a, [u8]> {
+    if is_in(URL_HEADERS, name) {
+        redact_url(value)
+    } else if is_in(AUTHORITY_HEADERS, name) {
+        redact_authority(value)
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
+/// An authority may not have user info in these fields at all (RFC 9110 section 7.2), so nothing says where it would begin or what it may
+/// contain: all before the last at sign is taken for it, also other members of a list.
+fn redact_authority(value: &[u8]) -> Cow<'_, [u8]> {
+    match memchr::memrchr(b'@', value) {
+        None => Cow::Borrowed(value),
+        Some(at) => Cow::Owned([REDACTED_USER_INFO, &value[at..]].concat()),
+    }
 }
 
 /// The URL, reference or request target with `REDACTED` in place of the secrets in its query and fragment, and
@@ -208,7 +230,24 @@ mod tests {
     #[test]
     fn header_names_are_compared_without_case() {
         assert!(is_secret_header(b"Authorization") && is_secret_header(b"SET-COOKIE") && !is_secret_header(b"host"));
-        assert!(is_url_header(b"Referer") && !is_url_header(b"Host"));
+        let url = b"http://me:pw@h/?token=x";
+        assert_eq!(&*redact_field(b"Referer", url), b"http://REDACTED:REDACTED@h/?token=REDACTED");
+        assert_eq!(&*redact_field(b"X-Referer", url), url);
+    }
+
+    #[test]
+    fn fields_that_name_an_authority_have_no_user_info() {
+        for name in ["Host", "X-Forwarded-Host", "X-Original-Host"] {
+            let redacted =
+                |value: &str| String::from_utf8(redact_field(name.as_bytes(), value.as_bytes()).into()).unwrap();
+            assert_eq!(redacted("alice:s3cret@shop:80"), "REDACTED:REDACTED@shop:80");
+            assert_eq!(redacted("alice:s3/c?r#et@shop"), "REDACTED:REDACTED@shop");
+            assert_eq!(redacted("a:s3cret@b, c:s3cret@d"), "REDACTED:REDACTED@d");
+            assert!(matches!(redact_field(name.as_bytes(), b"[::1]:80"), Cow::Borrowed(b"[::1]:80")));
+        }
+        let forwarded = b"for=10.0.0.1;host=\"alice:s3cret@shop:80\";proto=https";
+        assert_eq!(&*redact_field(b"Forwarded", forwarded), b"REDACTED:REDACTED@shop:80\";proto=https");
+        assert_eq!(&*redact_field(b"Origin", b"https://a:s3cret@shop"), b"https://REDACTED:REDACTED@shop");
     }
 
     /// The only test that extends the lists: they are those of the process.

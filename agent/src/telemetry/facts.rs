@@ -167,11 +167,12 @@ impl<'a> Facts<'a> {
         Target::parse(self.method, self.target)
     }
 
-    /// What the sender addressed: the target's authority, else `Host` (RFC 9112 section 3.2.2).
+    /// What the sender addressed: the target's authority, else `Host` (RFC 9112 section 3.2.2), without user info.
     pub fn authority(&self) -> Option<&'a str> {
         let in_target = if self.target.starts_with('/') { None } else { self.parsed_target().authority };
-        // User info of an absolute-form target is no part of whom it addresses.
-        in_target.map(|authority| authority.rsplit_once('@').map_or(authority, |(_, host)| host)).or(self.fields.host)
+        // User info is no part of whom it addresses; the parser has redacted it.
+        let authority = in_target.or(self.fields.host)?;
+        Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host))
     }
 
     /// `url.scheme`. A server believes a proxy's `Forwarded` or `X-Forwarded-Proto`.
@@ -312,6 +313,9 @@ mod tests {
         assert_eq!(server(Sample::new(Role::Client).header("host", "shop.example")), is("shop.example", 80));
         assert_eq!(server(Sample::new(Role::Client).header("host", "")), is("10.0.0.2", 80));
         assert_eq!(server(Sample::new(Role::Client).target("GET", "http://other:81/x")), is("other", 81));
+        let with_user_info = Sample::new(Role::Client).header("host", "alice:s3cret@shop.example:8080");
+        with_user_info.facts(|facts| assert_eq!(facts.authority(), Some("shop.example:8080")));
+        assert_eq!(server(with_user_info), is("shop.example", 8080));
         assert_eq!(
             server(Sample::new(Role::Server).header("x-forwarded-host", "front.example")),
             is("front.example", 80)

@@ -34,10 +34,18 @@ const QUERY_KEYS: &[&str] = &[
     "X-Goog-Signature",
 ];
 
+/// Header fields that name an authority, whose user info is secret.
+const AUTHORITIES: &[&str] = &["host", "x-forwarded-host", "forwarded", "origin"];
+
 /// Stands wherever a secret can stand.
 const SECRET: &str = "s3cret";
 
+/// One request with its target in absolute form, and one in origin form, of which only `Host` names the authority.
 fn recording() -> String {
+    exchange(1, true) + &exchange(2, false)
+}
+
+fn exchange(connection: u32, absolute: bool) -> String {
     let mut query = String::from("plain=yes");
     let mut fields = String::new();
     for key in QUERY_KEYS {
@@ -46,22 +54,33 @@ fn recording() -> String {
     for name in HEADERS {
         let _ = write!(fields, "{}: {SECRET}\r\n", name.to_uppercase());
     }
-    let url = format!("http://me:{SECRET}@shop.example/p?{query}");
-    let request =
-        format!("GET {url} HTTP/1.1\r\nHost: shop.example\r\nReferer: {url}\r\nX-Plain: open\r\n{fields}\r\n");
+    let authority = format!("me:{SECRET}@shop.example");
+    for name in AUTHORITIES {
+        let _ = match *name {
+            "forwarded" => write!(fields, "Forwarded: for=10.0.0.9;host=\"{authority}\"\r\n"),
+            "origin" => write!(fields, "Origin: http://{authority}\r\n"),
+            name => write!(fields, "{name}: {authority}\r\n"),
+        };
+    }
+    let url = format!("http://{authority}/p?{query}");
+    let target = if absolute { url.clone() } else { format!("/p?{query}") };
+    let request = format!("GET {target} HTTP/1.1\r\nReferer: {url}\r\nX-Plain: open\r\n{fields}\r\n");
     let response = format!("HTTP/1.1 302 Found\r\nLocation: {url}#token={SECRET}\r\n{fields}Content-Length: 0\r\n\r\n");
+    let event = |time: u64, rest: &str| format!("{{\"t\":{time},\"conn\":{connection},{rest}}}\n");
     let data = |time: u64, direction: &str, bytes: &str| {
         let (length, text) = (bytes.len(), STANDARD.encode(bytes));
-        format!(r#"{{"t":{time},"ev":"data","conn":1,"dir":"{direction}","pos":0,"len":{length},"b64":"{text}"}}"#)
+        event(time, &format!(r#""ev":"data","dir":"{direction}","pos":0,"len":{length},"b64":"{text}""#))
     };
     [
-        r#"{"t":1700000000000000000,"ev":"open","conn":1,"role":"server","local":"10.0.0.2:80","peer":"10.0.0.1:4000","pid":1,"comm":"shop"}"#.to_owned(),
+        event(
+            1_700_000_000_000_000_000,
+            r#""ev":"open","role":"server","local":"10.0.0.2:80","peer":"10.0.0.1:4000","pid":1,"comm":"shop""#,
+        ),
         data(1_700_000_000_001_000_000, "in", &request),
         data(1_700_000_000_002_000_000, "out", &response),
-        r#"{"t":1700000000003000000,"ev":"close","conn":1,"how":"fin"}"#.to_owned(),
+        event(1_700_000_000_003_000_000, r#""ev":"close","how":"fin""#),
     ]
-    .join("\n")
-        + "\n"
+    .concat()
 }
 
 /// Attributes from every source that names a secret, and one that does not.
@@ -77,6 +96,10 @@ fn attributes(indent: usize) -> String {
     for key in ["url.full", "url.query", "url.path", "http.request.header.referer", "http.response.header.location"] {
         entries.push((format!("u.{key}"), format!("type: Attribute, attributeKey: {key}")));
     }
+    for name in AUTHORITIES {
+        entries.push((format!("a.{name}"), format!("type: Header, headerName: {name}")));
+    }
+    entries.push(("host".to_owned(), "type: CEL, expression: request.host".to_owned()));
     let all = "request.headers.map(n, request.headers[n]).join(\" \") + request.path + request.query + request.referer";
     entries.push(("all".to_owned(), format!("type: CEL, expression: '{all}'")));
     let pad = " ".repeat(indent);
@@ -125,6 +148,12 @@ fn outputs(policy: &str) -> [String; 3] {
 fn no_output_has_a_secret_that_attributes_ask_for() {
     let outputs = outputs(&policy(&format!("    attributes:\n{}", attributes(4))));
     assert!(outputs[0].contains(r#""plain":"open""#) && outputs[0].contains("plain=yes"), "{}", outputs[0]);
+    assert_eq!(
+        outputs[0].lines().filter(|line| line.contains(r#""authority":"shop.example""#)).count(),
+        2,
+        "{}",
+        outputs[0]
+    );
     for output in outputs {
         assert!(!output.contains(SECRET), "{output}");
     }
@@ -132,11 +161,15 @@ fn no_output_has_a_secret_that_attributes_ask_for() {
 
 #[test]
 fn no_text_line_has_a_secret_that_operators_ask_for() {
-    let mut text = String::from("%REQ(X-PLAIN)% %PATH(WQ)% %REQ(:PATH)% %REQ(REFERER)% %RESP(LOCATION)%");
+    let mut text =
+        String::from("%REQ(X-PLAIN)% %REQ(:AUTHORITY)% %PATH(WQ)% %REQ(:PATH)% %REQ(REFERER)% %RESP(LOCATION)%");
     for name in HEADERS {
         let name_in_cel = format!(r#"request.headers["{name}"]"#);
         let _ =
             write!(text, " %REQ({name})% %RESP({name})% %REQ(X-NONE?{name})% %TRAILER({name})% %CEL({name_in_cel})%");
+    }
+    for name in AUTHORITIES {
+        let _ = write!(text, " %REQ({name})%");
     }
     for key in QUERY_KEYS {
         let _ = write!(text, " %QUERY_PARAM({key})%");
