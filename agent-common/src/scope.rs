@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Scope {
-    /// Counts up with every change; 0 is never used.
+    /// Counts up with every change; 0 before the first and after the end of the capture: nothing is in scope.
     pub generation: u32,
     /// Which kinds of scope are in force ([`ALL`], [`PROCESS`], [`CGROUP`], [`PORT`]); any one suffices.
     pub kinds: u32,

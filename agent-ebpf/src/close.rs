@@ -47,7 +47,8 @@ fn begin(sk: *const u8) {
 #[inline(always)]
 fn end(sk: *const u8, old: u8) {
     let Some(socket) = socket_state(sk, false) else { return };
-    if socket.opened == 0 {
+    // What was moved since the capture ended is not missing.
+    if socket.opened == 0 || scope::current().generation == 0 {
         return;
     }
     // Both ends have closed when the last state was one of these; any other way here is an abort.

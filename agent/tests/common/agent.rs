@@ -137,6 +137,13 @@ impl Run {
         self.end()
     }
 
+    /// Sends a signal and waits for the end, where what it wrote may be too much to read: the exit code, and what it said.
+    pub(crate) fn end_unread(mut self, signal: Signal) -> (Option<i32>, String) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it is our child");
+        let status = wait_for("the end of telltale", || self.child.try_wait().expect("it is our child"));
+        (status.code(), self.stderr())
+    }
+
     /// Waits until it ends by itself: the exit code, and what it wrote.
     pub(crate) fn end(mut self) -> (Option<i32>, Seen) {
         let status = wait_for("the end of telltale", || self.child.try_wait().expect("it is our child"));

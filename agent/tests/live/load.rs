@@ -1,13 +1,89 @@
 //! Many at once, and many one after the other.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use nix::sys::signal::Signal;
 
 use crate::common::{
     agent::{Run, run_command},
     program::{Server, done},
     seen::{Row, row, text},
-    tools,
+    tools, wait_for,
 };
+
+/// Exchanges as fast as they go, on some connections at once, until it is dropped.
+struct Load {
+    port: u16,
+    over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    const CONNECTIONS: usize = 4;
+
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback works");
+        let address = listener.local_addr().expect("it is bound");
+        let over = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        for _ in 0..Self::CONNECTIONS {
+            let mut client = TcpStream::connect(address).expect("it listens");
+            let (mut server, _) = listener.accept().expect("it was asked");
+            threads.push(std::thread::spawn(move || {
+                let mut request = [0; 256];
+                while server.read(&mut request).is_ok_and(|length| length > 0) {
+                    if server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
+                        return;
+                    }
+                }
+            }));
+            let over = Arc::clone(&over);
+            threads.push(std::thread::spawn(move || {
+                let mut response = [0; 256];
+                while !over.load(Ordering::Relaxed) {
+                    client.write_all(b"GET /load HTTP/1.1\r\nHost: h\r\n\r\n").expect("the server reads");
+                    assert!(client.read(&mut response).expect("the server answers") > 0);
+                }
+            }));
+        }
+        Self { port: address.port(), over, threads }
+    }
+
+    /// Ends it. It must have gone on until now.
+    fn finish(mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        for thread in std::mem::take(&mut self.threads) {
+            thread.join().expect("a thread that ends");
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What the ring holds is told, and no more is waited for, though more would come for as long as somebody waits.
+#[test]
+fn a_stop_under_load_ends_the_run() {
+    let load = Load::start();
+    let run = Run::port(load.port);
+    wait_for("exchanges", || (run.value("telltale_exchanges_total", "") >= 1000.0).then_some(()));
+    let (code, stderr) = run.end_unread(Signal::SIGTERM);
+    load.finish();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("request bytes"), "no summary: {stderr}");
+}
 
 /// 200 connections open at once, two requests on each: 800 lines.
 #[test]

@@ -80,6 +80,20 @@ fn prometheus_scrapes_a_run() {
     }
 }
 
+/// What an output loses only when the run ends is in the summary as well.
+#[test]
+fn the_summary_has_what_the_end_lost() {
+    let server = Server::python();
+    let nobody = format!("http://127.0.0.1:{}/v1/traces", free_port());
+    let run = Run::start_with(["--port", &server.port.to_string()], |_, command| {
+        // Nothing is sent before the end.
+        command.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", nobody).env("OTEL_BSP_SCHEDULE_DELAY", "600000")
+    });
+    done(&mut curl([server.url("/bytes/1")]));
+    let seen = run.expect_both_ends(&[row("GET", "/bytes/1", 200, 0, 1)]);
+    assert!(seen.stderr.contains("\nentries lost by an output: 2 (2 otlp_spans shutdown)"), "{}", seen.stderr);
+}
+
 /// Spans of a live run reach a receiver over either protocol, before the run ends.
 #[test]
 fn rotel_takes_spans_of_a_run() {

@@ -184,6 +184,15 @@ impl Capture {
         ScopeControl::open(&self.ebpf, &self.scope, FIRST_GENERATION)
     }
 
+    /// Takes everything out of scope at once: from now on only what was in the rings is left to come, but for ends of connections, one each. To
+    /// detach first would take longer, and calls of which only one half is hooked would be told of meanwhile.
+    ///
+    /// # Errors
+    /// The kernel refuses: capture goes on.
+    pub fn close_scope(&mut self) -> Result<(), ScopeError> {
+        scope::close(&mut self.ebpf)
+    }
+
     /// One ring for each worker.
     pub fn rings(&mut self) -> Result<Vec<Ring>, CaptureError> {
         (0..self.workers).map(|index| Ok(Ring::open(&mut self.ebpf, index, self.clock)?)).collect()

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use agent_common::scope::Skip;
+use agent_common::{record::Head, scope::Skip};
 use aya::{
     Ebpf, Pod,
-    maps::{Array, HashMap, MapData, MapError, RingBuf},
+    maps::{Array, HashMap, Map, MapData, MapError, RingBuf},
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 const SLEEP_MS: u16 = 100;
 /// Records after which the owner of the ring is asked whether to stop.
 const BATCH: usize = 4096;
+/// The least that a record takes in a ring: the kernel's header of it (`BPF_RINGBUF_HDR_SZ`) and ours.
+const LEAST_RECORD: usize = 8 + size_of::<Head>();
 
 /// What is done with the events of one ring.
 pub trait Worker {
@@ -39,6 +41,8 @@ pub trait Worker {
 /// One ring, for one worker.
 pub struct Ring {
     records: RingBuf<MapData>,
+    /// The most records that it can hold at once.
+    most: usize,
     wake: Array<MapData, u32>,
     index: u32,
     clock: Clock,
@@ -89,37 +93,56 @@ impl Ring {
     pub(super) fn open(ebpf: &mut Ebpf, index: u32, clock: Clock) -> Result<Self, MapError> {
         let name = NAMES[index as usize];
         let map = ebpf.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })?;
+        let bytes = match &map {
+            Map::RingBuf(data) => data.info()?.max_entries(),
+            _ => return Err(MapError::InvalidName { name: name.to_owned() }),
+        };
         Ok(Self {
             records: RingBuf::try_from(map)?,
-            wake: Array::try_from(aya::maps::Map::Array(share(ebpf, "WAKE")?))?,
+            most: bytes as usize / LEAST_RECORD,
+            wake: Array::try_from(Map::Array(share(ebpf, "WAKE")?))?,
             index,
             clock,
             skips: Skips {
-                map: HashMap::try_from(aya::maps::Map::HashMap(share(ebpf, "SKIP")?))?,
+                map: HashMap::try_from(Map::HashMap(share(ebpf, "SKIP")?))?,
                 current: foldhash::HashMap::default(),
                 refused: 0,
             },
         })
     }
 
-    /// Gives every event to the worker until `stop` is set and the ring is empty.
+    /// Gives every event to the worker until `stop` is set and the ring is empty. Where more keeps coming, what the ring held at the stop is
+    /// given all the same, and then it ends.
     pub fn run(mut self, worker: &mut impl Worker, stop: &AtomicBool) {
-        loop {
-            let stopping = stop.load(Ordering::Acquire);
-            let taken = self.drain(worker);
+        while !stop.load(Ordering::Acquire) {
+            let taken = self.drain(worker, BATCH);
             worker.tick(&mut self.skips);
             match taken {
-                0 if stopping => return,
                 0 => self.sleep(),
-                BATCH.. => {}
+                BATCH => {}
                 _ => std::thread::sleep(PAUSE),
+            }
+        }
+        self.finish(worker);
+    }
+
+    /// Empties the ring, however fast it is filled.
+    fn finish(&mut self, worker: &mut impl Worker) {
+        let mut left = self.most;
+        loop {
+            let taken = self.drain(worker, left.min(BATCH));
+            worker.tick(&mut self.skips);
+            left -= taken;
+            if taken == 0 || left == 0 {
+                return;
             }
         }
     }
 
-    fn drain(&mut self, worker: &mut impl Worker) -> usize {
+    /// Gives at most so many events to the worker, and says how many.
+    fn drain(&mut self, worker: &mut impl Worker, most: usize) -> usize {
         let mut taken = 0;
-        while taken < BATCH {
+        while taken < most {
             let Some(item) = self.records.next() else { break };
             taken += 1;
             match record::decode(&item, self.clock) {

@@ -171,6 +171,12 @@ pub(super) fn write(ebpf: &mut Ebpf, scope: &Scope, sizes: Sizes, generation: u3
     Ok(())
 }
 
+/// Takes everything out of scope: generation 0 is that of a kernel side that was not told anything yet.
+pub(super) fn close(ebpf: &mut Ebpf) -> Result<(), ScopeError> {
+    let mut control: Array<_, Control> = Array::try_from(existing(ebpf, "SCOPE")?)?;
+    Ok(control.set(0, Control(scope::Scope::default()), 0)?)
+}
+
 /// Puts a process into scope; its children follow from now on.
 pub(super) fn insert_process(ebpf: &mut Ebpf, process: u32, sizes: Sizes) -> Result<(), ScopeError> {
     let mut processes: HashMap<_, u32, u8> = HashMap::try_from(existing(ebpf, "SCOPE_PROCESSES")?)?;

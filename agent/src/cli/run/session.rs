@@ -218,6 +218,10 @@ impl<'a> Session<'a> {
             std::thread::sleep(AFTERGLOW);
         }
         self.stop.store(true, Ordering::Release);
+        // Else the workers of a busy machine would find more for as long as they look.
+        if let Some(Err(error)) = self.capture.as_mut().map(Capture::close_scope) {
+            tracing::debug!("{error}; capture goes on until it is detached");
+        }
         let (mut summary, mut panicked) = (Summary::default(), false);
         for thread in self.workers {
             match thread.join() {
@@ -225,14 +229,14 @@ impl<'a> Session<'a> {
                 Err(_) => panicked = true,
             }
         }
-        let losses = report::losses(&self.outputs.health);
         drop(self.capture);
         let recording_lost = self.recorder.is_some_and(|recorder| report::recording(&recorder.finish()));
         self.runtime.block_on(self.server.stop(SERVER_DEADLINE));
+        let health = Arc::clone(&self.outputs.health);
         let exit = self.outputs.finish()?;
         if self.show_summary {
             let stderr = std::io::stderr();
-            eprint!("{}", summary.render(stderr.is_terminal(), &losses));
+            eprint!("{}", summary.render(stderr.is_terminal(), &report::losses(&health)));
         }
         if panicked {
             return Err(anyhow!("a worker panicked; its last telemetry is lost").into());
