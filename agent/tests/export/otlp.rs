@@ -1,6 +1,11 @@
 //! Spans over OTLP.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use telltale::{
     admin::{Health, table},
@@ -8,6 +13,7 @@ use telltale::{
     export::otlp::{BatchConfig, Compression, MetricsExporter, OtlpConfig, OtlpExporter, Protocol, RetryPolicy},
     telemetry::{Outlets, Recorder, Settings, metrics::Metrics},
 };
+use tempfile::NamedTempFile;
 
 use super::{
     peers::{free_address, rotel, wait_for},
@@ -172,6 +178,47 @@ async fn a_busy_receiver_gets_the_batch_again() {
     assert_eq!(setup.health.value(&table::EXPORT_FAILURES, &[QUEUE, "503"]), 1);
 }
 
+/// Whatever time it asks for, even one that no clock can hold: what waits for it is counted at the end, which does not wait for it.
+#[tokio::test]
+async fn a_receiver_that_asks_for_ages_does_not_end_the_exporter() {
+    for (protocol, reason) in [(Protocol::HttpProtobuf, "429"), (Protocol::Grpc, "Unavailable")] {
+        let (receiver, address) = Receiver::start(&[429], 0).await;
+        receiver.ask(9_999_999_999_999_999_999);
+        let mut setup = setup(&config(protocol, address), batch());
+        setup.recorder.record(&exchange("curl", Role::Client, 0), &ALL);
+        while setup.health.value(&table::EXPORT_FAILURES, &[QUEUE, reason]) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        setup.recorder.record(&exchange("curl", Role::Client, 1), &ALL);
+        setup.exporter.close(DEADLINE).await;
+        assert_eq!(dropped(&setup.health, "shutdown"), 2, "{:?}", setup.health.samples());
+        assert_eq!(setup.health.value(&table::QUEUE_LENGTH, &[QUEUE]), 0);
+        assert_eq!(receiver.requests().len(), 1);
+    }
+}
+
+/// The receiver asks for more time than a batch has: the batch has one more attempt after it, and the others wait too.
+#[tokio::test]
+async fn a_receiver_that_asks_for_more_than_the_limit_is_left_alone() {
+    let small = BatchConfig { batch_size: 5, export_timeout: Duration::from_millis(50), ..batch() };
+    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
+        for (refusals, exported) in [(&[429][..], 10), (&[429, 503], 5)] {
+            let (receiver, address) = Receiver::start(refusals, 0).await;
+            receiver.ask(1);
+            let mut setup = setup(&config(protocol, address), small);
+            for number in 0..10 {
+                setup.recorder.record(&exchange("curl", Role::Client, number), &ALL);
+            }
+            setup.exporter.close(DEADLINE).await;
+            assert_eq!(setup.health.value(&table::EXPORTED, &[QUEUE]), exported, "{:?}", setup.health.samples());
+            assert_eq!(dropped(&setup.health, "retries_exhausted"), 10 - exported);
+            let requests = receiver.requests();
+            assert_eq!(requests.len(), 3);
+            assert_eq!(requests[0].1, requests[1].1);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_for_good_is_not_repeated() {
     let (receiver, address) = Receiver::start(&[400], 0).await;
@@ -192,6 +239,29 @@ async fn what_a_receiver_rejects_of_a_batch_is_counted() {
     setup.exporter.close(DEADLINE).await;
     assert_eq!(setup.health.value(&table::EXPORTED, &[QUEUE]), 3);
     assert_eq!(setup.health.value(&table::EXPORT_REJECTED, &[QUEUE]), 2);
+}
+
+/// Words of a receiver are no lines of the agent's log, and come once, not with every batch.
+#[tokio::test]
+async fn a_receiver_cannot_write_into_the_log() {
+    let (receiver, address) = Receiver::start(&[], 1).await;
+    receiver.say(format!("too many\nERROR the agent is broken\u{1b}[31m{}", "x".repeat(1 << 20)));
+    let written = NamedTempFile::new().unwrap();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Mutex::new(written.reopen().unwrap()));
+    let log = {
+        let _guard = tracing::subscriber::set_default(subscriber.finish());
+        let mut setup = setup(&config(Protocol::HttpProtobuf, address), BatchConfig { batch_size: 1, ..batch() });
+        for number in 0..5 {
+            setup.recorder.record(&exchange("curl", Role::Client, number), &ALL);
+        }
+        setup.exporter.close(DEADLINE).await;
+        fs::read_to_string(written.path()).unwrap()
+    };
+    assert_eq!(receiver.requests().len(), 5);
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines.len() == 1 && lines[0].len() < 1000, "{} lines", lines.len());
+    let words = r#"rejected 1 entries: "too many\nERROR the agent is broken\u{1b}[31mxx"#;
+    assert!(lines[0].contains(words), "{log}");
 }
 
 #[tokio::test]

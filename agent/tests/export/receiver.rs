@@ -5,6 +5,7 @@ use std::{
     io::Read as _,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -22,6 +23,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// What it got, and the statuses that it still has to give before it accepts.
 #[derive(Clone, Default)]
@@ -32,6 +34,8 @@ struct Received {
     refusals: VecDeque<u16>,
     rejected: i64,
     message: String,
+    /// Seconds that a refusal asks for.
+    retry_after: u64,
     requests: Vec<(HeaderMap, ExportTraceServiceRequest)>,
 }
 
@@ -77,6 +81,11 @@ impl Receiver {
         self.0.lock().unwrap().message = message;
     }
 
+    /// Its refusals ask to be left alone for so many seconds.
+    pub(crate) fn ask(&self, seconds: u64) {
+        self.0.lock().unwrap().retry_after = seconds;
+    }
+
     /// Header fields and bodies of all requests, the refused ones too.
     pub(crate) fn requests(&self) -> Vec<(HeaderMap, ExportTraceServiceRequest)> {
         self.0.lock().unwrap().requests.clone()
@@ -94,7 +103,7 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     let mut state = receiver.0.lock().unwrap();
     state.requests.push((headers, ExportTraceServiceRequest::decode(&*body).unwrap()));
     if let Some(status) = state.refusals.pop_front() {
-        let retry_after = [(HeaderName::from_static("retry-after"), "0")];
+        let retry_after = [(HeaderName::from_static("retry-after"), state.retry_after.to_string())];
         return (StatusCode::from_u16(status).unwrap(), retry_after).into_response();
     }
     let partial = ExportTracePartialSuccess { rejected_spans: state.rejected, error_message: state.message.clone() };
@@ -110,7 +119,12 @@ impl TraceService for Receiver {
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
         let (metadata, _, body) = request.into_parts();
-        self.0.lock().unwrap().requests.push((metadata.into_headers(), body));
+        let mut state = self.0.lock().unwrap();
+        state.requests.push((metadata.into_headers(), body));
+        if state.refusals.pop_front().is_some() {
+            let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(state.retry_after)));
+            return Err(tonic::Status::with_error_details(tonic::Code::Unavailable, "busy", details));
+        }
         Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
     }
 }

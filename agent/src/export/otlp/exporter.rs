@@ -9,26 +9,30 @@ use std::{
 };
 
 use tokio::{
+    sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 use super::{
     BatchConfig, ExportRecord, OtlpConfig, RetryPolicy, Transport, TransportError,
-    queue::{Pool, Queue},
-    transport::{Request, SendError},
+    queue::{Pool, Queue, SHUTDOWN},
+    sender::Sender,
 };
 use crate::{
     admin::{Counter, Health, table},
     telemetry::{SpanSink, span::SpanRecord},
 };
 
+/// Why records are lost whose exporter ended by a fault of its own.
+const FAULT: &str = "exporter_fault";
+
 /// Exports records of observed traffic, spans unless it says otherwise, to one endpoint.
 #[derive(Debug)]
 pub struct OtlpExporter<T: ExportRecord = SpanRecord> {
     queue: Arc<Queue<T>>,
-    in_flight: Arc<AtomicU64>,
-    health: Arc<Health>,
+    /// Told until when the last requests may take.
+    closing: watch::Sender<Option<Instant>>,
     task: JoinHandle<()>,
 }
 
@@ -56,8 +60,7 @@ impl SpanSink for RecordSender<SpanRecord> {
 
 /// What the task works with.
 struct Worker<T: ExportRecord> {
-    queue: Arc<Queue<T>>,
-    in_flight: Arc<AtomicU64>,
+    held: Held<T>,
     sender: Sender,
     batch: BatchConfig,
     local_attributes: Vec<(String, String)>,
@@ -66,17 +69,26 @@ struct Worker<T: ExportRecord> {
     health: Arc<Health>,
 }
 
-/// Sends with retries and says in the log when an endpoint goes away and comes back, once each.
-pub(super) struct Sender {
-    pub(super) transport: Transport,
-    pub(super) endpoint: String,
-    pub(super) retry: RetryPolicy,
-    /// Longest time for one request, retries included.
-    pub(super) limit: Duration,
-    pub(super) sink: &'static str,
-    pub(super) health: Arc<Health>,
-    pub(super) away: bool,
-    pub(super) failures: Vec<(String, Counter)>,
+/// What the task has not sent yet. However it ends, all of this is counted as lost then, and the share of the pool is given back.
+struct Held<T: ExportRecord> {
+    queue: Arc<Queue<T>>,
+    /// Records of the batch that is being sent.
+    in_flight: AtomicU64,
+}
+
+impl<T: ExportRecord> Drop for Held<T> {
+    fn drop(&mut self) {
+        let fault = std::thread::panicking();
+        let lost = self.queue.end(if fault { FAULT } else { SHUTDOWN }, self.in_flight.load(Ordering::Relaxed));
+        if fault {
+            tracing::error!(
+                "an exporter has failed; its {lost} {0} and all {0} to come are lost and counted",
+                T::PLURAL
+            );
+        } else if lost > 0 {
+            tracing::warn!("{lost} {} were not exported before the deadline", T::PLURAL);
+        }
+    }
 }
 
 impl<T: ExportRecord> OtlpExporter<T> {
@@ -101,20 +113,10 @@ impl<T: ExportRecord> OtlpExporter<T> {
         health: &Arc<Health>,
     ) -> Result<Self, TransportError> {
         let queue = Arc::new(Queue::new(batch.queue_size, batch.batch_size, pool, health));
-        let in_flight = Arc::new(AtomicU64::new(0));
+        let (closing, closes) = watch::channel(None);
         let worker = Worker {
-            queue: Arc::clone(&queue),
-            in_flight: Arc::clone(&in_flight),
-            sender: Sender {
-                transport: Transport::new(config)?,
-                endpoint: config.endpoint.clone(),
-                retry,
-                limit: batch.export_timeout,
-                sink: T::NAME,
-                health: Arc::clone(health),
-                away: false,
-                failures: Vec::new(),
-            },
+            held: Held { queue: Arc::clone(&queue), in_flight: AtomicU64::new(0) },
+            sender: Sender::new(Transport::new(config)?, config, T::NAME, batch.export_timeout, retry, closes, health),
             batch,
             local_attributes,
             exported: health.shared_counter(&table::EXPORTED, &[T::NAME]),
@@ -122,7 +124,7 @@ impl<T: ExportRecord> OtlpExporter<T> {
             health: Arc::clone(health),
         };
         let task = tokio::spawn(worker.run());
-        Ok(Self { queue, in_flight, health: Arc::clone(health), task })
+        Ok(Self { queue, closing, task })
     }
 
     /// An end for one worker.
@@ -132,108 +134,109 @@ impl<T: ExportRecord> OtlpExporter<T> {
 
     /// Sends what waits, for at most this long, and stops. What was not sent by then is counted as dropped.
     pub async fn close(mut self, deadline: Duration) {
+        self.closing.send_replace(Some(Instant::now() + deadline));
         self.queue.close();
-        if timeout(deadline, &mut self.task).await.is_ok() {
-            return;
-        }
-        self.task.abort();
-        // Only after the task has really ended do its numbers stand still.
-        let _ = self.task.await;
-        let late = self.queue.len() as u64 + self.in_flight.load(Ordering::Relaxed);
-        if late > 0 {
-            self.health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, "shutdown"]).add(late);
-            tracing::warn!("{late} {} were not exported before the deadline", T::PLURAL);
+        if timeout(deadline, &mut self.task).await.is_err() {
+            self.task.abort();
+            // Only after the task has really ended do its numbers stand still.
+            let _ = self.task.await;
         }
     }
 }
 
 impl<T: ExportRecord> Worker<T> {
     async fn run(mut self) {
+        let queue = Arc::clone(&self.held.queue);
         loop {
-            if !self.queue.is_closed() && !self.queue.has_batch() {
+            if !queue.is_closed() && !queue.has_batch() {
                 // Either a batch is full, or the delay is over, or the end has come.
-                let _ = timeout(self.batch.schedule_delay, self.queue.ready.notified()).await;
+                let _ = timeout(self.batch.schedule_delay, queue.ready.notified()).await;
             }
             loop {
-                let batch = self.queue.take();
+                let batch = queue.take();
                 if batch.is_empty() {
                     break;
                 }
-                self.export(batch).await;
-                if !self.queue.has_batch() && !self.queue.is_closed() {
+                if !self.export(batch).await {
+                    return;
+                }
+                if !queue.has_batch() && !queue.is_closed() {
                     break;
                 }
             }
-            if self.queue.is_closed() && self.queue.len() == 0 {
+            if queue.is_closed() && queue.len() == 0 {
                 return;
             }
         }
     }
 
-    async fn export(&mut self, batch: Vec<T>) {
+    /// Whether there is time for more.
+    async fn export(&mut self, batch: Vec<T>) -> bool {
         let records = batch.len() as u64;
-        self.in_flight.store(records, Ordering::Relaxed);
+        self.held.in_flight.store(records, Ordering::Relaxed);
         let request = T::request(batch, &self.local_attributes);
         match self.sender.send(&request).await {
             Ok(rejected) => {
                 self.exported.add(records.saturating_sub(rejected));
                 self.rejected.add(rejected);
             }
+            // It is among what is held.
+            Err(SHUTDOWN) => return false,
             Err(reason) => self.health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, reason]).add(records),
         }
-        self.in_flight.store(0, Ordering::Relaxed);
+        self.held.in_flight.store(0, Ordering::Relaxed);
+        true
     }
 }
 
-impl Sender {
-    /// Sends until it is accepted, refused for good, or the time is over. Returns how many entries were rejected, or why all were lost.
-    pub(super) async fn send(&mut self, request: &Request) -> Result<u64, &'static str> {
-        let end = Instant::now() + self.limit;
-        for attempt in 0.. {
-            let error = match self.transport.send(request).await {
-                Ok(accepted) => {
-                    if self.away {
-                        tracing::info!("OTLP endpoint {} works again", self.endpoint);
-                        self.away = false;
-                    }
-                    if accepted.rejected > 0 || !accepted.message.is_empty() {
-                        tracing::warn!(
-                            "OTLP endpoint {} rejected {} entries: {}",
-                            self.endpoint,
-                            accepted.rejected,
-                            accepted.message
-                        );
-                    }
-                    return Ok(accepted.rejected);
-                }
-                Err(error) => error,
-            };
-            self.count(&error);
-            if !self.away {
-                let then = if error.retryable { "it is tried again" } else { "the batch is lost and counted" };
-                tracing::error!("cannot export to OTLP endpoint {}: {}; {then}", self.endpoint, error.message);
-                self.away = true;
-            }
-            if !error.retryable {
-                return Err("refused");
-            }
-            let wait = self.retry.wait(attempt, error.retry_after);
-            if Instant::now() + wait >= end {
-                return Err("retries_exhausted");
-            }
-            sleep(wait).await;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::otlp::{Protocol, transport::Request};
+
+    /// A record that no request can be made of.
+    #[derive(Debug)]
+    struct Faulty;
+
+    impl ExportRecord for Faulty {
+        const NAME: &'static str = "otlp_spans";
+        const PLURAL: &'static str = "spans";
+
+        fn size(&self) -> usize {
+            1
         }
-        Err("retries_exhausted")
+
+        fn request(_: Vec<Self>, _: &[(String, String)]) -> Request {
+            panic!("a fault of the exporter, for this test")
+        }
     }
 
-    fn count(&mut self, error: &SendError) {
-        // Reasons are statuses and codes: at most some hundred, in practice a handful.
-        let found = self.failures.iter().position(|(reason, _)| *reason == error.reason);
-        let index = found.unwrap_or_else(|| {
-            let counter = self.health.shared_counter(&table::EXPORT_FAILURES, &[self.sink, &error.reason]);
-            self.failures.push((error.reason.clone(), counter));
-            self.failures.len() - 1
-        });
-        self.failures[index].1.add(1);
+    /// Nothing that a faulty exporter held or gets is lost unseen, and it holds nothing that others could have.
+    #[tokio::test]
+    async fn an_exporter_that_fails_counts_what_it_held() {
+        let (health, pool) = (Health::new(), Pool::new(3, 2));
+        let config = OtlpConfig::new(Protocol::HttpProtobuf, "http://127.0.0.1:9");
+        let batch = BatchConfig { batch_size: 4, ..BatchConfig::default() };
+        let exporter =
+            OtlpExporter::<Faulty>::start_in(Some(&pool), &config, batch, RetryPolicy::default(), Vec::new(), &health);
+        let (exporter, lost) =
+            (exporter.unwrap(), |reason| health.value(&table::QUEUE_DROPPED, &["otlp_spans", reason]));
+        let sender = exporter.sender();
+        for _ in 0..6 {
+            sender.push(Faulty);
+        }
+        assert_eq!(lost("full"), 1);
+        while lost(FAULT) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((lost(FAULT), health.value(&table::QUEUE_LENGTH, &["otlp_spans"])), (5, 0));
+        sender.push(Faulty);
+        exporter.close(Duration::from_mins(1)).await;
+        assert_eq!((lost(FAULT), lost("full"), lost(SHUTDOWN)), (6, 1, 0));
+        let other = Queue::new(100, 100, Some(&pool), &health);
+        for _ in 0..6 {
+            other.push(Faulty);
+        }
+        assert_eq!(other.len(), 5);
     }
 }

@@ -189,8 +189,9 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> SendError {
 
 /// Seconds or an HTTP date (RFC 9110 section 10.2.3).
 fn retry_after(value: &str) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
     SystemTime::from(date).duration_since(SystemTime::now()).ok()
@@ -218,6 +219,8 @@ mod tests {
         assert!(retry_after("Tue, 31 Dec 2199 23:59:59 GMT").is_some_and(|wait| wait > Duration::from_hours(24)));
         assert_eq!(retry_after("Fri, 31 Dec 1999 23:59:59 GMT"), None);
         assert_eq!(retry_after("soon"), None);
+        assert_eq!(retry_after(""), None);
+        assert_eq!(retry_after("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
     }
 
     #[test]

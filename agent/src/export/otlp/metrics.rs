@@ -13,9 +13,13 @@ use opentelemetry_proto::tonic::{
         ScopeMetrics, Sum, exemplar, metric, number_data_point,
     },
 };
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, timeout},
+};
 
-use super::{OtlpConfig, RetryPolicy, Transport, TransportError, exporter::Sender, transport::Request};
+use super::{OtlpConfig, RetryPolicy, Transport, TransportError, sender::Sender, transport::Request};
 use crate::{
     admin::{Health, table},
     policy::{attribute::Value, plan::Reader},
@@ -32,7 +36,7 @@ const NAME: &str = "otlp_metrics";
 /// Exports the metrics of observed traffic at an interval.
 #[derive(Debug)]
 pub struct MetricsExporter {
-    stop: oneshot::Sender<()>,
+    closing: watch::Sender<Option<Instant>>,
     task: JoinHandle<()>,
 }
 
@@ -46,27 +50,27 @@ impl MetricsExporter {
         local_attributes: Vec<(String, String)>,
         health: &Arc<Health>,
     ) -> Result<Self, TransportError> {
-        let mut sender = Sender {
-            transport: Transport::new(config)?,
-            endpoint: config.endpoint.clone(),
-            retry,
-            // The next interval brings newer values of the same sums: no reason to hold on to these.
-            limit: interval,
-            sink: NAME,
-            health: Arc::clone(health),
-            away: false,
-            failures: Vec::new(),
-        };
+        let (closing, mut closes) = watch::channel(None);
+        let transport = Transport::new(config)?;
+        let mut sender = Sender::new(transport, config, NAME, interval, retry, closes.clone(), health);
+        // The next interval brings newer values of the same sums: no reason to hold on to these.
+        sender.keeps = false;
         let exported = health.counter(&table::EXPORTED, &[NAME]);
         let rejected = health.counter(&table::EXPORT_REJECTED, &[NAME]);
         traffic.is_exported();
-        let (stop, mut stopped) = oneshot::channel();
+        let local = Arc::new(local_attributes);
         let task = tokio::spawn(async move {
             loop {
-                let last = timeout(interval, &mut stopped).await.is_ok();
-                let request = build(&traffic, now(), &local_attributes);
-                let points = data_points(&request);
-                if points > 0
+                // Also the end of whoever could close it.
+                let last = timeout(interval, closes.wait_for(Option::is_some)).await.is_ok();
+                if !sender.allowed().await {
+                    return;
+                }
+                // Many series take long to read, and other tasks share this thread.
+                let (traffic, local) = (Arc::clone(&traffic), Arc::clone(&local));
+                let built = spawn_blocking(move || build(&traffic, now(), &local)).await;
+                if let Ok(request) = built
+                    && let points @ 1.. = data_points(&request)
                     && let Ok(lost) = sender.send(&Request::Metrics(request)).await
                 {
                     exported.add(points.saturating_sub(lost));
@@ -77,12 +81,12 @@ impl MetricsExporter {
                 }
             }
         });
-        Ok(Self { stop, task })
+        Ok(Self { closing, task })
     }
 
     /// Exports once more, for at most this long, and stops.
     pub async fn close(self, deadline: Duration) {
-        let _ = self.stop.send(());
+        self.closing.send_replace(Some(Instant::now() + deadline));
         let abort = self.task.abort_handle();
         if timeout(deadline, self.task).await.is_err() {
             abort.abort();

@@ -10,6 +10,7 @@ mod metrics;
 mod queue;
 mod record;
 mod retry;
+mod sender;
 mod transport;
 
 pub use config::{
@@ -20,5 +21,5 @@ pub use exporter::{OtlpExporter, RecordSender};
 pub use exporters::{ExporterSettings, Exporters, MAX_EXPORTERS, ReceiverSink};
 pub use metrics::MetricsExporter;
 pub use record::ExportRecord;
-pub use retry::RetryPolicy;
+pub use retry::{MAX_ASKED, RetryPolicy};
 pub use transport::{Request, SendError, Transport, TransportError};

@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 use super::ExportRecord;
 use crate::admin::{Counter, Gauge, Health, table};
 
+/// Why records are lost that were not sent before the end.
+pub(super) const SHUTDOWN: &str = "shutdown";
+
 /// Bytes of text that one queue holds, at most ([`ExportRecord::size`]).
 const MAX_BYTES: usize = 32 << 20;
 /// Bytes of text after which a batch is full: receivers refuse requests that are too large, the Collector's by default those of more than 4 MiB
@@ -57,6 +60,7 @@ pub(super) struct Queue<T: ExportRecord> {
     length: Gauge,
     capacities: Gauge,
     full: Counter,
+    health: Arc<Health>,
 }
 
 #[derive(Debug)]
@@ -65,14 +69,16 @@ struct State<T> {
     /// Sum of their sizes.
     bytes: usize,
     closed: bool,
+    /// Counts what comes after nobody takes anything out any more.
+    ended: Option<Counter>,
 }
 
 impl<T: ExportRecord> Queue<T> {
-    pub(super) fn new(capacity: usize, batch: usize, pool: Option<&Arc<Pool>>, health: &Health) -> Self {
+    pub(super) fn new(capacity: usize, batch: usize, pool: Option<&Arc<Pool>>, health: &Arc<Health>) -> Self {
         let capacities = health.shared_gauge(&table::QUEUE_CAPACITY, &[T::NAME]);
         capacities.add(capacity as i64);
         Self {
-            state: Mutex::new(State { records: VecDeque::new(), bytes: 0, closed: false }),
+            state: Mutex::new(State { records: VecDeque::new(), bytes: 0, closed: false, ended: None }),
             capacity,
             batch,
             pool: pool.cloned(),
@@ -80,6 +86,7 @@ impl<T: ExportRecord> Queue<T> {
             length: health.shared_gauge(&table::QUEUE_LENGTH, &[T::NAME]),
             capacities,
             full: health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, "full"]),
+            health: Arc::clone(health),
         }
     }
 
@@ -94,8 +101,7 @@ impl<T: ExportRecord> Queue<T> {
         let fits = length < self.capacity && (length == 0 || state.bytes + size <= MAX_BYTES);
         let pooled = || self.pool.as_ref().is_none_or(|pool| length < pool.each || pool.take());
         if state.closed || !fits || !pooled() {
-            drop(state);
-            self.full.add(1);
+            state.ended.as_ref().unwrap_or(&self.full).add(1);
             return;
         }
         let had_batch = self.is_batch(&state);
@@ -149,6 +155,25 @@ impl<T: ExportRecord> Queue<T> {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.ready.notify_one();
+    }
+
+    /// Nobody takes anything out any more. What waits, these records that were taken, and what comes from now on is lost for this reason. Returns how
+    /// many the first two are.
+    pub(super) fn end(&self, reason: &str, taken: u64) -> u64 {
+        let mut state = self.lock();
+        if state.ended.is_some() {
+            return 0;
+        }
+        let waiting = std::mem::take(&mut state.records).len();
+        (state.bytes, state.closed) = (0, true);
+        self.taken(waiting, 0);
+        let (lost, counter) =
+            (waiting as u64 + taken, self.health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, reason]));
+        if lost > 0 {
+            counter.add(lost);
+        }
+        state.ended = Some(counter);
+        lost
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -5,6 +5,9 @@ use std::{
     time::Duration,
 };
 
+/// Longest wait that a receiver can ask for. It is asked again after that, whatever it said.
+pub const MAX_ASKED: Duration = Duration::from_hours(1);
+
 /// Exponential backoff with jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -22,13 +25,13 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// The wait before retry number `attempt` (from 0): the doubled wait of the one before, of which a random half to whole is taken, so that the agents of
-    /// a fleet do not come back at once. What the receiver asked for is waited at least.
+    /// a fleet do not come back at once. What the receiver asked for is waited at least, up to [`MAX_ASKED`].
     pub fn wait(&self, attempt: u32, asked: Option<Duration>) -> Duration {
         let doubled = self.initial.saturating_mul(1_u32.checked_shl(attempt.min(20)).unwrap_or(u32::MAX)).min(self.max);
         // RandomState is seeded by the system: enough randomness for jitter without a dependency.
         let random = RandomState::new().hash_one(attempt) as u32;
         let jittered = doubled / 2 + (doubled / 2).mul_f64(f64::from(random) / f64::from(u32::MAX));
-        asked.map_or(jittered, |asked| asked.max(jittered))
+        asked.map_or(jittered, |asked| asked.min(MAX_ASKED).max(jittered))
     }
 }
 
@@ -45,5 +48,6 @@ mod tests {
             assert!(wait >= whole / 2 && wait <= whole, "{attempt}: {wait:?}");
         }
         assert_eq!(policy.wait(0, Some(Duration::from_secs(99))), Duration::from_secs(99));
+        assert_eq!(policy.wait(0, Some(Duration::MAX)), MAX_ASKED);
     }
 }
