@@ -44,7 +44,7 @@ pub struct Skip {
     pub connection: ConnectionId,
     /// Which way.
     pub direction: Direction,
-    /// The first position that is needed again.
+    /// The first position that is needed again; 0 if all is, or if nothing more is known of the connection.
     pub until: u64,
 }
 
@@ -92,6 +92,12 @@ impl Tracked {
             self.skipping[direction.index()] = u64::MAX;
             skips.push(Skip { connection: id, direction, until: u64::MAX });
         }
+    }
+
+    /// It is forgotten without its end having been seen: capture need not remember it either.
+    fn forget(&self, id: ConnectionId, skips: &mut Vec<Skip>) {
+        let told = [Direction::Out, Direction::In].into_iter().filter(|direction| self.skipping[direction.index()] > 0);
+        skips.extend(told.map(|direction| Skip { connection: id, direction, until: 0 }));
     }
 
     /// Another plan holds: what it asks for is read from now on.
@@ -274,6 +280,7 @@ impl Pipeline {
         };
         if let Some((old, forgotten)) = self.connections.insert(id, tracked) {
             self.waiting.remove(&old);
+            forgotten.forget(old, &mut self.skips);
             let latest = forgotten.latest;
             if old == id {
                 // The id stands for another connection: the end of the former one was not seen.

@@ -1,6 +1,7 @@
 //! A worker's ring: records out of it, sleeping and being woken.
 
 use std::{
+    collections::BTreeMap,
     os::fd::AsFd as _,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -56,34 +57,60 @@ struct SkipValue(Skip);
 // SAFETY: two integers without padding; any bytes are a value.
 unsafe impl Pod for SkipValue {}
 
-/// Tells the kernel what need not be copied. At most [`agent_common::limits::SKIPS`] connections at once.
+/// Tells the kernel what need not be copied. At most [`agent_common::limits::SKIPS`] connections at once; where there are more, those that were not
+/// told of lately make room, since of a connection whose end was lost nobody will.
 pub struct Skips {
     map: HashMap<MapData, u64, SkipValue>,
-    current: foldhash::HashMap<ConnectionId, Skip>,
+    current: foldhash::HashMap<ConnectionId, Entry>,
+    /// The same connections by the turn in which they were last told of.
+    by_turn: BTreeMap<u64, ConnectionId>,
+    turn: u64,
     refused: u64,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    skip: Skip,
+    turn: u64,
+}
+
 impl Skips {
-    /// Bytes of this direction before `until` need not be copied. A full table costs only that they are.
+    fn open(map: Map) -> Result<Self, MapError> {
+        let (current, by_turn) = (foldhash::HashMap::default(), BTreeMap::new());
+        Ok(Self { map: HashMap::try_from(map)?, current, by_turn, turn: 0, refused: 0 })
+    }
+
+    /// Bytes of this direction before `until` need not be copied. A full table costs only that they are, or those of another connection.
     pub fn set(&mut self, connection: ConnectionId, direction: Direction, until: u64) {
-        let mut skip = self.current.get(&connection).copied().unwrap_or_default();
-        skip.until[direction.index()] = until;
-        if self.map.insert(connection.0, SkipValue(skip), 0).is_ok() {
-            self.current.insert(connection, skip);
-        } else {
-            self.refused += 1;
+        let mut entry = self.current.get(&connection).copied().unwrap_or_default();
+        entry.skip.until[direction.index()] = until;
+        if entry.skip.until == [0; 2] {
+            return self.remove(connection);
         }
+        while self.map.insert(connection.0, SkipValue(entry.skip), 0).is_err() {
+            self.refused += 1;
+            let oldest = self.by_turn.first_key_value().map(|(_, &oldest)| oldest);
+            // Full of what other workers tell, or refused for another reason.
+            let Some(oldest) = oldest.filter(|&oldest| oldest != connection) else { return };
+            self.remove(oldest);
+        }
+        self.by_turn.remove(&entry.turn);
+        self.turn += 1;
+        entry.turn = self.turn;
+        self.by_turn.insert(self.turn, connection);
+        self.current.insert(connection, entry);
     }
 
     /// Forgets a connection that is over.
     pub fn remove(&mut self, connection: ConnectionId) {
-        if self.current.remove(&connection).is_some() {
+        if let Some(entry) = self.current.remove(&connection) {
+            self.by_turn.remove(&entry.turn);
             // Not being there is as good.
             let _ = self.map.remove(&connection.0);
         }
     }
 
-    /// How many entries a full table refused since the last call.
+    /// How many entries a full table had no room for since the last call, or made room by forgetting another.
     pub fn take_refused(&mut self) -> u64 {
         std::mem::take(&mut self.refused)
     }
@@ -103,11 +130,7 @@ impl Ring {
             wake: Array::try_from(Map::Array(share(ebpf, "WAKE")?))?,
             index,
             clock,
-            skips: Skips {
-                map: HashMap::try_from(Map::HashMap(share(ebpf, "SKIP")?))?,
-                current: foldhash::HashMap::default(),
-                refused: 0,
-            },
+            skips: Skips::open(Map::HashMap(share(ebpf, "SKIP")?))?,
         })
     }
 
