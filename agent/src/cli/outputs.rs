@@ -4,7 +4,7 @@ use std::{
     num::NonZeroU32,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -21,7 +21,7 @@ use crate::{
     config::{Author, Config},
     export::{
         ACCESS_LOG, ACCESS_LOG_FILE, LineQueue, LineSink, LineWriter, LogExporters, LogSettings, LogSinks, Output,
-        SpanFile,
+        SPAN_FILE, SpanFile,
         otlp::{
             BatchConfig, Choice, ExporterSettings, Exporters, MetricsExporter, OtlpExporter, RetryPolicy, Signal,
             environment_resource, metric_interval,
@@ -38,8 +38,8 @@ use crate::{
     },
 };
 
-/// How long the end of a run waits for a reader of the access log that does not read.
-const LOG_DEADLINE: Duration = Duration::from_secs(3);
+/// How long the end of a run waits for readers of its lines that do not read.
+const LINE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// How long the end of a run waits for an endpoint that is away, for each signal.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
@@ -67,6 +67,31 @@ impl Logs {
     }
 }
 
+/// Spans that are written as lines.
+enum Spans {
+    /// By the worker itself, in order: for a replay.
+    Direct(SharedSpans),
+    /// By a thread of its own: capture never waits for a reader.
+    Queue {
+        queue: LineQueue,
+        /// On a terminal spans are seen one by one.
+        immediate: bool,
+    },
+}
+
+impl Spans {
+    /// One worker's sink, which all its plans share.
+    fn open(&self, local_attributes: &[(String, String)], health: &Health) -> SharedSpans {
+        match self {
+            Self::Direct(file) => file.clone(),
+            Self::Queue { queue, immediate } => {
+                let file = SpanFile::queued(queue.sender(), local_attributes.to_vec(), health);
+                SharedSpans::new(if *immediate { file.immediate() } else { file })
+            }
+        }
+    }
+}
+
 /// What `run` and `replay` write to. Makes the recorder of each worker, and ends all sinks.
 pub struct Outputs {
     /// Counters of all stages.
@@ -77,14 +102,16 @@ pub struct Outputs {
     settings: Settings,
     series: Arc<Metrics>,
     exposition: Arc<Exposition>,
-    spans: Vec<SharedSpans>,
+    spans: Option<Spans>,
+    /// Added to the resources of workloads that are of no pod.
+    local_attributes: Vec<(String, String)>,
     logs: Logs,
     metrics: Option<Output>,
     /// Where the exporters' tasks run, if this is a run.
     runtime: Option<Handle>,
     span_exporter: Option<OtlpExporter>,
     /// Instead of that exporter, the terminal.
-    console: Option<SharedSpans>,
+    console: Option<Spans>,
     /// Those that policies name; a replay has none, since it never exports to a network.
     exporters: Option<Exporters>,
     log_exporter: Option<OtlpExporter<LineRecord>>,
@@ -107,9 +134,15 @@ impl LineSink for SharedLines {
     }
 }
 
-/// A span sink that several workers share.
+/// A span sink that several plans share.
 #[derive(Clone)]
-struct SharedSpans(Arc<Mutex<Box<dyn SpanSink>>>);
+struct SharedSpans(Arc<Mutex<SpanFile>>);
+
+impl SharedSpans {
+    fn new(file: SpanFile) -> Self {
+        Self(Arc::new(Mutex::new(file)))
+    }
+}
 
 impl SpanSink for SharedSpans {
     fn span(&mut self, record: SpanRecord) {
@@ -167,8 +200,9 @@ impl Outputs {
             None => fallback(config, args.config.as_deref(), &setting)?,
         };
         let policies = Policies::load(&args.policy, setting, fallback)?;
-        let mut outputs =
-            Self::new(&args.output, policies, settings, health, Logs::None, local_attributes.clone(), true)?;
+        let mut outputs = Self::new(&args.output, policies, settings, health, local_attributes.clone())?;
+        outputs.spans =
+            (args.output.spans.as_ref()).map(|out| span_queue(open(out, true)?, false, &outputs.health)).transpose()?;
         let _entered = runtime.enter();
         outputs.runtime = Some(runtime.handle().clone());
         let batch = BatchConfig::from_environment(&lookup).map_err(anyhow::Error::from)?;
@@ -236,8 +270,7 @@ impl Outputs {
         match choice {
             Choice::None => {}
             Choice::Console => {
-                let file = SpanFile::new(stderr_output(), local_attributes, &self.health).immediate();
-                self.console = Some(SharedSpans(Arc::new(Mutex::new(Box::new(file)))));
+                self.console = Some(span_queue(stderr_output(), true, &self.health)?);
             }
             Choice::Otlp(config) => {
                 let started = OtlpExporter::start(&config, batch, retry, local_attributes, &self.health);
@@ -266,7 +299,13 @@ impl Outputs {
             Some(out) => Logs::Direct(SharedLines(Arc::new(Mutex::new(LineWriter::new(open(out, false)?, &health))))),
             None => Logs::None,
         };
-        Self::new(output, policies, Settings::default(), health, logs, Vec::new(), false)
+        let mut outputs = Self::new(output, policies, Settings::default(), health, Vec::new())?;
+        outputs.logs = logs;
+        if let Some(out) = &output.spans {
+            let file = SpanFile::new(open(out, false)?, Vec::new(), &outputs.health);
+            outputs.spans = Some(Spans::Direct(SharedSpans::new(file)));
+        }
+        Ok(outputs)
     }
 
     fn new(
@@ -274,21 +313,14 @@ impl Outputs {
         policies: Policies,
         settings: Settings,
         health: Arc<Health>,
-        logs: Logs,
         local_attributes: Vec<(String, String)>,
-        append: bool,
     ) -> Result<Self, Failure> {
         policies.faults().report_to(&health);
         let plans = PlanStore::new(policies.plans());
-        let mut spans = Vec::new();
-        if let Some(out) = &args.spans {
-            let file = SpanFile::new(open(out, append)?, local_attributes.clone(), &health);
-            spans.push(SharedSpans(Arc::new(Mutex::new(Box::new(file)))));
-        }
         let metrics = args.metrics.as_ref().map(|out| open(out, false)).transpose()?;
         let series = Metrics::new(Arc::clone(&settings.methods));
         series.report_to(&health);
-        let exposition = Exposition::new(Arc::clone(&series), Some(Arc::clone(&health)), local_attributes);
+        let exposition = Exposition::new(Arc::clone(&series), Some(Arc::clone(&health)), local_attributes.clone());
         Ok(Self {
             health,
             plans,
@@ -296,8 +328,9 @@ impl Outputs {
             settings,
             series,
             exposition,
-            spans,
-            logs,
+            spans: None,
+            local_attributes,
+            logs: Logs::None,
             metrics,
             runtime: None,
             span_exporter: None,
@@ -312,9 +345,10 @@ impl Outputs {
 
     /// The recorder of one worker.
     pub fn recorder(&self) -> Recorder {
-        let files: Vec<SpanOpener> = self.spans.iter().map(|sink| span_opener(sink.clone())).collect();
+        let lines = |spans: &Spans| span_opener(spans.open(&self.local_attributes, &self.health));
+        let file = self.spans.as_ref().map(lines);
         let own = (self.span_exporter.as_ref().map(|exporter| span_opener(exporter.sender())))
-            .or_else(|| self.console.clone().map(span_opener));
+            .or_else(|| self.console.as_ref().map(lines));
         let exporters = self.exporters.clone();
         // `--spans` takes what any provider does.
         let spans = move |tracing: &TracingPlan| {
@@ -325,7 +359,7 @@ impl Outputs {
                     exporters.as_ref().map(|exporters| Box::new(exporters.sink(receiver)) as Box<dyn SpanSink>)
                 }
             };
-            files.iter().map(|open| open()).chain(provider).collect()
+            file.iter().map(|open| open()).chain(provider).collect()
         };
         let logs = self.logs.clone();
         let series = Arc::clone(&self.series);
@@ -375,11 +409,23 @@ impl Outputs {
     /// # Errors
     /// The metrics cannot be written.
     pub fn finish(self) -> Result<Exit, Failure> {
-        for mut spans in self.spans {
-            spans.flush();
+        let mut queues = Vec::new();
+        for spans in self.spans.into_iter().chain(self.console) {
+            match spans {
+                Spans::Direct(mut file) => file.flush(),
+                Spans::Queue { queue, .. } => queues.push(queue),
+            }
+        }
+        let end = Instant::now() + LINE_DEADLINE;
+        // All at once, so that one that hangs takes no time from the others.
+        for queue in &queues {
+            queue.end();
         }
         if let Logs::Sinks(sinks) = self.logs {
-            sinks.close(LOG_DEADLINE);
+            sinks.close(LINE_DEADLINE);
+        }
+        for queue in queues {
+            queue.close(end.saturating_duration_since(Instant::now()));
         }
         if let Some(runtime) = self.runtime {
             runtime.block_on(async {
@@ -410,7 +456,7 @@ impl Outputs {
             written.with_context(|| format!("cannot write the metrics to {}", output.name))?;
         }
         let mut exit = Exit::Done;
-        let sinks = [(ACCESS_LOG, "access-log lines"), (ACCESS_LOG_FILE, "access-log lines"), ("span_file", "spans")];
+        let sinks = [(ACCESS_LOG, "access-log lines"), (ACCESS_LOG_FILE, "access-log lines"), (SPAN_FILE, "spans")];
         for (sink, what) in sinks {
             let lost = self.health.value(&table::QUEUE_DROPPED, &[sink, "write_failed"]);
             if lost > 0 {
@@ -440,6 +486,12 @@ fn log_settings(stdout_limit: Option<NonZeroU32>, directory: Option<&Path>) -> R
     }
     #[cfg(not(unix))]
     Err(anyhow::anyhow!("{}: log files in a folder of their own need Unix", path.display()).into())
+}
+
+/// A thread that writes spans there.
+fn span_queue(output: Output, immediate: bool, health: &Arc<Health>) -> Result<Spans, Failure> {
+    let queue = LineQueue::of_spans(output, health).context("cannot start the thread that writes spans")?;
+    Ok(Spans::Queue { queue, immediate })
 }
 
 fn stderr_output() -> Output {

@@ -1,4 +1,4 @@
-//! Access-log lines to a file or to standard output.
+//! Lines to a file or to standard output: of the access log, or of spans.
 
 use std::{
     io::{self, Write},
@@ -21,8 +21,17 @@ pub trait LineSink: Send {
 /// The name in metrics of the lines that go to standard output or where `--logs` says.
 pub const ACCESS_LOG: &str = "access_log";
 
+/// The name in metrics of the spans that go where `--spans` says, or to the console.
+pub const SPAN_FILE: &str = "span_file";
+
+/// What goes under this name, in messages.
+fn called(name: &str) -> &'static str {
+    if name == SPAN_FILE { "spans" } else { "access-log lines" }
+}
+
 /// Writes, counts what could not be written, and says so once per failure, not per line.
-struct Target {
+pub(super) struct Target {
+    what: &'static str,
     output: Output,
     exported: Counter,
     dropped: Counter,
@@ -32,8 +41,9 @@ struct Target {
 }
 
 impl Target {
-    fn new(name: &str, output: Output, health: &Health) -> Self {
+    pub(super) fn new(name: &str, output: Output, health: &Health) -> Self {
         Self {
+            what: called(name),
             output,
             exported: health.shared_counter(&table::EXPORTED, &[name]),
             dropped: health.shared_counter(&table::QUEUE_DROPPED, &[name, "write_failed"]),
@@ -42,33 +52,52 @@ impl Target {
         }
     }
 
+    /// Writes whole lines, and counts. `counts` are the records of each line; it is empty where every line is one.
+    pub(super) fn write(&mut self, lines: &[u8], counts: &[u32]) {
+        let written = self.try_write(lines, counts);
+        self.count(&written);
+    }
+
     /// Writes whole lines. After a failure in the middle of a line its rest is lost: the next write first ends it.
-    fn write(&mut self, lines: &[u8]) {
+    fn try_write(&mut self, lines: &[u8], counts: &[u32]) -> Written {
         if self.torn && write_counted(&mut *self.output.writer, b"\n").is_ok() {
             self.torn = false;
         }
+        let all = count_records(lines, counts);
         match write_counted(&mut *self.output.writer, lines) {
             Ok(()) => {
-                self.exported.add(count_lines(lines));
                 if self.failed {
-                    tracing::info!("access log to {} works again", self.output.name);
+                    tracing::info!("{} to {} can be written again", self.what, self.output.name);
                 }
                 self.failed = false;
+                Written { exported: all, lost: 0 }
             }
             Err((written, error)) => {
                 self.torn |= lines[..written].last().is_some_and(|&last| last != b'\n');
-                self.exported.add(count_lines(&lines[..written]));
-                self.dropped.add(count_lines(&lines[written..]));
                 if !self.failed {
                     tracing::error!(
-                        "cannot write the access log to {}: {error}; lines are lost and counted until it works again",
+                        "cannot write {} to {}: {error}; they are lost and counted until it works again",
+                        self.what,
                         self.output.name
                     );
                 }
                 self.failed = true;
+                let exported = count_records(&lines[..written], counts);
+                Written { exported, lost: all - exported }
             }
         }
     }
+
+    fn count(&self, written: &Written) {
+        self.exported.add(written.exported);
+        self.dropped.add(written.lost);
+    }
+}
+
+/// What became of the records of a batch.
+struct Written {
+    exported: u64,
+    lost: u64,
 }
 
 /// `write_all` that says how much was written before it failed.
@@ -87,6 +116,12 @@ fn write_counted(writer: &mut dyn Write, mut bytes: &[u8]) -> Result<(), (usize,
 
 fn count_lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// The records of the whole lines in `bytes`.
+fn count_records(bytes: &[u8], counts: &[u32]) -> u64 {
+    let lines = count_lines(bytes);
+    if counts.is_empty() { lines } else { counts.iter().take(lines as usize).map(|&records| u64::from(records)).sum() }
 }
 
 /// Writes in the caller's thread, buffered: for replays, which must not lose or reorder.
@@ -115,7 +150,7 @@ impl LineSink for LineWriter {
 
     fn flush(&mut self) {
         if !self.buffer.is_empty() {
-            self.target.write(&self.buffer);
+            self.target.write(&self.buffer, &[]);
             self.buffer.clear();
         }
     }
@@ -138,9 +173,15 @@ struct Shared {
 #[derive(Default)]
 struct State {
     buffer: Vec<u8>,
-    lines: usize,
-    writing: bool,
+    /// The records of each line in the buffer; empty where every line is one.
+    counts: Vec<u32>,
+    /// Those in the buffer.
+    records: usize,
+    /// Those that the thread is writing.
+    writing: usize,
     closed: bool,
+    /// The deadline has passed: what the thread is writing is counted as lost already.
+    given_up: bool,
 }
 
 impl Shared {
@@ -154,44 +195,65 @@ impl Shared {
 pub struct LineQueue {
     name: &'static str,
     shared: Arc<Shared>,
-    limit_lines: usize,
-    limit_bytes: usize,
-    dropped: Counter,
+    limits: Limits,
+    full: Counter,
+    late: Counter,
     capacity: Gauge,
-    health: Arc<Health>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Lines that may wait.
-const MAX_LINES: usize = 8192;
-/// Bytes that may wait.
+#[derive(Clone, Copy)]
+struct Limits {
+    records: usize,
+    bytes: usize,
+}
+
+/// Records that may wait.
+const MAX_RECORDS: usize = 8192;
+/// Bytes of access-log lines that may wait.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of spans that may wait; a span is some times as long as a line.
+const MAX_SPAN_BYTES: usize = 16 * 1024 * 1024;
 
 /// One worker's end of a [`LineQueue`].
 #[derive(Clone)]
 pub struct LineSender {
     shared: Arc<Shared>,
-    limit_lines: usize,
-    limit_bytes: usize,
-    dropped: Counter,
+    limits: Limits,
+    full: Counter,
+    late: Counter,
 }
 
 impl LineQueue {
-    /// Starts the writer thread.
+    /// Starts the writer thread, for an access log.
+    ///
+    /// # Errors
+    /// There cannot be another thread.
     pub fn start(output: Output, health: &Arc<Health>) -> io::Result<Self> {
-        Self::with_limits(ACCESS_LOG, output, health, MAX_LINES, MAX_BYTES)
+        Self::with_limits(ACCESS_LOG, output, health, MAX_RECORDS, MAX_BYTES)
     }
 
-    /// As [`Self::start`], under this name in metrics, with at most this many lines and bytes waiting.
+    /// The same for spans, at most 8192 of them and 16 MiB. Senders of it are for [`SpanFile::queued`](super::SpanFile::queued).
+    ///
+    /// # Errors
+    /// There cannot be another thread.
+    pub fn of_spans(output: Output, health: &Arc<Health>) -> io::Result<Self> {
+        Self::with_limits(SPAN_FILE, output, health, MAX_RECORDS, MAX_SPAN_BYTES)
+    }
+
+    /// As [`Self::start`], under this name in metrics, with at most this many records and bytes waiting.
+    ///
+    /// # Errors
+    /// There cannot be another thread.
     pub fn with_limits(
         name: &'static str,
         output: Output,
         health: &Arc<Health>,
-        lines: usize,
+        records: usize,
         bytes: usize,
     ) -> io::Result<Self> {
         let capacity = health.shared_gauge(&table::QUEUE_CAPACITY, &[name]);
-        capacity.add(lines as i64);
+        capacity.add(records as i64);
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
@@ -205,11 +267,10 @@ impl LineQueue {
         Ok(Self {
             name,
             shared,
-            limit_lines: lines,
-            limit_bytes: bytes,
-            dropped: health.shared_counter(&table::QUEUE_DROPPED, &[name, "full"]),
+            limits: Limits { records, bytes },
+            full: health.shared_counter(&table::QUEUE_DROPPED, &[name, "full"]),
+            late: health.shared_counter(&table::QUEUE_DROPPED, &[name, "shutdown"]),
             capacity,
-            health: Arc::clone(health),
             thread: Some(thread),
         })
     }
@@ -218,9 +279,9 @@ impl LineQueue {
     pub fn sender(&self) -> LineSender {
         LineSender {
             shared: Arc::clone(&self.shared),
-            limit_lines: self.limit_lines,
-            limit_bytes: self.limit_bytes,
-            dropped: self.dropped.clone(),
+            limits: self.limits,
+            full: self.full.clone(),
+            late: self.late.clone(),
         }
     }
 
@@ -235,25 +296,28 @@ impl LineQueue {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Writes what waits, for at most this long, and stops the thread. What was not written by then is counted as dropped; lines sent
-    /// later are too.
+    /// Writes what waits, for at most this long, and stops the thread. What was not written by then is counted as dropped, what the thread hangs in
+    /// included; so are lines sent later.
     pub fn close(mut self, deadline: Duration) {
         let end = Instant::now() + deadline;
         let mut state = self.shared.lock();
         state.closed = true;
         self.shared.filled.notify_one();
-        while state.lines > 0 || state.writing {
+        while state.records > 0 || state.writing > 0 {
             let Some(left) = end.checked_duration_since(Instant::now()) else { break };
             state = self.shared.emptied.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let late = std::mem::take(&mut state.lines) as u64;
-        self.shared.length.add(-(late as i64));
-        let stuck = state.writing;
+        let waiting = std::mem::take(&mut state.records);
+        self.shared.length.add(-(waiting as i64));
+        let stuck = state.writing > 0;
+        let late = (waiting + state.writing) as u64;
+        state.given_up = stuck;
         state.buffer.clear();
+        state.counts.clear();
         drop(state);
         if late > 0 {
-            self.health.shared_counter(&table::QUEUE_DROPPED, &[self.name, "shutdown"]).add(late);
-            tracing::warn!("{late} access-log lines were not written before the deadline");
+            self.late.add(late);
+            tracing::warn!("{late} {} were not written before the deadline", called(self.name));
         }
         // A thread that hangs in a write to a reader that does not read cannot be joined; it ends with the process.
         if let Some(thread) = self.thread.take()
@@ -267,25 +331,40 @@ impl LineQueue {
 impl Drop for LineQueue {
     fn drop(&mut self) {
         self.end();
-        self.capacity.add(-(self.limit_lines as i64));
+        self.capacity.add(-(self.limits.records as i64));
     }
 }
 
-impl LineSink for LineSender {
-    fn line(&mut self, line: &[u8]) {
+impl LineSender {
+    /// Takes one line that holds so many records. All lines of a queue come so, or none.
+    pub(super) fn records(&self, line: &[u8], records: u32) {
+        self.push(line, Some(records));
+    }
+
+    fn push(&self, line: &[u8], several: Option<u32>) {
+        let records = several.unwrap_or(1) as usize;
         let mut state = self.shared.lock();
-        // A line that is longer than what may wait finds its place in an empty queue.
-        let fits = state.buffer.is_empty() || state.buffer.len() + line.len() <= self.limit_bytes;
-        if state.closed || state.lines >= self.limit_lines || !fits {
+        let lost = if state.closed {
+            Some(&self.late)
+        } else if !state.buffer.is_empty()
+            && (state.buffer.len() + line.len() > self.limits.bytes || state.records + records > self.limits.records)
+        {
+            // What is more than may wait finds its place in an empty queue.
+            Some(&self.full)
+        } else {
+            None
+        };
+        if let Some(lost) = lost {
             drop(state);
-            self.dropped.add(1);
+            lost.add(records as u64);
             return;
         }
-        state.buffer.extend_from_slice(line);
-        state.lines += 1;
-        self.shared.length.add(1);
         // The thread sleeps only on an empty queue.
-        let wake = state.lines == 1;
+        let wake = state.buffer.is_empty();
+        state.buffer.extend_from_slice(line);
+        state.counts.extend(several);
+        state.records += records;
+        self.shared.length.add(records as i64);
         drop(state);
         if wake {
             self.shared.filled.notify_one();
@@ -293,27 +372,38 @@ impl LineSink for LineSender {
     }
 }
 
+impl LineSink for LineSender {
+    fn line(&mut self, line: &[u8]) {
+        self.push(line, None);
+    }
+}
+
 fn write_all(shared: &Shared, mut target: Target) {
-    let mut batch = Vec::new();
+    let (mut batch, mut counts) = (Vec::new(), Vec::new());
+    let mut state = shared.lock();
     loop {
-        let mut state = shared.lock();
-        state.writing = false;
-        shared.emptied.notify_all();
-        while state.lines == 0 {
+        while state.records == 0 {
             if state.closed {
                 return;
             }
             state = shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::swap(&mut batch, &mut state.buffer);
-        shared.length.add(-(state.lines as i64));
-        state.lines = 0;
-        state.writing = true;
+        std::mem::swap(&mut counts, &mut state.counts);
+        shared.length.add(-(state.records as i64));
+        state.writing = std::mem::take(&mut state.records);
         drop(state);
-        target.write(&batch);
+        let written = target.try_write(&batch, &counts);
         batch.clear();
+        counts.clear();
         // A line with much content may have made it large.
         batch.shrink_to(MAX_BYTES);
+        state = shared.lock();
+        if !state.given_up {
+            target.count(&written);
+        }
+        state.writing = 0;
+        shared.emptied.notify_all();
     }
 }
 
@@ -379,7 +469,7 @@ mod tests {
         assert_eq!(written + dropped(&health, "full"), 100);
         assert_eq!(health.value(&table::EXPORTED, &[ACCESS_LOG]), written);
         sender.line(b"late\n");
-        assert_eq!(written + dropped(&health, "full"), 101);
+        assert_eq!((written + dropped(&health, "full"), dropped(&health, "shutdown")), (100, 1));
     }
 
     #[test]
@@ -389,13 +479,19 @@ mod tests {
         let queue = LineQueue::with_limits(ACCESS_LOG, gate.output(), &health, 4, 1000).unwrap();
         let mut sender = queue.sender();
         sender.line(b"with the thread\n");
-        while queue.shared.lock().lines > 0 {
+        while queue.shared.lock().records > 0 {
             std::thread::yield_now();
         }
         sender.line(b"waiting\n");
+        let shared = Arc::clone(&queue.shared);
         queue.close(Duration::from_millis(1));
-        assert_eq!(dropped(&health, "shutdown"), 1);
+        assert_eq!(dropped(&health, "shutdown"), 2, "what the thread holds is counted too");
+        // What comes out late after all is not counted again.
         gate.open();
+        while shared.lock().writing > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!((dropped(&health, "shutdown"), health.value(&table::EXPORTED, &[ACCESS_LOG])), (2, 0));
     }
 
     #[test]
@@ -405,7 +501,7 @@ mod tests {
         let queue = LineQueue::with_limits(ACCESS_LOG, gate.output(), &health, 4, 10).unwrap();
         let mut sender = queue.sender();
         sender.line(b"with the thread\n");
-        while queue.shared.lock().lines > 0 {
+        while queue.shared.lock().records > 0 {
             std::thread::yield_now();
         }
         sender.line(b"a line that is too long\n");

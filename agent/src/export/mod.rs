@@ -10,7 +10,7 @@ mod rate_limit;
 mod span_file;
 mod user_agent;
 
-pub use line_sink::{ACCESS_LOG, LineQueue, LineSender, LineSink, LineWriter};
+pub use line_sink::{ACCESS_LOG, LineQueue, LineSender, LineSink, LineWriter, SPAN_FILE};
 #[cfg(unix)]
 pub use log_file::LogDirectory;
 pub use log_file::{LogFile, Place, Reopen};

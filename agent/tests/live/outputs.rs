@@ -111,3 +111,29 @@ fn rotel_takes_spans_of_a_run() {
         run.expect_both_ends(&[row("GET", "/bytes/1", 200, 0, 1)]);
     }
 }
+
+/// A pager that shows its first page: the pipe is full for good. Capture goes on, and the run ends.
+#[test]
+fn a_reader_of_spans_that_does_not_read_holds_nothing_up() {
+    const REQUESTS: usize = 400;
+    let server = Server::python();
+    let mut pipe = None;
+    let run = Run::start_with(["--port", &server.port.to_string()], |folder, command| {
+        let path = folder.join("spans");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe can be made");
+        let open = fs::OpenOptions::new().read(true).write(true).open(path);
+        pipe = Some(open.expect("a pipe can be opened"));
+        command
+    });
+    let urls = vec![server.url("/bytes/1"); REQUESTS];
+    done(&mut curl(urls));
+    wait_for("all lines", || {
+        let written = fs::read_to_string(run.file("logs")).unwrap_or_default();
+        (written.lines().count() == 2 * REQUESTS).then_some(())
+    });
+    // Whoever reads what the run wrote does not read that.
+    fs::remove_file(run.file("spans")).expect("a pipe can be removed");
+    let seen = run.stop();
+    assert!(seen.stderr.contains("spans were not written before the deadline"), "{}", seen.stderr);
+    drop(pipe);
+}
