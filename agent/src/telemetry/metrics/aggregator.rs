@@ -14,7 +14,7 @@ use hashbrown::HashTable;
 
 use super::{
     Exemplar, Key, KeyRef, Measurements,
-    cells::{Data, Table},
+    cells::{Data, Rows, Table},
     labels, lock,
     series::Kept,
 };
@@ -30,7 +30,7 @@ use crate::{
 
 /// The keys of a group that exist in any shard, so that the limit holds over all of them. Overflow series are not among them.
 #[derive(Debug, Default)]
-struct Known(HashTable<(u64, Key)>);
+struct Known(HashTable<(u64, Arc<Key>)>);
 
 /// What all series of one service share, for `target_info` and OTLP resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,17 +110,18 @@ impl Aggregator {
         self.plan.groups.iter().map(Table::new).collect()
     }
 
-    /// Every series of every stream, by group. Workers wait only while their own shard is read.
+    /// Every series of every stream, by group. A worker waits only while its own numbers are copied, not while they are merged.
     pub(super) fn read(&self, mut series: impl FnMut(&Group, &Key, Vec<Option<Data>>)) {
         let mut merged = self.tables();
         {
             // Held, so that no shard retires between being read here and there.
             let shards = lock(&self.shards);
             for shard in &shards.live {
-                merge(&mut merged, &lock(shard), &self.plan);
+                let copy: Vec<Rows> = lock(shard).iter().map(|table| table.rows().clone()).collect();
+                merge(&mut merged, &copy, &self.plan);
             }
             if let Some(retired) = &shards.retired {
-                merge(&mut merged, retired, &self.plan);
+                merge(&mut merged, retired.iter().map(Table::rows), &self.plan);
             }
         }
         for (table, group) in merged.iter().zip(&self.plan.groups) {
@@ -140,29 +141,30 @@ impl Aggregator {
         &self.shared.methods
     }
 
-    /// Whether a series that a shard does not have may be made: it exists in another, or there is room.
-    fn admit(&self, group: usize, hash: u64, key: &KeyRef<'_>) -> bool {
-        let same = |(other_hash, other): &(u64, Key)| *other_hash == hash && other.as_ref() == *key;
+    /// The key of a series that a shard does not have, if it may be made: it exists in another, or there is room.
+    fn admit(&self, group: usize, hash: u64, key: &KeyRef<'_>) -> Option<Arc<Key>> {
+        let same = |(other_hash, other): &(u64, Arc<Key>)| *other_hash == hash && (**other).as_ref() == *key;
         let full = |known: &Known| known.0.len() >= self.plan.limit.saturating_sub(1);
         {
             let known = self.known[group].read().unwrap_or_else(PoisonError::into_inner);
-            if known.0.find(hash, same).is_some() {
-                return true;
+            if let Some((_, key)) = known.0.find(hash, same) {
+                return Some(Arc::clone(key));
             }
             if full(&known) {
-                return false;
+                return None;
             }
         }
         let mut known = self.known[group].write().unwrap_or_else(PoisonError::into_inner);
         // Another worker may have been faster.
-        if known.0.find(hash, same).is_some() {
-            return true;
+        if let Some((_, key)) = known.0.find(hash, same) {
+            return Some(Arc::clone(key));
         }
         if full(&known) || !self.shared.take() {
-            return false;
+            return None;
         }
-        known.0.insert_unique(hash, (hash, key.to_key()), |(hash, _)| *hash);
-        true
+        let key = Arc::new(key.to_key());
+        known.0.insert_unique(hash, (hash, Arc::clone(&key)), |(hash, _)| *hash);
+        Some(key)
     }
 
     /// Remembers what the instances of a service have in common.
@@ -195,7 +197,7 @@ impl Shared {
     }
 }
 
-fn merge(ours: &mut Tables, theirs: &Tables, plan: &MetricsPlan) {
+fn merge<'a>(ours: &mut Tables, theirs: impl IntoIterator<Item = &'a Rows>, plan: &MetricsPlan) {
     for ((ours, theirs), group) in ours.iter_mut().zip(theirs).zip(&plan.groups) {
         ours.merge(theirs, group);
     }
@@ -247,15 +249,17 @@ impl Shard {
                     admitted = true;
                     position
                 }
-                None if aggregator.admit(index, hash, &key) => {
-                    admitted = true;
-                    table.insert(hash, &key)
-                }
                 None => {
-                    aggregator.shared.overflowed.fetch_add(1, Ordering::Relaxed);
-                    let overflow = KeyRef::overflow(facts.role);
-                    let hash = overflow.hash_with(&aggregator.hasher);
-                    table.find(hash, &overflow).unwrap_or_else(|| table.insert(hash, &overflow))
+                    if let Some(key) = aggregator.admit(index, hash, &key) {
+                        admitted = true;
+                        table.insert(hash, key)
+                    } else {
+                        aggregator.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+                        let overflow = KeyRef::overflow(facts.role);
+                        let hash = overflow.hash_with(&aggregator.hasher);
+                        let found = table.find(hash, &overflow);
+                        found.unwrap_or_else(|| table.insert(hash, overflow.to_key().into()))
+                    }
                 }
             };
             table.add(position, group, &measured, exemplar);
@@ -276,7 +280,7 @@ impl Drop for Shard {
         let mut shards = lock(&self.aggregator.shards);
         shards.live.retain(|tables| !Arc::ptr_eq(tables, &self.tables));
         let retired = shards.retired.get_or_insert_with(|| self.aggregator.tables());
-        merge(retired, &lock(&self.tables), &self.aggregator.plan);
+        merge(retired, lock(&self.tables).iter().map(Table::rows), &self.aggregator.plan);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The numbers of series: counts per bucket and sums, all streams of a series side by side.
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 
 use super::{Key, KeyRef};
@@ -68,11 +70,69 @@ fn width(stream: &Stream) -> usize {
 pub(super) struct Table {
     /// Cells of a series.
     stride: usize,
-    keys: Vec<(u64, Key)>,
     index: HashTable<u32>,
+    rows: Rows,
+}
+
+/// What a table holds, in the order in which its series were made. A copy is cheap: it shares the keys.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    keys: Vec<(u64, Arc<Key>)>,
     cells: Vec<u64>,
-    /// By series, then by cell; only where there is one.
-    exemplars: Vec<Option<Box<[Option<Exemplar>]>>>,
+    exemplars: Vec<CellExemplars>,
+}
+
+/// The last exemplar of each cell that is a bucket and has one, by cell: most series fill a few of their buckets.
+#[derive(Clone, Debug, Default)]
+struct CellExemplars(Vec<CellExemplar>);
+
+/// An [`Exemplar`] in 48 bytes: with its `u128` it takes 64.
+#[derive(Clone, Copy, Debug)]
+struct CellExemplar {
+    trace_id: [u64; 2],
+    span_id: u64,
+    value: f64,
+    time: u64,
+    cell: u32,
+}
+
+impl CellExemplar {
+    const fn new(cell: usize, exemplar: Exemplar) -> Self {
+        let Exemplar { trace_id, span_id, value, time } = exemplar;
+        Self { trace_id: [(trace_id >> 64) as u64, trace_id as u64], span_id, value, time, cell: cell as u32 }
+    }
+
+    fn exemplar(&self) -> Exemplar {
+        let [high, low] = self.trace_id.map(u128::from);
+        Exemplar { trace_id: high << 64 | low, span_id: self.span_id, value: self.value, time: self.time }
+    }
+}
+
+impl CellExemplars {
+    /// Takes it for its cell. One that is there is replaced if `replace` says so.
+    fn put(&mut self, exemplar: CellExemplar, replace: impl FnOnce(&CellExemplar) -> bool) {
+        match self.0.binary_search_by_key(&exemplar.cell, |known| known.cell) {
+            Ok(index) if replace(&self.0[index]) => self.0[index] = exemplar,
+            Ok(_) => {}
+            Err(index) => {
+                // One more at a time: it is seldom, and doubling would waste as much as is used.
+                self.0.reserve_exact(1);
+                self.0.insert(index, exemplar);
+            }
+        }
+    }
+
+    /// Those of `count` cells from `first` on.
+    fn of(&self, first: usize, count: usize) -> Vec<Option<Exemplar>> {
+        let mut exemplars = vec![None; count];
+        for known in &self.0 {
+            let own = (known.cell as usize).checked_sub(first).and_then(|bucket| exemplars.get_mut(bucket));
+            if let Some(slot) = own {
+                *slot = Some(known.exemplar());
+            }
+        }
+        exemplars
+    }
 }
 
 /// What one stream of a series counted.
@@ -99,36 +159,35 @@ pub struct HistogramData {
 
 impl Table {
     pub(super) fn new(group: &Group) -> Self {
-        Self {
-            stride: group.streams.iter().map(width).sum(),
-            keys: Vec::new(),
-            index: HashTable::new(),
-            cells: Vec::new(),
-            exemplars: Vec::new(),
-        }
+        Self { stride: group.streams.iter().map(width).sum(), index: HashTable::new(), rows: Rows::default() }
+    }
+
+    /// What it holds.
+    pub(super) const fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     pub(super) fn find(&self, hash: u64, key: &KeyRef<'_>) -> Option<usize> {
         let same = |&position: &u32| {
-            let (other_hash, other) = &self.keys[position as usize];
-            *other_hash == hash && other.as_ref() == *key
+            let (other_hash, other) = &self.rows.keys[position as usize];
+            *other_hash == hash && (**other).as_ref() == *key
         };
         self.index.find(hash, same).map(|&position| position as usize)
     }
 
-    pub(super) fn insert(&mut self, hash: u64, key: &KeyRef<'_>) -> usize {
-        let position = self.keys.len();
-        self.keys.push((hash, key.to_key()));
-        self.cells.resize(self.cells.len() + self.stride, 0);
-        self.exemplars.push(None);
-        let keys = &self.keys;
+    pub(super) fn insert(&mut self, hash: u64, key: Arc<Key>) -> usize {
+        let Rows { keys, cells, exemplars } = &mut self.rows;
+        let position = keys.len();
+        keys.push((hash, key));
+        cells.resize(cells.len() + self.stride, 0);
+        exemplars.push(CellExemplars::default());
         self.index.insert_unique(hash, position as u32, |&position| keys[position as usize].0);
         position
     }
 
     /// Adds an exchange's measurements to a series.
     pub(super) fn add(&mut self, position: usize, group: &Group, measured: &Measurements, exemplar: Option<Exemplar>) {
-        let mut cells = &mut self.cells[position * self.stride..][..self.stride];
+        let mut cells = &mut self.rows.cells[position * self.stride..][..self.stride];
         let mut first = 0;
         for stream in &group.streams {
             let (own, rest) = cells.split_at_mut(width(stream));
@@ -143,9 +202,11 @@ impl Table {
                     }
                 };
                 own[bucket] += 1;
-                if let Some(exemplar) = exemplar {
-                    let of_series = self.exemplars[position].get_or_insert_with(|| vec![None; self.stride].into());
-                    of_series[first + bucket] = Some(Exemplar { value, ..exemplar });
+                if let Some(exemplar) = exemplar
+                    && stream.instrument.kind() == Kind::Histogram
+                {
+                    let exemplar = CellExemplar::new(first + bucket, Exemplar { value, ..exemplar });
+                    self.rows.exemplars[position].put(exemplar, |_| true);
                 }
             }
             first += own.len();
@@ -154,11 +215,10 @@ impl Table {
     }
 
     /// Adds the series of another table of the same group.
-    pub(super) fn merge(&mut self, other: &Self, group: &Group) {
+    pub(super) fn merge(&mut self, other: &Rows, group: &Group) {
         for (theirs, (hash, key)) in other.keys.iter().enumerate() {
-            let key = key.as_ref();
-            let ours = self.find(*hash, &key).unwrap_or_else(|| self.insert(*hash, &key));
-            let mut cells = self.cells[ours * self.stride..].iter_mut().zip(&other.cells[theirs * self.stride..]);
+            let ours = self.find(*hash, &(**key).as_ref()).unwrap_or_else(|| self.insert(*hash, Arc::clone(key)));
+            let mut cells = self.rows.cells[ours * self.stride..].iter_mut().zip(&other.cells[theirs * self.stride..]);
             for stream in &group.streams {
                 let counts = match stream.instrument.kind() {
                     Kind::Counter => 1,
@@ -173,20 +233,17 @@ impl Table {
                     *sum = (f64::from_bits(*sum) + f64::from_bits(*more)).to_bits();
                 }
             }
-            if let Some(theirs) = &other.exemplars[theirs] {
-                let ours = self.exemplars[ours].get_or_insert_with(|| vec![None; self.stride].into());
-                for (ours, theirs) in ours.iter_mut().zip(theirs) {
-                    keep_latest(ours, *theirs);
-                }
+            for theirs in &other.exemplars[theirs].0 {
+                self.rows.exemplars[ours].put(*theirs, |ours| ours.time < theirs.time);
             }
         }
     }
 
     /// Each series and what each stream of the group counted in it; `None` where nothing was measured.
     pub(super) fn read(&self, group: &Group) -> impl Iterator<Item = (&Key, Vec<Option<Data>>)> {
-        self.keys.iter().enumerate().map(move |(position, (_, key))| {
-            let cells = &self.cells[position * self.stride..][..self.stride];
-            let exemplars = self.exemplars[position].as_deref();
+        self.rows.keys.iter().enumerate().map(move |(position, (_, key))| {
+            let cells = &self.rows.cells[position * self.stride..][..self.stride];
+            let exemplars = &self.rows.exemplars[position];
             let mut first = 0;
             let data = group.streams.iter().map(|stream| {
                 let start = first;
@@ -197,18 +254,17 @@ impl Table {
                     Kind::Histogram => {
                         let (sum, counts) = own.split_last()?;
                         counts.iter().any(|&count| count > 0).then(|| {
-                            let exemplars = exemplars.map(|all| all[start..start + counts.len()].to_vec());
                             Data::Histogram(HistogramData {
                                 bounds: stream.buckets.to_vec(),
                                 counts: counts.to_vec(),
                                 sum: f64::from_bits(*sum),
-                                exemplars: exemplars.unwrap_or_else(|| vec![None; counts.len()]),
+                                exemplars: exemplars.of(start, counts.len()),
                             })
                         })
                     }
                 }
             });
-            (key, data.collect())
+            (&**key, data.collect())
         })
     }
 }
@@ -338,7 +394,7 @@ mod tests {
     fn bounds_are_inclusive_above() {
         let plan = MetricsPlan::default();
         let mut table = Table::new(&plan.groups[0]);
-        let position = table.insert(1, &KEY);
+        let position = table.insert(1, KEY.to_key().into());
         for value in [0.005, 0.0051, 10.0, 11.0] {
             table.add(position, &plan.groups[0], &seconds(value), None);
         }
@@ -352,16 +408,50 @@ mod tests {
         let plan = MetricsPlan::default();
         let group = &plan.groups[0];
         let (mut left, mut right) = (Table::new(group), Table::new(group));
-        let positions = [left.insert(1, &KEY), right.insert(1, &KEY)];
+        let positions = [left.insert(1, KEY.to_key().into()), right.insert(1, KEY.to_key().into())];
         left.add(positions[0], group, &seconds(0.005), Some(exemplar(2)));
         right.add(positions[1], group, &seconds(0.005), Some(exemplar(1)));
         right.add(positions[1], group, &seconds(0.5), Some(exemplar(3)));
-        left.merge(&right, group);
-        assert_eq!(left.keys.len(), 1);
+        left.merge(right.rows(), group);
+        assert_eq!(left.rows.keys.len(), 1);
         let histogram = duration(&left, group);
         assert_eq!((histogram.count(), histogram.sum), (3, 0.51));
         let times: Vec<_> = histogram.buckets().filter_map(|(.., exemplar)| exemplar.map(|e| e.time)).collect();
         assert_eq!(times, [2, 3]);
+    }
+
+    #[test]
+    fn exemplars_stay_in_their_stream_with_all_their_bits() {
+        let plan = MetricsPlan::default();
+        let group = &plan.groups[0];
+        let mut table = Table::new(group);
+        let position = table.insert(1, KEY.to_key().into());
+        let measured = Measurements { request_body: Some(70), response_body: Some(1 << 40), ..seconds(11.0) };
+        let given =
+            Exemplar { trace_id: 0x1122_3344_5566_7788_99aa_bbcc_ddee_ff01, span_id: u64::MAX, value: 0.0, time: 9 };
+        table.add(position, group, &measured, Some(given));
+        let (_, data) = table.read(group).next().unwrap();
+        let histograms: Vec<_> = data.into_iter().flatten().collect();
+        assert!(histograms.len() > 1);
+        for data in histograms {
+            let Data::Histogram(histogram) = data else { panic!("a counter") };
+            let filled = histogram.counts.iter().map(|&count| count > 0);
+            assert!(filled.eq(histogram.exemplars.iter().map(Option::is_some)));
+            let expected = Exemplar { value: histogram.sum, ..given };
+            assert_eq!(histogram.exemplars.iter().flatten().collect::<Vec<_>>(), [&expected]);
+        }
+    }
+
+    /// What the documentation of `MAX_SERIES` says.
+    #[test]
+    fn a_series_takes_what_is_documented() {
+        let plan = MetricsPlan::default();
+        let stride = plan.groups.iter().map(|group| Table::new(group).stride).max().unwrap();
+        let row =
+            size_of::<(u64, Arc<Key>)>() + stride * size_of::<u64>() + size_of::<CellExemplars>() + size_of::<u32>();
+        assert!((350..=450).contains(&row), "{row}");
+        assert!((100..=250).contains(&size_of::<Key>()), "{}", size_of::<Key>());
+        assert_eq!(size_of::<CellExemplar>(), 48);
     }
 
     #[test]
