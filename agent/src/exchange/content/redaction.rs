@@ -4,13 +4,14 @@ use super::{
     Omission, json,
     span::{Span, overwrite},
 };
-use crate::policy::plan::{ContentPlan, Pattern};
+use crate::policy::{Pattern, plan::ContentPlan};
 
-/// Bytes that the patterns of a policy may look at in one content. A search for the next match may look as far as the longest match reaches;
-/// without a longest match as far as the text does, once for each match.
-const SEARCHED: u64 = 1 << 26;
-/// What a match costs at least, in such bytes: each is remembered.
-const MATCH: usize = 256;
+/// What the patterns of a policy may take in one content, in comparisons of a byte ([`Pattern::work`]). Each goes over the text once, whatever
+/// it finds; then the search for the next match may look again as far as the longest match reaches, without a longest match as far as the text
+/// does. Enough for 256 positions and 1 MiB.
+const WORK: u64 = 1 << 28;
+/// Matches that are remembered.
+const MATCHES: usize = 1 << 18;
 
 /// Text that may be given out, and whether something was cut off at its end; or why there is none.
 ///
@@ -28,7 +29,7 @@ pub(super) fn redacted(plan: &ContentPlan, bytes: Vec<u8>, whole: bool) -> Resul
         spans.extend(values.into_iter().map(|range| Span { range, json: true }));
     }
     let mut end = text.len();
-    let mut left = SEARCHED;
+    let mut left = WORK;
     for pattern in &plan.patterns {
         if !whole {
             end = end.min(text.len().saturating_sub(pattern.longest.ok_or(Omission::CutShort)?));
@@ -43,10 +44,17 @@ pub(super) fn redacted(plan: &ContentPlan, bytes: Vec<u8>, whole: bool) -> Resul
 
 /// All that a pattern finds. Each is looked for in the text as it was sent: what another redaction overwrites cannot hide it.
 fn find(pattern: &Pattern, text: &str, left: &mut u64, spans: &mut Vec<Span>) -> Result<(), Omission> {
+    let mut spend = |bytes: usize| {
+        *left = left.checked_sub(pattern.work(bytes as u64)).ok_or(Omission::RedactionCost)?;
+        Ok(())
+    };
+    spend(text.len())?;
     for found in pattern.regex.find_iter(text) {
         let ahead = text.len() - found.start();
-        let looked_at = pattern.longest.map_or(ahead, |longest| longest.min(ahead));
-        *left = left.checked_sub(looked_at.max(MATCH) as u64).ok_or(Omission::RedactionCost)?;
+        spend(pattern.longest.map_or(ahead, |longest| longest.min(ahead)))?;
+        if spans.len() >= MATCHES {
+            return Err(Omission::RedactionCost);
+        }
         spans.push(Span { range: found.range(), json: false });
     }
     Ok(())

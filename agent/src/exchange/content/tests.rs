@@ -150,6 +150,17 @@ fn redaction_that_would_take_too_long_is_not_begun() {
     assert_eq!(redacted(&plan(1 << 20, &[], &["x"]), bytes(), true), Err(Omission::RedactionCost));
 }
 
+/// A search that finds nothing takes as long as one that does, and longer for each position that it can be at.
+#[test]
+fn a_pattern_is_weighed_whatever_it_finds() {
+    let withheld = |pattern: &str, length: usize| redacted(&plan(1 << 20, &[], &[pattern]), vec![b'0'; length], true);
+    assert_eq!(withheld("[01]*1[01]{900}", 1 << 20), Err(Omission::RedactionCost));
+    assert!(withheld("[01]*1[01]{900}", 1 << 16).is_ok());
+    assert!(withheld("[1-9]{13,19}", 1 << 20).is_ok());
+    let many = redacted(&plan(1 << 20, &[], &["[1-9]{13,19}"; 8]), vec![b'0'; 1 << 20], true);
+    assert_eq!(many, Err(Omission::RedactionCost));
+}
+
 #[test]
 fn what_cannot_come_out_takes_no_room() {
     let budget = Arc::new(Budget::new(1 << 20));

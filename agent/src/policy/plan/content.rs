@@ -1,12 +1,10 @@
 //! `content`, compiled.
 
-use regex::{Regex, RegexBuilder};
-use regex_syntax::hir::{Hir, Properties};
-
 use super::{
     super::{
         Effect, Finding, Trust,
         model::{Content, ContentCapture, Redaction},
+        pattern::Pattern,
     },
     json_path::JsonPath,
 };
@@ -25,24 +23,6 @@ pub struct ContentPlan {
     pub paths: Vec<JsonPath>,
     /// What these find is overwritten. The engine is linear in the length of the content.
     pub patterns: Vec<Pattern>,
-}
-
-/// A pattern of `content.redact`.
-#[derive(Clone, Debug)]
-pub struct Pattern {
-    /// What is looked for.
-    pub regex: Regex,
-    /// Bytes of the longest text that it can match; `None` if there is no longest.
-    pub longest: Option<usize>,
-}
-
-impl Pattern {
-    fn new(text: &str, size_limit: usize) -> Result<Self, regex::Error> {
-        let regex = RegexBuilder::new(text).size_limit(size_limit).build()?;
-        let parsed = regex_syntax::parse(text).ok();
-        let longest = parsed.as_ref().map(Hir::properties).and_then(Properties::maximum_len);
-        Ok(Self { regex, longest })
-    }
 }
 
 impl ContentPlan {
@@ -155,19 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_match_of_a_pattern_is_known() {
-        let longest = |pattern: &str| Pattern::new(pattern, 1 << 20).unwrap().longest;
-        for (pattern, expected) in [
-            ("[0-9]{16}", Some(16)),
-            ("a|bcd", Some(3)),
-            ("(?i)k{2}", Some(6)),
-            (r"\bab?\b", Some(2)),
-            (".{0,10}", Some(40)),
-            ("[0-9]+", None),
-            (".*", None),
-        ] {
-            assert_eq!(longest(pattern), expected, "{pattern}");
-        }
+    fn a_pattern_without_a_longest_match_is_told() {
         let unbounded = vec![Redaction::Pattern(at("a"), "sk-[a-z]+".to_owned())];
         let (_, said) = compiled(&Content { capture: ContentCapture::All, redact: unbounded, ..Content::default() });
         assert!(said.len() == 1 && said[0].starts_with("Warning content.a: has no longest match"), "{said:?}");

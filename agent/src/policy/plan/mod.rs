@@ -12,7 +12,7 @@ mod tracing;
 use std::sync::Arc;
 
 pub use access_log::AccessLogPlan;
-pub use content::{ContentPlan, Pattern};
+pub use content::ContentPlan;
 pub use context_format::ContextFormat;
 pub use json_path::{JsonPath, JsonPathError, Selector, Step};
 pub use metrics::{DEFAULT_CARDINALITY_LIMIT, Group, Label, MetricsPlan, Reader, Stream};
