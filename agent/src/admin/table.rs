@@ -80,6 +80,7 @@ metrics! {
     EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";
     EXCHANGES_OWN = Counter "telltale_exchanges_own" [] "Exchanges of Telltale exporters, which are never turned into telemetry.";
     EVALUATION_FAULTS = Counter "telltale_policy_evaluation_faults" [] "Evaluations of expressions in policies that failed: the attribute was left out, or the filter said no.";
+    RESULTS_CUT = Counter "telltale_policy_results_cut" [] "Values of expressions in policies of which the end was cut off, because they were too long.";
     SERIES = Gauge "telltale_metric_series" [] "Series of observed traffic, overflow series not counted.";
     SERIES_OVERFLOWED = Counter "telltale_metric_series_overflowed" [] "Exchanges recorded in an overflow series because of the cardinality limit.";
     LABELS_CUT = Counter "telltale_metric_labels_cut" [] "Values of labels of which the end was cut off, because they were too long.";

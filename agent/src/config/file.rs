@@ -246,6 +246,7 @@ impl Limits {
             expression_cost: self.expression_cost.map_or(default.expression_cost, u64::from),
             pattern: size(self.pattern_bytes, default.pattern),
             text: size(self.text_bytes, default.text),
+            result: default.result,
             series: self.series.unwrap_or(default.series),
             content: self.content_bytes.unwrap_or(default.content),
         }

@@ -11,12 +11,14 @@ pub struct Limits {
     pub attributes: usize,
     /// Characters of a CEL expression (POLICY.md section 3).
     pub expression: usize,
-    /// Steps that a CEL expression may take at worst. One step is about the work of comparing two short texts.
+    /// Steps that a CEL expression may take at worst. One step is about the work of comparing two short texts, or each byte of such a text with one position of a pattern.
     pub expression_cost: u64,
     /// Bytes of memory that a compiled regular expression may take.
     pub pattern: usize,
     /// Bytes of a literal, default or environment value.
     pub text: usize,
+    /// Bytes of the text, or of the texts of the list, that a CEL expression gives. One that may give content gives as much as [`Self::content`].
+    pub result: usize,
     /// Series of an instrument and policy.
     pub series: u32,
     /// Bytes of content that are kept of a message.
@@ -31,6 +33,7 @@ impl Default for Limits {
             expression_cost: 100_000,
             pattern: 256 << 10,
             text: 1024,
+            result: 16 << 10,
             series: 20_000,
             content: 1 << 20,
         }

@@ -37,6 +37,27 @@ impl Value<'_> {
 }
 
 impl<'a> Value<'a> {
+    /// Cuts a text to at most so many bytes, between characters; of a list the texts together, each with one byte for what separates it from the
+    /// next. Whether something was cut.
+    pub fn cut(&mut self, limit: usize) -> bool {
+        match self {
+            Self::Text(text) => cut(text, limit),
+            Self::List(texts) => {
+                let mut left = limit;
+                for index in 0..texts.len() {
+                    if texts[index].len() >= left {
+                        let is_cut = cut(&mut texts[index], left) || index + 1 < texts.len();
+                        texts.truncate(index + 1);
+                        return is_cut;
+                    }
+                    left -= texts[index].len() + 1;
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
     /// As text, for labels and text lines: a duration in seconds (`1.5s`, as CEL's `string()`), a time as RFC 3339 in UTC, a list joined by `,`.
     pub fn into_text(self) -> Cow<'a, str> {
         match self {
@@ -80,6 +101,21 @@ impl fmt::Display for Value<'_> {
     }
 }
 
+/// Whether the text was longer.
+fn cut(text: &mut Cow<'_, str>, limit: usize) -> bool {
+    let end = text.floor_char_boundary(limit);
+    let is_cut = end < text.len();
+    match text {
+        _ if !is_cut => {}
+        Cow::Borrowed(text) => *text = &text[..end],
+        Cow::Owned(text) => {
+            text.truncate(end);
+            text.shrink_to_fit();
+        }
+    }
+    is_cut
+}
+
 /// A fraction of nine digits without trailing zeros.
 fn decimals(f: &mut fmt::Formatter<'_>, mut nanos: u32) -> fmt::Result {
     if nanos == 0 {
@@ -114,6 +150,26 @@ impl<'a> From<Cow<'a, str>> for Value<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_values_are_cut() {
+        let list = |texts: &[&'static str]| Value::List(texts.iter().map(|text| Cow::Borrowed(*text)).collect());
+        for (value, limit, expected) in [
+            (Value::from("abc"), 3, None),
+            (Value::from("abc"), 2, Some(Value::from("ab"))),
+            (Value::from("häh".to_owned()), 2, Some(Value::from("h"))),
+            (list(&["ab", "c"]), 4, None),
+            (list(&["ab", "cd"]), 4, Some(list(&["ab", "c"]))),
+            (list(&["", "", ""]), 2, None),
+            (list(&["", "", "", ""]), 2, Some(list(&["", "", ""]))),
+            (list(&["abc", "d"]), 3, Some(list(&["abc"]))),
+            (Value::Int(123_456), 2, None),
+        ] {
+            let mut cut = value.clone();
+            assert_eq!(cut.cut(limit), expected.is_some(), "{value:?}");
+            assert_eq!(cut, expected.unwrap_or(value));
+        }
+    }
 
     #[test]
     fn values_as_text() {

@@ -205,6 +205,7 @@ fn the_maxima_are_the_agents() {
         format!("| `content.maxBytes` | {} |", limits.content),
         format!("| attributes of one list; fields of a line | {} |", limits.attributes),
         format!("| bytes of a literal, a default, or an environment variable | {} |", limits.text),
+        format!("| bytes of the value of a CEL expression, the texts of a list together | {} (", limits.result),
         format!("| steps of a CEL expression, at worst | {} (beyond: `Invalid`) |", limits.expression_cost),
         format!("| memory of a compiled pattern | {} KiB (beyond: `Invalid`) |", limits.pattern >> 10),
     ] {

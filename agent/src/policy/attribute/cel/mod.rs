@@ -33,6 +33,8 @@ pub struct Program {
     /// It is true or false.
     is_flag: bool,
     fuel: u64,
+    /// Bytes of its value.
+    limit: usize,
     faults: Faults,
 }
 
@@ -85,7 +87,10 @@ impl Program {
                 for key in &keys {
                     findings.extend(absent(at, *key, trust));
                 }
-                Some(Self { node, keys, is_flag, fuel: trust.limits.expression_cost, faults: trust.faults.clone() })
+                let (limits, faults) = (&trust.limits, trust.faults.clone());
+                let content = !is_flag && keys.iter().any(|key| key.is_content());
+                let limit = if content { limits.result.max(limits.content as usize) } else { limits.result };
+                Some(Self { node, keys, is_flag, fuel: limits.expression_cost, limit, faults })
             }
             Err(Wrong { problem, remedy }) => {
                 let finding = Finding::invalid(at, problem);
@@ -98,10 +103,15 @@ impl Program {
         }
     }
 
-    /// The value for an exchange; `None` if it depends on something absent, and on a fault, which is counted.
+    /// The value for an exchange; `None` if it depends on something absent, and on a fault, which is counted. One that is too long is cut, which
+    /// is counted too: an expression can make much more text than an exchange has.
     pub fn value<'a>(&'a self, subject: &'a dyn Subject) -> Option<Value<'a>> {
         let value = Evaluation::new(subject, self.fuel).of(&self.node);
-        self.settle(value).map(tree::Val::into_value)
+        let mut value = self.settle(value).map(tree::Val::into_value)?;
+        if value.cut(self.limit) {
+            self.faults.count_cut();
+        }
+        Some(value)
     }
 
     /// Whether a filter says yes: not if it depends on something absent, nor on a fault, which is counted.
