@@ -50,6 +50,10 @@ impl Subject for Says {
     fn entries(&self, _: Key) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
         self.0.then(|| (0..100).map(|index| (format!("x{index}").into(), "ä".into())).collect())
     }
+
+    fn fields(&self, _: Key) -> Option<usize> {
+        self.0.then_some(100)
+    }
 }
 
 fuzz_target!(|expression: &str| {

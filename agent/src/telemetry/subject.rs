@@ -1,6 +1,10 @@
 //! An exchange as attributes see it: the values of the table of keys.
 
-use std::{borrow::Cow, net::SocketAddr};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+    net::SocketAddr,
+};
 
 use super::{
     Facts, KnownMethods, authorization::Authorization, grpc, method::OTHER, span::url_full, trace_context::Identity,
@@ -318,17 +322,34 @@ impl Subject for ExchangeSubject<'_> {
         if let Some(labels) = labels {
             return Some(labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect());
         }
-        let mut entries: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-        for (name, value) in self.map(map)?.iter() {
+        let headers = self.map(map)?;
+        let mut entries: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(headers.len());
+        // A head may have ten thousand fields: each name is looked up, not searched for.
+        let mut places = HashMap::with_capacity(headers.len());
+        for (name, value) in headers.iter() {
             let Some(value) = value else { continue };
             let name = lower_case(name);
             let value = String::from_utf8_lossy(value);
-            match entries.iter_mut().find(|(other, _)| *other == name) {
-                Some((_, values)) => *values = Cow::Owned(format!("{values}, {value}")),
-                None => entries.push((name, value)),
+            match places.entry(name.clone()) {
+                Entry::Occupied(place) => {
+                    let values: &mut (_, Cow<'_, str>) = &mut entries[*place.get()];
+                    append(&mut values.1, &value);
+                }
+                Entry::Vacant(place) => {
+                    place.insert(entries.len());
+                    entries.push((name, value));
+                }
             }
         }
         Some(entries)
+    }
+
+    fn fields(&self, map: Key) -> Option<usize> {
+        match map {
+            Key::SourceLabels => self.readable_labels(End::Source).map(Labels::len),
+            Key::DestinationLabels => self.readable_labels(End::Destination).map(Labels::len),
+            _ => self.map(map).map(Headers::len),
+        }
     }
 }
 
@@ -339,7 +360,17 @@ fn joined<'a>(headers: &'a Headers, name: &str) -> Option<Cow<'a, str>> {
         .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
         .filter_map(|(_, value)| value.map(String::from_utf8_lossy));
     let first = values.next()?;
-    Some(values.fold(first, |joined, value| Cow::Owned(format!("{joined}, {value}"))))
+    Some(values.fold(first, |mut joined, value| {
+        append(&mut joined, &value);
+        joined
+    }))
+}
+
+/// One more value of a field, in place: a field may come ten thousand times.
+fn append(joined: &mut Cow<'_, str>, value: &str) {
+    let joined = joined.to_mut();
+    joined.push_str(", ");
+    joined.push_str(value);
 }
 
 fn lower_case(name: &[u8]) -> Cow<'_, str> {

@@ -521,6 +521,52 @@ fn expressions_are_bounded() {
     assert_refused(&Trust::tenant(), &matches(&costly), "spec.accessLogs.matches");
 }
 
+/// A head has room for ten thousand fields: what goes over them for each of them, or copies what is long for each, comes to its end early. The
+/// line is left out, and counted.
+#[test]
+fn a_large_head_does_not_make_an_expression_long() {
+    let filter = |expression: &str| format!("accessLogs: {{matches: {}}}", serde_json::json!(expression));
+    let fields = (0..1000).fold(String::new(), |mut fields, index| {
+        let _ = writeln!(fields, "> {index:x}:");
+        fields
+    });
+    let path = "/".repeat(8000);
+    let recording = traffic::recording(&format!(
+        "@ open server shop/cart-1 10.0.0.2:80 10.0.0.1:4000\n> GET {path} HTTP/1.1\n> Host: h\n{fields}>\n\
+         < HTTP/1.1 200 OK\n< Content-Length: 0\n<\n@ close fin\n"
+    ));
+    let all = vec!["x[0] == '~'"; 100].join(" || ");
+    for expression in [
+        "request.headers.exists(x, size(request.headers) == 0)".to_owned(),
+        "request.headers.exists(x, (x + 'y') in request.headers)".to_owned(),
+        format!("[request.path.split('')].exists(x, request.headers.exists(y, {all}))"),
+        "request.path.matches('[01]*1[01]{900}')".to_owned(),
+    ] {
+        let trust = Trust::tenant();
+        let shown = shown(trust.clone(), &policy(&filter(&expression)), &recording);
+        assert_eq!((&*shown.log, trust.faults.total()), ("", 1), "{expression}");
+    }
+    let twice = "request.path.matches('[01]*1[01]{900}') || request.path.matches('[01]*1[01]{901}')";
+    assert_refused(&Trust::tenant(), &filter(twice), "steps, more than 100000");
+}
+
+/// An expression can make more text of a head than there is in it.
+#[test]
+fn the_value_of_an_expression_is_bounded() {
+    let expression = "request.headers.map(x, request.path).join('')";
+    let stanza = format!("accessLogs: {{attributes: [{{name: v, type: CEL, expression: {expression:?}}}]}}");
+    let headers = (0..60).fold(String::new(), |headers, index| format!("{headers}> x-{index}: a\n"));
+    let path = "/p".repeat(1000);
+    let recording = traffic::recording(
+        &served("shop/cart-1", &path).replace("> Host: shop.example\n", &format!("> Host: h\n{headers}")),
+    );
+    let trust = Trust::tenant();
+    let shown = shown(trust.clone(), &policy(&stanza), &recording);
+    let length = shown.log.matches("/p").count() * 2;
+    assert!(shown.log.contains("\"v\"") && length < 20_000, "{length} bytes: {}", &shown.log[..300]);
+    assert_eq!((trust.faults.cut(), trust.faults.total()), (1, 0));
+}
+
 /// A text whose aliases stand for a billion elements, one that is deep, one that is long.
 #[test]
 fn documents_are_bounded() {

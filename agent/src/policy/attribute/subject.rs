@@ -41,4 +41,7 @@ pub trait Subject {
     fn entry(&self, map: Key, name: &str) -> Option<Cow<'_, str>>;
     /// All entries of a key that is a map, each name once; `None` where the map is absent. For what iterates over them: [`Self::entry`] is cheaper.
     fn entries(&self, map: Key) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>>;
+    /// How many fields a look into this map goes over: as many as it has entries, and more where several are of one name. `None` where the map is
+    /// absent. For what bounds the work of [`Self::entry`] and [`Self::entries`]; takes no time itself.
+    fn fields(&self, map: Key) -> Option<usize>;
 }

@@ -77,4 +77,8 @@ impl Subject for Told {
         let map = self.maps.get(&map)?;
         Some(map.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect())
     }
+
+    fn fields(&self, map: Key) -> Option<usize> {
+        self.maps.get(&map).map(BTreeMap::len)
+    }
 }

@@ -12,7 +12,10 @@ use super::{
     macros,
     tree::{Arithmetic, Comparison, Loop, Node, Range, Val},
 };
-use crate::{policy::attribute::Key, protocol::secret::is_secret_header};
+use crate::{
+    policy::{attribute::Key, pattern::Pattern},
+    protocol::secret::is_secret_header,
+};
 
 /// Levels of a tree: enough for an expression of 2048 characters that a person wrote, too few to use up a stack.
 const MAX_DEPTH: usize = 128;
@@ -251,12 +254,8 @@ impl Check {
         let (Node::Const(Val::Text(pattern)), _) = self.expression(pattern)? else {
             return Err(Wrong::instead("the pattern of `matches` is not a constant", "write it out as a string"));
         };
-        let regex = regex::RegexBuilder::new(&pattern)
-            .size_limit(self.pattern)
-            .dfa_size_limit(self.pattern)
-            .build()
-            .map_err(|error| Wrong::new(describe(&error)))?;
-        Ok((Node::Matches(Box::new(text), Box::new(regex)), Kind::Bool))
+        let pattern = Pattern::new(&pattern, self.pattern).map_err(|error| Wrong::new(describe(&error)))?;
+        Ok((Node::Matches(Box::new(text), Box::new(pattern)), Kind::Bool))
     }
 
     fn size(&mut self, of: &IdedExpr, receiver: bool) -> Result<Typed> {

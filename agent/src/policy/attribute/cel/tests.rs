@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
-use super::{Faults, Program};
+use super::{Faults, Program, cost, eval::Evaluation};
 use crate::policy::{
     Capture, Effect, Trust,
     attribute::{Key, Side, Value, test_support::Told},
-    model::FieldPath,
+    model::{ContentCapture, FieldPath},
 };
 
 fn told() -> Told {
@@ -119,7 +119,16 @@ fn values() {
     ];
     for (expression, expected) in table {
         assert_eq!(value(expression, &told()), expected, "{expression}");
+        let (spent, worst) = steps(&compiled(expression).0.unwrap(), &told());
+        assert!(spent <= worst, "{expression}: {spent} steps, not {worst}");
     }
+}
+
+/// Steps that an evaluation takes, and how many it was thought to take at worst.
+fn steps(program: &Program, told: &Told) -> (u64, u64) {
+    let mut evaluation = Evaluation::new(told, 1 << 40);
+    let _ = evaluation.of(&program.node);
+    ((1 << 40) - evaluation.fuel, cost::worst_case(&program.node))
 }
 
 #[test]
@@ -275,6 +284,94 @@ fn an_evaluation_is_bounded_whatever_the_exchange_holds() {
     assert_eq!(trust.faults.total(), 1);
 }
 
+/// `fields` of a request, more than a person would send, and a path of so many bytes.
+fn large(fields: usize, path: usize) -> Told {
+    let told = told().key(Key::Path, Value::from("/".repeat(path))).key(Key::RequestId, Value::from("i".to_owned()));
+    (0..fields).fold(told, |told, index| told.header(Side::Request, &format!("x-{index}"), ""))
+}
+
+/// Faults of the filter, of which the steps are all used up by one.
+fn faults(expression: &str, told: &Told) -> u64 {
+    let trust = Trust::tenant();
+    let mut findings = Vec::new();
+    let program = Program::filter(expression, &FieldPath::default(), &trust, &mut findings);
+    program.unwrap_or_else(|| panic!("{expression}: {findings:?}")).holds(told);
+    trust.faults.total()
+}
+
+#[test]
+fn a_look_into_a_map_takes_as_many_steps_as_it_has_fields() {
+    for body in [
+        "size(request.headers) == 0",
+        "request.headers['x-none'] == 'a'",
+        "request.headers[x + 'y'] == 'a'",
+        "(x + 'y') in request.headers",
+        "'x-none' in request.headers",
+        "request.headers.exists(y, false)",
+    ] {
+        let expression = format!("request.headers.exists(x, {body})");
+        let program = compiled(&expression).0.unwrap();
+        let (few, many) = (steps(&program, &large(100, 1)).0, steps(&program, &large(1000, 1)).0);
+        // Ten times as many rounds, each of ten times as many fields.
+        assert!(many > 50 * few && many > 100_000, "{expression}: {few} steps, then {many}");
+        assert_eq!(faults(&expression, &large(1000, 1)), 1, "{expression}");
+    }
+    // What does not look into it does not: keys are read once.
+    let program = compiled("request.headers.exists(x, request.id == '' || has(error.type))").0.unwrap();
+    assert!(steps(&program, &large(1000, 1)).0 < 20_000);
+}
+
+#[test]
+fn the_variable_of_a_loop_is_copied_for_its_length_or_not_at_all() {
+    let over = |body: &str| format!("[request.path.split('')].exists(x, request.headers.exists(y, {body}))");
+    let spent = |body: &str, path: usize| steps(&compiled(&over(body)).0.expect(body), &large(50, path)).0;
+    let splitting = steps(&compiled("request.path.split('')").0.unwrap(), &large(50, 4000)).0;
+    for body in ["x[0] == '~'", "size(x) == 0", "x.size() < 0"] {
+        let (short, long) = (spent(body, 10), spent(body, 4000));
+        assert!(long < short + 2 * splitting, "{body}: {short} steps, then {long}");
+    }
+    // These go over all of it, in each of the rounds.
+    for body in ["x == ['~']", "'~' in x", "(x + x)[0] == '~'", "x.join('') == '~'"] {
+        assert!(invalid(&over(body)).contains("steps, more than 100000"), "{body}");
+    }
+    let text = "[request.path].exists(x, request.headers.exists(y, x == '~'))";
+    let program = compiled(text).0.unwrap();
+    let (short, long) = (steps(&program, &large(50, 1)).0, steps(&program, &large(50, 1 << 16)).0);
+    assert!(long > short + 50 * 16, "{short} steps, then {long}");
+}
+
+#[test]
+fn a_pattern_costs_what_it_weighs() {
+    let heavy = "request.path.matches('[01]*1[01]{900}')";
+    assert!(invalid(&format!("{heavy} || {heavy}")).contains("steps, more than 100000"));
+    let (light, heavy) = (compiled("request.path.matches('01')").0.unwrap(), compiled(heavy).0.unwrap());
+    let told = large(1, 6400);
+    assert!(steps(&heavy, &told).0 > 200 * steps(&light, &told).0);
+    assert_eq!(faults("request.path.matches('[01]*1[01]{900}')", &large(1, 1 << 16)), 1);
+    // What people write is not affected.
+    for pattern in ["^kube-probe/", "^/api/v[0-9]+/[a-z]{1,40}$", "(GET|POST|PUT|DELETE)", "[a-zA-Z0-9._-]+@[a-z]+"] {
+        let over = format!("request.headers.exists(n, request.headers[n].matches('{pattern}'))");
+        let alone = format!("request.path.matches('{pattern}')");
+        assert!(compiled(&alone).0.is_some(), "{alone}");
+        assert!(pattern.len() > 20 || compiled(&over).0.is_some(), "{over}");
+    }
+}
+
+#[test]
+fn a_value_that_is_too_long_is_cut() {
+    let given = |expression: &str, told: &Told| {
+        let trust = Trust { content: ContentCapture::All, ..Trust::tenant() };
+        let program = Program::compile(expression, &FieldPath::default(), &trust, &mut Vec::new()).expect(expression);
+        let length = program.value(told).map(|value| value.into_text().len());
+        (length, trust.faults.cut(), trust.faults.total())
+    };
+    let told = large(50, 2000).key(Key::HttpRequestBody, Value::from("b".repeat(40_000)));
+    assert_eq!(given("request.headers.map(x, request.path).join('')", &told), (Some(16_384), 1, 0));
+    assert_eq!(given("request.headers.map(x, request.path)", &told), (Some(16_384), 1, 0));
+    assert_eq!(given("request.path + request.path", &told), (Some(4000), 0, 0));
+    assert_eq!(given("telltale.http.request.body + ''", &told), (Some(40_000), 0, 0));
+}
+
 /// Pieces that make many expressions that are nearly right.
 fn pieces() -> impl Strategy<Value = String> {
     let words = prop::sample::select(vec![
@@ -346,8 +443,11 @@ proptest! {
         let is_invalid = findings.iter().any(|finding| finding.effect == Effect::Invalid);
         prop_assert_eq!(program.is_none(), is_invalid);
         if let Some(program) = program {
-            let _ = program.value(&told());
-            let _ = program.value(&Told::default());
+            for told in [told(), Told::default()] {
+                let _ = program.value(&told);
+                let (spent, worst) = steps(&program, &told);
+                prop_assert!(spent <= worst, "{} steps, not {}", spent, worst);
+            }
         }
     }
 }

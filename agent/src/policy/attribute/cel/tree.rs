@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use regex::Regex;
-
 use super::function::Function;
-use crate::policy::attribute::{Key, Value};
+use crate::policy::{
+    attribute::{Key, Value},
+    pattern::Pattern,
+};
 
 /// The value of an expression or of a part of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,23 @@ impl Val<'_> {
             Self::Duration(nanos) => Val::Duration(*nanos),
             Self::Time(nanos) => Val::Time(*nanos),
             Self::List(values) => Val::List(values.iter().map(Val::borrowed).collect()),
+        }
+    }
+
+    /// Elements of a list, those of its elements included.
+    pub(super) fn elements(&self) -> u64 {
+        match self {
+            Self::List(values) => values.iter().map(|value| 1 + value.elements()).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of all its texts.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::List(values) => values.iter().map(Val::bytes).sum(),
+            _ => 0,
         }
     }
 }
@@ -133,7 +151,7 @@ pub(super) enum Node {
     At(Box<Node>, Box<Node>),
     List(Vec<Node>),
     Call(Function, Vec<Node>),
-    Matches(Box<Node>, Box<Regex>),
+    Matches(Box<Node>, Box<Pattern>),
     Loop {
         what: Loop,
         range: Box<Range>,
