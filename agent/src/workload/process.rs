@@ -76,8 +76,9 @@ pub(super) struct Facts {
 
 /// Reads what `/proc` says of process `pid`. Whatever cannot be read is absent: the process may be gone.
 ///
-/// `comm` is the name that the kernel gave with the event; where `/proc/PID/comm` differs, the process has since executed
-/// another program or its id belongs to another one, so nothing is taken from there.
+/// `comm` is the name that the kernel gave with the event: that of the main thread, whichever one made the call. Where `/proc/PID/comm`, which
+/// is the main thread's as well, differs, the process has since executed another program or its id belongs to another one, so nothing is taken
+/// from there. One that merely gave itself another name in that moment cannot be told from those.
 #[cfg(target_os = "linux")]
 pub(super) fn facts(pid: u32, comm: &str) -> Facts {
     use std::{fs, io::Read as _};
@@ -86,23 +87,15 @@ pub(super) fn facts(pid: u32, comm: &str) -> Facts {
     const COMMAND_LINE: u64 = 4096;
 
     let directory = format!("/proc/{pid}");
-    let leader = fs::read_to_string(format!("{directory}/comm")).unwrap_or_default();
-    // A thread may have a name of its own: then the executable's name has to tell.
+    // Not always UTF-8: the kernel cuts it anywhere.
+    let current = fs::read(format!("{directory}/comm")).unwrap_or_default();
+    let current = String::from_utf8_lossy(current.strip_suffix(b"\n").unwrap_or(&current));
+    if !comm.is_empty() && current != comm {
+        return Facts::default();
+    }
     let executable = fs::read_link(format!("{directory}/exe"))
         .ok()
         .and_then(|path| path.file_name().map(|name| name.to_string_lossy().trim_end_matches(" (deleted)").to_owned()));
-    let threads = fs::read_dir(format!("{directory}/task"));
-    let known = leader.trim_end() == comm
-        || comm.is_empty()
-        || threads.is_ok_and(|threads| {
-            threads
-                .flatten()
-                .take(1024)
-                .any(|thread| fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.trim_end() == comm))
-        });
-    if !known {
-        return Facts::default();
-    }
     let mut line = Vec::new();
     let read =
         fs::File::open(format!("{directory}/cmdline")).and_then(|file| file.take(COMMAND_LINE).read_to_end(&mut line));
@@ -155,5 +148,9 @@ mod tests {
         assert!(own.executable.is_some());
         let other = facts(std::process::id(), "no such name");
         assert!(other.executable.is_none() && other.service_name.is_none());
+        // However many threads there are, none but the main one is looked at: the kernel gives no other's name.
+        let named = std::thread::Builder::new().name("of a thread".to_owned());
+        let of_thread = named.spawn(|| facts(std::process::id(), "of a thread")).unwrap().join().unwrap();
+        assert!(of_thread.executable.is_none() && of_thread.service_name.is_none());
     }
 }
