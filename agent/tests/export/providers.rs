@@ -1,6 +1,6 @@
 //! Receivers that policies name: one exporter each, shared, ended when nobody needs it, and refused where policies may not send.
 
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, process::Command, sync::Arc, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use telltale::{
@@ -304,7 +304,42 @@ async fn a_missing_certificate_file_is_counted() {
         let tls = TlsSettings { ca_file: Some("/nonexistent/ca.pem".to_owned()), ..TlsSettings::default() };
         provider.endpoint.as_mut().unwrap().tls = Some(tls);
     });
-    recorder(&exporters, &health).record(&exchange("shop", Role::Server, 1), &traced(&provider.unwrap()));
-    assert_eq!((exporters.count(), dropped(&health, "not_started")), (0, 1));
+    let (mut recorder, plan) = (recorder(&exporters, &health), traced(&provider.unwrap()));
+    recorder.record(&exchange("shop", Role::Server, 1), &plan);
+    while dropped(&health, "not_started") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(exporters.count(), 0);
+    recorder.record(&exchange("shop", Role::Server, 2), &plan);
+    drop(recorder);
     exporters.close().await;
+    assert_eq!((dropped(&health, "not_started"), dropped(&health, "shutdown")), (2, 0));
+}
+
+/// Whoever observes traffic does not wait for the files of a receiver: these come from a pipe that nobody writes to.
+#[tokio::test]
+async fn files_of_a_receiver_hold_nobody_up() {
+    let files = tempfile::tempdir().unwrap();
+    let pipe = files.path().join("ca.pem");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (receiver, address) = Receiver::start(&[], 0).await;
+    let (exporters, health) = start(settings(BatchConfig { export_timeout: Duration::from_millis(200), ..batch() }));
+    let waiting = provider(&format!("https://{}", free_address()), |provider| {
+        let tls = TlsSettings { ca_file: Some(pipe.to_str().unwrap().to_owned()), ..TlsSettings::default() };
+        provider.endpoint.as_mut().unwrap().tls = Some(tls);
+    });
+    let mut recorder = recorder(&exporters, &health);
+    for receiver in [waiting.unwrap(), to(address, Protocol::Grpc)] {
+        recorder.record(&exchange("shop", Role::Server, 1), &traced(&receiver));
+    }
+    while receiver.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(exporters.count(), 2);
+    // The end of the pipe, in which there are no certificates.
+    drop(tokio::task::spawn_blocking(move || fs::OpenOptions::new().write(true).open(pipe).unwrap()).await.unwrap());
+    drop(recorder);
+    exporters.close().await;
+    let lost = dropped(&health, "not_started") + dropped(&health, "retries_exhausted");
+    assert_eq!((health.value(&table::EXPORTED, &[QUEUE]), lost), (1, 1), "{:?}", health.samples());
 }

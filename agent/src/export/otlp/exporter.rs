@@ -1,6 +1,7 @@
 //! The task that sends batches of records.
 
 use std::{
+    future::{Future, ready},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, timeout},
 };
 
@@ -18,6 +19,7 @@ use super::{
     BatchConfig, ExportRecord, OtlpConfig, RetryPolicy, Transport, TransportError,
     queue::{Pool, Queue, SHUTDOWN},
     sender::Sender,
+    transport::invalid,
 };
 use crate::{
     admin::{Counter, Health, table},
@@ -26,6 +28,8 @@ use crate::{
 
 /// Why records are lost whose exporter ended by a fault of its own.
 const FAULT: &str = "exporter_fault";
+/// Why records are lost whose exporter has no client.
+const NOT_STARTED: &str = "not_started";
 
 /// Exports records of observed traffic, spans unless it says otherwise, to one endpoint.
 #[derive(Debug)]
@@ -44,6 +48,11 @@ impl<T: ExportRecord> RecordSender<T> {
     pub(super) fn push(&self, record: T) {
         self.0.push(record);
     }
+
+    /// Whether the exporter has no client, or ended by a fault.
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.has_failed()
+    }
 }
 
 impl<T: ExportRecord> Clone for RecordSender<T> {
@@ -61,7 +70,6 @@ impl SpanSink for RecordSender<SpanRecord> {
 /// What the task works with.
 struct Worker<T: ExportRecord> {
     held: Held<T>,
-    sender: Sender,
     batch: BatchConfig,
     local_attributes: Vec<(String, String)>,
     exported: Counter,
@@ -100,10 +108,12 @@ impl<T: ExportRecord> OtlpExporter<T> {
         local_attributes: Vec<(String, String)>,
         health: &Arc<Health>,
     ) -> Result<Self, TransportError> {
-        Self::start_in(None, config, batch, retry, local_attributes, health)
+        let transport = ready(Ok(Transport::new(config)?));
+        Ok(Self::spawn(None, config, transport, batch, retry, local_attributes, health))
     }
 
-    /// As [`Self::start`], with a queue that shares its bound with others.
+    /// As [`Self::start`], with a queue that shares its bound with others. The files of the configuration are read later and elsewhere: whoever calls this
+    /// waits for nothing. If that fails, the log says why, and the records are counted as lost.
     pub(super) fn start_in(
         pool: Option<&Arc<Pool>>,
         config: &OtlpConfig,
@@ -111,20 +121,45 @@ impl<T: ExportRecord> OtlpExporter<T> {
         retry: RetryPolicy,
         local_attributes: Vec<(String, String)>,
         health: &Arc<Health>,
-    ) -> Result<Self, TransportError> {
+    ) -> Self {
+        let transport = transport(config.clone());
+        Self::spawn(pool, config, transport, batch, retry, local_attributes, health)
+    }
+
+    fn spawn(
+        pool: Option<&Arc<Pool>>,
+        config: &OtlpConfig,
+        transport: impl Future<Output = Result<Transport, TransportError>> + Send + 'static,
+        batch: BatchConfig,
+        retry: RetryPolicy,
+        local_attributes: Vec<(String, String)>,
+        health: &Arc<Health>,
+    ) -> Self {
         let queue = Arc::new(Queue::new(batch.queue_size, batch.batch_size, pool, health));
         let (closing, closes) = watch::channel(None);
         let worker = Worker {
             held: Held { queue: Arc::clone(&queue), in_flight: AtomicU64::new(0) },
-            sender: Sender::new(Transport::new(config)?, config, T::NAME, batch.export_timeout, retry, closes, health),
             batch,
             local_attributes,
             exported: health.shared_counter(&table::EXPORTED, &[T::NAME]),
             rejected: health.shared_counter(&table::EXPORT_REJECTED, &[T::NAME]),
             health: Arc::clone(health),
         };
-        let task = tokio::spawn(worker.run());
-        Ok(Self { queue, closing, task })
+        let (config, health) = (config.clone(), Arc::clone(health));
+        let task = tokio::spawn(async move {
+            let worker = worker;
+            match transport.await {
+                Ok(transport) => {
+                    let limit = batch.export_timeout;
+                    worker.run(Sender::new(transport, &config, T::NAME, limit, retry, closes, &health)).await;
+                }
+                Err(error) => {
+                    tracing::error!("{error}; {} of policies that name it are lost and counted", T::PLURAL);
+                    worker.held.queue.end(NOT_STARTED, 0);
+                }
+            }
+        });
+        Self { queue, closing, task }
     }
 
     /// An end for one worker.
@@ -144,8 +179,15 @@ impl<T: ExportRecord> OtlpExporter<T> {
     }
 }
 
+/// Makes the client where it holds nobody up: the certificates that the system trusts are many.
+async fn transport(config: OtlpConfig) -> Result<Transport, TransportError> {
+    let endpoint = config.clone();
+    let made = spawn_blocking(move || Transport::new(&config)).await;
+    made.unwrap_or_else(|error| Err(invalid(&endpoint, error.to_string())))
+}
+
 impl<T: ExportRecord> Worker<T> {
-    async fn run(mut self) {
+    async fn run(mut self, mut sender: Sender) {
         let queue = Arc::clone(&self.held.queue);
         loop {
             if !queue.is_closed() && !queue.has_batch() {
@@ -157,7 +199,7 @@ impl<T: ExportRecord> Worker<T> {
                 if batch.is_empty() {
                     break;
                 }
-                if !self.export(batch).await {
+                if !self.export(batch, &mut sender).await {
                     return;
                 }
                 if !queue.has_batch() && !queue.is_closed() {
@@ -171,11 +213,11 @@ impl<T: ExportRecord> Worker<T> {
     }
 
     /// Whether there is time for more.
-    async fn export(&mut self, batch: Vec<T>) -> bool {
+    async fn export(&mut self, batch: Vec<T>, sender: &mut Sender) -> bool {
         let records = batch.len() as u64;
         self.held.in_flight.store(records, Ordering::Relaxed);
         let request = T::request(batch, &self.local_attributes);
-        match self.sender.send(&request).await {
+        match sender.send(&request).await {
             Ok(rejected) => {
                 self.exported.add(records.saturating_sub(rejected));
                 self.rejected.add(rejected);
@@ -219,8 +261,7 @@ mod tests {
         let batch = BatchConfig { batch_size: 4, ..BatchConfig::default() };
         let exporter =
             OtlpExporter::<Faulty>::start_in(Some(&pool), &config, batch, RetryPolicy::default(), Vec::new(), &health);
-        let (exporter, lost) =
-            (exporter.unwrap(), |reason| health.value(&table::QUEUE_DROPPED, &["otlp_spans", reason]));
+        let lost = |reason| health.value(&table::QUEUE_DROPPED, &["otlp_spans", reason]);
         let sender = exporter.sender();
         for _ in 0..6 {
             sender.push(Faulty);

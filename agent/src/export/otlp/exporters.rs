@@ -55,8 +55,23 @@ struct Shared<T: ExportRecord> {
 
 #[derive(Debug)]
 struct State<T: ExportRecord> {
-    open: HashMap<Arc<Receiver>, Weak<Lease<T>>>,
+    open: HashMap<Arc<Receiver>, Open<T>>,
     ending: JoinSet<()>,
+}
+
+/// An exporter that somebody needs.
+#[derive(Debug)]
+struct Open<T: ExportRecord> {
+    lease: Weak<Lease<T>>,
+    sender: RecordSender<T>,
+}
+
+impl<T: ExportRecord> State<T> {
+    /// How many there are. One that has failed only counts what is lost.
+    fn count(&mut self) -> usize {
+        while self.ending.try_join_next().is_some() {}
+        self.open.values().filter(|open| !open.sender.has_failed()).count() + self.ending.len()
+    }
 }
 
 impl<T: ExportRecord> Shared<T> {
@@ -85,7 +100,7 @@ impl<T: ExportRecord> Drop for Lease<T> {
         let exporter = self.take();
         let mut state = self.shared.lock();
         // Another one of the same receiver may have been started in the meantime.
-        if state.open.get(&self.receiver).is_some_and(|lease| lease.strong_count() == 0) {
+        if state.open.get(&self.receiver).is_some_and(|open| open.lease.strong_count() == 0) {
             state.open.remove(&self.receiver);
         }
         if let Some(exporter) = exporter {
@@ -93,15 +108,6 @@ impl<T: ExportRecord> Drop for Lease<T> {
             state.ending.spawn_on(async move { exporter.close(deadline).await }, &self.shared.runtime);
         }
     }
-}
-
-/// Why there is no exporter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Absent {
-    /// There are [`MAX_EXPORTERS`]. One may end.
-    TooMany,
-    /// Its client cannot be made; the log says why.
-    NotStarted,
 }
 
 impl<T: ExportRecord> Exporters<T> {
@@ -119,26 +125,22 @@ impl<T: ExportRecord> Exporters<T> {
 
     /// A sink whose records this receiver gets.
     pub fn sink(&self, receiver: &Arc<Receiver>) -> ReceiverSink<T> {
-        let lost = |reason| self.0.health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, reason]);
         ReceiverSink {
             exporters: self.clone(),
             receiver: Arc::clone(receiver),
             lease: self.lease(receiver),
-            too_many: lost("too_many_exporters"),
-            not_started: lost("not_started"),
+            too_many: self.0.health.shared_counter(&table::QUEUE_DROPPED, &[T::NAME, "too_many_exporters"]),
         }
     }
 
     /// How many there are, those that are ending included.
     pub fn count(&self) -> usize {
-        let mut state = self.0.lock();
-        while state.ending.try_join_next().is_some() {}
-        state.open.len() + state.ending.len()
+        self.0.lock().count()
     }
 
     /// Ends all of them at once, each for at most the deadline. What was not sent by then is counted.
     pub async fn close(self) {
-        let leases: Vec<Arc<Lease<T>>> = self.0.lock().open.values().filter_map(Weak::upgrade).collect();
+        let leases: Vec<Arc<Lease<T>>> = self.0.lock().open.values().filter_map(|open| open.lease.upgrade()).collect();
         for lease in leases {
             if let Some(exporter) = lease.take() {
                 let deadline = self.0.settings.deadline;
@@ -149,19 +151,22 @@ impl<T: ExportRecord> Exporters<T> {
         while ending.join_next().await.is_some() {}
     }
 
-    fn lease(&self, receiver: &Arc<Receiver>) -> Result<Arc<Lease<T>>, Absent> {
+    /// None while there are [`MAX_EXPORTERS`].
+    fn lease(&self, receiver: &Arc<Receiver>) -> Option<Arc<Lease<T>>> {
         let mut state = self.0.lock();
-        if let Some(lease) = state.open.get(receiver).and_then(Weak::upgrade) {
-            return Ok(lease);
+        // One that has failed is tried again for whoever comes: a file may be there now.
+        if let Some(lease) =
+            state.open.get(receiver).filter(|open| !open.sender.has_failed()).and_then(|open| open.lease.upgrade())
+        {
+            return Some(lease);
         }
-        while state.ending.try_join_next().is_some() {}
-        if state.open.len() + state.ending.len() >= MAX_EXPORTERS {
-            return Err(Absent::TooMany);
+        if state.count() >= MAX_EXPORTERS {
+            return None;
         }
         let settings = &self.0.settings;
         let config = OtlpConfig::of_receiver(receiver, settings.reach.clone());
         let _entered = self.0.runtime.enter();
-        let started = OtlpExporter::start_in(
+        let exporter = OtlpExporter::start_in(
             Some(&self.0.pool),
             &config,
             settings.batch,
@@ -169,18 +174,15 @@ impl<T: ExportRecord> Exporters<T> {
             settings.local_attributes.clone(),
             &self.0.health,
         );
-        let exporter = started.map_err(|error| {
-            tracing::error!("{error}; {} of policies that name it are lost and counted", T::PLURAL);
-            Absent::NotStarted
-        })?;
+        let sender = exporter.sender();
         let lease = Arc::new(Lease {
             shared: Arc::clone(&self.0),
             receiver: Arc::clone(receiver),
-            sender: exporter.sender(),
+            sender: sender.clone(),
             exporter: Mutex::new(Some(exporter)),
         });
-        state.open.insert(Arc::clone(receiver), Arc::downgrade(&lease));
-        Ok(lease)
+        state.open.insert(Arc::clone(receiver), Open { lease: Arc::downgrade(&lease), sender });
+        Some(lease)
     }
 }
 
@@ -188,20 +190,18 @@ impl<T: ExportRecord> Exporters<T> {
 pub struct ReceiverSink<T: ExportRecord> {
     exporters: Exporters<T>,
     receiver: Arc<Receiver>,
-    lease: Result<Arc<Lease<T>>, Absent>,
+    lease: Option<Arc<Lease<T>>>,
     too_many: Counter,
-    not_started: Counter,
 }
 
 impl<T: ExportRecord> ReceiverSink<T> {
     fn push(&mut self, record: T) {
-        if matches!(self.lease, Err(Absent::TooMany)) {
+        if self.lease.is_none() {
             self.lease = self.exporters.lease(&self.receiver);
         }
         match &self.lease {
-            Ok(lease) => lease.sender.push(record),
-            Err(Absent::TooMany) => self.too_many.add(1),
-            Err(Absent::NotStarted) => self.not_started.add(1),
+            Some(lease) => lease.sender.push(record),
+            None => self.too_many.add(1),
         }
     }
 }

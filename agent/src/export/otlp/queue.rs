@@ -72,6 +72,8 @@ struct State<T> {
     closed: bool,
     /// Counts what comes after nobody takes anything out any more.
     ended: Option<Counter>,
+    /// Whether that was too soon.
+    failed: bool,
 }
 
 impl<T: ExportRecord> Queue<T> {
@@ -79,7 +81,7 @@ impl<T: ExportRecord> Queue<T> {
         let capacities = health.shared_gauge(&table::QUEUE_CAPACITY, &[T::NAME]);
         capacities.add(capacity as i64);
         Self {
-            state: Mutex::new(State { records: VecDeque::new(), bytes: 0, closed: false, ended: None }),
+            state: Mutex::new(State { records: VecDeque::new(), bytes: 0, closed: false, ended: None, failed: false }),
             capacity,
             batch,
             pool: pool.cloned(),
@@ -174,8 +176,13 @@ impl<T: ExportRecord> Queue<T> {
         if lost > 0 {
             counter.add(lost);
         }
-        state.ended = Some(counter);
+        (state.ended, state.failed) = (Some(counter), reason != SHUTDOWN);
         lost
+    }
+
+    /// Whether it ended before anybody wanted that.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().failed
     }
 
     pub(super) fn is_closed(&self) -> bool {
