@@ -13,10 +13,14 @@ use axum::{
     Router,
     extract::State,
     http::{HeaderMap, StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse as _, Response},
     routing::get,
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, oneshot},
+    task::{JoinHandle, spawn_blocking},
+};
 
 use super::{Exposition, Format};
 
@@ -82,6 +86,8 @@ pub struct Server {
 #[derive(Clone)]
 struct Shared {
     exposition: Arc<Exposition>,
+    /// One scrape at a time is rendered; the others wait for it without a thread.
+    turn: Arc<Mutex<()>>,
     readiness: Readiness,
 }
 
@@ -102,7 +108,7 @@ impl Server {
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
-            .with_state(Shared { exposition, readiness });
+            .with_state(Shared { exposition, turn: Arc::default(), readiness });
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async {
             let _ = stopped.await;
@@ -127,10 +133,21 @@ impl Server {
     }
 }
 
-async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> impl IntoResponse {
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::negotiate(accept);
-    ([(header::CONTENT_TYPE, format.content_type())], shared.exposition.render(format))
+    let turn = shared.turn.lock_owned().await;
+    // Many series take long to read, and exporters share this thread.
+    let rendered = spawn_blocking(move || {
+        let text = shared.exposition.render(format);
+        // Also if the scraper has gone in the meantime, the next one starts only now.
+        drop(turn);
+        text
+    });
+    match rendered.await {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
