@@ -8,7 +8,7 @@ use super::exit::Failure;
 use crate::policy::{
     Compiled, DEFAULT_POLICY, Effect, Fallback, Finding, Plan, Plans, Setting,
     attribute::Faults,
-    document::{Document, Documents, Source, read_sources},
+    document::{Document, Documents, Source, SourceError, read_source, read_sources},
     validation,
 };
 
@@ -16,6 +16,8 @@ use crate::policy::{
 pub(super) struct Policies {
     /// Empty: the embedded policy.
     paths: Vec<PathBuf>,
+    /// What `-` held.
+    stdin: Option<Source>,
     setting: Setting,
     fallback: Fallback,
     compiled: Compiled,
@@ -52,7 +54,13 @@ impl Policies {
     /// A file that cannot be read or is not YAML; no policy that is valid, and none by default.
     pub(super) fn load(paths: &[PathBuf], setting: Setting, fallback: Fallback) -> Result<Self, Failure> {
         let stamp = Stamp::of(paths);
-        let documents = Documents::read(&sources(paths, &fallback)?);
+        let mut stdin = None;
+        let sources = match paths {
+            [] if fallback.policy.is_some() => Vec::new(),
+            [] => vec![Source::new("the embedded policy", DEFAULT_POLICY)],
+            paths => sources(paths, &mut stdin).context("--policy")?,
+        };
+        let documents = Documents::read(&sources);
         let candidates = validation::candidates(&documents);
         let compiled = fallback.compile(candidates, documents.objects.clone(), &setting, None);
         let mut broken = 0;
@@ -68,7 +76,7 @@ impl Policies {
             let why = if broken == 0 { "has no TelemetryPolicy" } else { "has no TelemetryPolicy that is valid" };
             return Err(anyhow!("--policy: {} {why}, so nothing is asked for", named(paths)).into());
         }
-        Ok(Self { paths: paths.to_vec(), setting, fallback, compiled, stamp })
+        Ok(Self { paths: paths.to_vec(), stdin, setting, fallback, compiled, stamp })
     }
 
     /// What fails when it is evaluated, whatever plans hold.
@@ -86,20 +94,18 @@ impl Policies {
         }
         self.compiled.plans(Arc::new(Plan::default()))
     }
+}
 
+#[cfg_attr(
+    not(all(feature = "ebpf", target_os = "linux")),
+    expect(dead_code, reason = "a replay reads its policies once")
+)]
+impl Policies {
     /// Whether there are files that may change.
-    #[cfg_attr(
-        not(all(feature = "ebpf", target_os = "linux")),
-        expect(dead_code, reason = "a replay reads its policies once")
-    )]
     pub(super) fn may_change(&self) -> bool {
         !self.paths.is_empty()
     }
 
-    #[cfg_attr(
-        not(all(feature = "ebpf", target_os = "linux")),
-        expect(dead_code, reason = "a replay reads its policies once")
-    )]
     /// Reads the files again if they changed since the last call. A bad edit keeps what held before, and is told of.
     pub(super) fn changed(&mut self) -> Option<Plans> {
         let stamp = Stamp::of(&self.paths);
@@ -107,7 +113,7 @@ impl Policies {
             return None;
         }
         self.stamp = stamp;
-        let sources = match read_sources(&self.paths) {
+        let sources = match sources(&self.paths, &mut self.stdin) {
             Ok(sources) => sources,
             Err(error) => {
                 tracing::error!("{error}; the policies from before hold on");
@@ -123,17 +129,14 @@ impl Policies {
         }
         let broken = report(&documents, &compiled) + documents.problems.len();
         if broken > 0 || asks_for_nothing(&compiled) {
-            tracing::error!("{} changed and has errors; the policies from before hold on", named(&self.paths));
+            let why = if broken > 0 { "has errors" } else { "has no TelemetryPolicy" };
+            tracing::error!("{} changed and {why}; the policies from before hold on", named(&self.paths));
             return None;
         }
         self.compiled = compiled;
         Some(self.plans())
     }
 
-    #[cfg_attr(
-        not(all(feature = "ebpf", target_os = "linux")),
-        expect(dead_code, reason = "a replay reads its policies once")
-    )]
     /// Tells that the policies of the last change hold, for when they do.
     pub(super) fn tell_that_they_hold(&self) {
         tracing::info!("{} changed: {} policies hold now", named(&self.paths), self.compiled.candidates.len());
@@ -145,14 +148,20 @@ fn asks_for_nothing(compiled: &Compiled) -> bool {
     compiled.resolution.first_valid().is_none() && compiled.default.is_none()
 }
 
-fn sources(paths: &[PathBuf], fallback: &Fallback) -> Result<Vec<Source>, Failure> {
-    if paths.is_empty() && fallback.policy.is_some() {
-        return Ok(Vec::new());
+/// Reads the files again. Standard input is read once: what it held stays.
+fn sources(paths: &[PathBuf], stdin: &mut Option<Source>) -> Result<Vec<Source>, SourceError> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            if stdin.is_none() {
+                *stdin = Some(read_source(path)?);
+            }
+            sources.extend(stdin.clone());
+        } else {
+            sources.extend(read_sources(&[path])?);
+        }
     }
-    if paths.is_empty() {
-        return Ok(vec![Source::new("the embedded policy", DEFAULT_POLICY)]);
-    }
-    Ok(read_sources(paths).context("--policy")?)
+    Ok(sources)
 }
 
 /// Logs what is to be said about the policies, and counts those that are invalid.

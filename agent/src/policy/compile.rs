@@ -98,8 +98,10 @@ impl Compiled {
     /// Compiles and resolves. A policy that is the same in `before` keeps its plan, and so its series and sinks.
     pub fn new(candidates: Vec<Candidate>, objects: Objects, setting: &Setting, before: Option<&Self>) -> Self {
         // What a reference leads to may have changed although the policy did not.
-        let before = before
-            .filter(|before| before.objects.services == objects.services && before.objects.grants == objects.grants);
+        let before = before.filter(|before| {
+            let (old, new) = (&*before.objects, &objects);
+            old.services == new.services && old.grants == new.grants && old.nodes == new.nodes
+        });
         let kept: HashMap<_, _> = before
             .iter()
             .flat_map(|before| before.candidates.iter().zip(&before.plans))
@@ -118,8 +120,9 @@ impl Compiled {
                 let refused: HashSet<FieldPath> =
                     candidate.findings_with(Effect::Invalid).map(|finding| finding.field.clone()).collect();
                 candidate.findings.extend(findings.into_iter().filter(|finding| !refused.contains(&finding.field)));
-                let same =
-                    kept.get(&candidate.policy.key).filter(|(before, _)| before.policy.spec == candidate.policy.spec);
+                // The plan of one that was invalid lacks what was wrong with it.
+                let is_same = |before: &Candidate| before.is_valid() && before.policy.spec == candidate.policy.spec;
+                let same = kept.get(&candidate.policy.key).filter(|(before, _)| is_same(before));
                 let plan = same.map_or_else(|| Arc::new(plan), |(_, plan)| Arc::clone(plan));
                 (candidate, plan)
             })
@@ -223,5 +226,11 @@ mod tests {
         assert!(Arc::ptr_eq(&first.plans[0], &again.plans[0]));
         let other = Compiled::new(one(Direction::Client), objects(), &setting(), Some(&first));
         assert!(!Arc::ptr_eq(&first.plans[0], &other.plans[0]));
+        // What was invalid lacks a part: as soon as it is valid it has a plan of its own.
+        let mut invalid = one(Direction::Both);
+        invalid[0].findings.push(Finding::invalid(&FieldPath::new("spec"), "is wrong".to_owned()));
+        let invalid = Compiled::new(invalid, objects(), &setting(), None);
+        let mended = Compiled::new(one(Direction::Both), objects(), &setting(), Some(&invalid));
+        assert!(!Arc::ptr_eq(&invalid.plans[0], &mended.plans[0]));
     }
 }

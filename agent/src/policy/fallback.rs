@@ -62,6 +62,11 @@ impl Fallback {
             fill(candidate, &self.sinks);
         }
         let mut compiled = Compiled::new(candidates, objects, setting, before);
+        // What is to be said about these is the operator's to hear, not every author's.
+        let is_filled_in = |finding: &Finding| self.sinks.iter().any(|sink| finding.field.is_in(&sink.at));
+        for candidate in &mut compiled.candidates {
+            candidate.findings.retain(|finding| !is_filled_in(finding));
+        }
         compiled.default.clone_from(&self.policy);
         compiled
     }

@@ -13,9 +13,6 @@ use crate::policy::{
     },
 };
 
-/// The one provider type of tracing that is known.
-pub(super) const OTLP: &str = "OTLP";
-
 /// What a specification at a path attaches to and asks for. What contradicts itself is pushed.
 pub(super) fn read(at: &FieldPath, spec: &TelemetryPolicySpec, findings: &mut Vec<Finding>) -> (Vec<TargetRef>, Spec) {
     let target = TargetRef {
@@ -71,7 +68,7 @@ fn tracing(at: FieldPath, stanza: &TracingConfig, findings: &mut Vec<Finding>) -
 }
 
 fn is_receiver(provider: &Provider) -> bool {
-    provider.provider_type.as_deref() == Some(OTLP) && provider.endpoint.is_some()
+    provider.is_otlp() && provider.endpoint.is_some()
 }
 
 fn provider(at: FieldPath, provider: &TracingProvider) -> Provider {

@@ -11,7 +11,7 @@ use crate::policy::{
         proposal,
     },
     attribute::Key,
-    model::FieldPath,
+    model::{FieldPath, is_otlp},
 };
 
 /// Names that HTTP/2 gives to parts of a request, as a log line may name them, and the keys that say the same.
@@ -83,7 +83,7 @@ fn tracing(stanza: &proposal::TracingConfig, lost: &mut Vec<Lost>) -> TracingCon
 }
 
 fn provider(provider: &proposal::TracingProvider, lost: &mut Vec<Lost>) -> Option<TracingProvider> {
-    if provider.kind != "OTLP" {
+    if !is_otlp(&provider.kind) {
         lost.push(Lost {
             at: FieldPath::new("spec.tracing.provider"),
             problem: format!(

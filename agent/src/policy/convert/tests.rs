@@ -162,8 +162,7 @@ fn bare(mut policy: Policy) -> Policy {
         tracing.at = path();
         attributes(&mut tracing.attributes);
         // An unknown type means the agent's exporter, and so does no provider.
-        tracing.provider =
-            tracing.provider.take().filter(|provider| provider.provider_type.as_deref().unwrap_or("OTLP") == "OTLP");
+        tracing.provider = tracing.provider.take().filter(model::Provider::is_otlp);
         if let Some(provider) = &mut tracing.provider {
             provider.at = path();
             provider.provider_type = None;
@@ -306,7 +305,7 @@ fn transport() -> impl Strategy<Value = extension::Transport> {
 }
 
 fn tracing() -> impl Strategy<Value = TracingConfig> {
-    let kind = prop::sample::select(vec!["OTLP", "OTLP", "Zipkin"]);
+    let kind = prop::sample::select(vec!["OTLP", "otlp", "Zipkin"]);
     let provider = (kind, maybe((endpoint(), transport()))).prop_map(|(kind, address)| {
         let (endpoint, transport) = address.unzip();
         TracingProvider { kind: kind.to_owned(), endpoint, transport: transport.unwrap_or_default() }

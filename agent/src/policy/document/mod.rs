@@ -65,6 +65,26 @@ impl PartialEq for Document {
     }
 }
 
+/// So many keys of one policy that are given again are named.
+const MAX_DUPLICATES: usize = 100;
+
+/// Keys that are given more than once, the first of them.
+fn duplicates(tree: &Node) -> impl Iterator<Item = Finding> {
+    let all = tree.duplicates();
+    let more = all.len().saturating_sub(MAX_DUPLICATES);
+    let rest = (more > 0).then(|| {
+        Finding::new(
+            &FieldPath::default(),
+            Effect::Warning,
+            format!("{more} more keys are given again; the last one of each counts"),
+        )
+    });
+    let named = all.into_iter().take(MAX_DUPLICATES).map(|(path, line)| {
+        Finding::new(&path, Effect::Warning, format!("is given again in line {line}; the last one counts"))
+    });
+    named.chain(rest)
+}
+
 impl Document {
     /// The line of a field in the file, from 1; of what is nearest above it, where there is no such field.
     pub fn line_of(&self, field: &FieldPath) -> u32 {
@@ -134,10 +154,7 @@ impl Document {
             name: metadata["name"].as_str().unwrap_or_default().to_owned(),
             dialect,
         };
-        let duplicate = |(path, line): (FieldPath, u32)| {
-            Finding::new(&path, Effect::Warning, format!("is given again in line {line}; the last one counts"))
-        };
-        let mut findings: Vec<Finding> = object.tree.duplicates().into_iter().map(duplicate).collect();
+        let mut findings = Vec::new();
         let kept = schema::check(dialect, &value, &mut findings);
         let policy = match conversion::policy(key.clone(), &kept, &mut findings) {
             Ok(policy) => Some(policy),
@@ -148,7 +165,8 @@ impl Document {
                 None
             }
         };
-        findings.sort_by_key(|finding| object.tree.line_of(&finding.field));
+        findings.extend(duplicates(&object.tree));
+        findings.sort_by_cached_key(|finding| object.tree.line_of(&finding.field));
         let targets = conversion::targets(dialect, &kept);
         Self {
             file: object.file,

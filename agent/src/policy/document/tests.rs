@@ -176,3 +176,27 @@ fn a_key_that_is_given_twice_is_a_warning() {
         (Effect::Warning, "spec.accessLogs.format: is given again in line 41; the last one counts".to_owned())
     );
 }
+
+#[test]
+fn keys_that_are_given_again_hide_nothing() {
+    let again = "  a: 1\n".repeat(5_000);
+    let text = format!(
+        "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {{name: p}}\nspec:\n{again}  \
+         targetRefs: [{{group: '', kind: Namespace, name: default}}]\n  tracing: {{mode: Enabld}}\n"
+    );
+    let documents = read(&text);
+    let document = &documents.policies[0];
+    assert!(document.is_invalid());
+    assert!(document.findings.iter().any(|finding| finding.field.as_str() == "spec.tracing.mode"));
+    assert!(document.findings.iter().any(|finding| finding.problem.starts_with("4899 more keys")), "{document:?}");
+    assert!(document.findings.len() < 110);
+}
+
+#[test]
+fn anchors_in_each_other_are_bounded() {
+    let nested: Vec<_> = (0..50).map(|level| format!("&a{level} [")).collect();
+    let nested = nested.concat();
+    let text = format!("a: {nested}{}{}\n", "1,".repeat(5_000), "]".repeat(50));
+    let problems = read(&text).problems;
+    assert!(problems[0].to_string().contains("anchors stand for more than"), "{problems:?}");
+}

@@ -15,6 +15,8 @@ use crate::policy::model::FieldPath;
 const MAX_DEPTH: usize = 64;
 /// So many values may come from aliases in one document, which multiply ("billion laughs").
 const MAX_ALIASED: usize = 10_000;
+/// So many values may have anchors, each counted once for every anchor around it.
+const MAX_ANCHORED: usize = 100_000;
 /// So many comment lines in a row stay; the parser bounds how many it looks over.
 const MAX_COMMENTS: usize = 16;
 
@@ -208,13 +210,14 @@ struct Composer {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     aliased: usize,
+    anchored: usize,
     /// Whether the last scalar was in no quotes.
     plain: bool,
 }
 
 impl Composer {
     fn new(first_line: u32) -> Self {
-        Self { first_line, open: Vec::new(), anchors: HashMap::new(), aliased: 0, plain: false }
+        Self { first_line, open: Vec::new(), anchors: HashMap::new(), aliased: 0, anchored: 0, plain: false }
     }
 
     fn line(&self, of_parser: usize) -> u32 {
@@ -236,7 +239,7 @@ impl Composer {
                         problem: format!("`{text}` is no number of JSON"),
                     })?;
                     let node = Node { line, kind: Kind::Scalar(value) };
-                    self.remember(anchor, &node);
+                    self.remember(anchor, &node)?;
                     node
                 }
                 Event::Alias(anchor) => {
@@ -266,7 +269,7 @@ impl Composer {
                     self.push(line, Open::Map { line, anchor, entries: Vec::new(), merges: Vec::new(), key: None })?;
                     continue;
                 }
-                Event::SequenceEnd | Event::MappingEnd => match self.close() {
+                Event::SequenceEnd | Event::MappingEnd => match self.close()? {
                     Some(node) => node,
                     None => continue,
                 },
@@ -292,21 +295,29 @@ impl Composer {
         Ok(())
     }
 
-    fn close(&mut self) -> Option<Node> {
-        let (node, anchor) = match self.open.pop()? {
+    fn close(&mut self) -> Result<Option<Node>, Broken> {
+        let Some(open) = self.open.pop() else { return Ok(None) };
+        let (node, anchor) = match open {
             Open::List { line, anchor, items } => (Node { line, kind: Kind::List(items) }, anchor),
             Open::Map { line, anchor, entries, merges, .. } => {
                 (Node { line, kind: Kind::Map(merged(entries, merges)) }, anchor)
             }
         };
-        self.remember(anchor, &node);
-        Some(node)
+        self.remember(anchor, &node)?;
+        Ok(Some(node))
     }
 
-    fn remember(&mut self, anchor: usize, node: &Node) {
+    /// Keeps a value for its aliases. What could never be aliased, being too large, is bounded as aliases are: anchors inside each other multiply too.
+    fn remember(&mut self, anchor: usize, node: &Node) -> Result<(), Broken> {
         if anchor != 0 {
+            self.anchored = self.anchored.saturating_add(node.count());
+            if self.anchored > MAX_ANCHORED {
+                let problem = format!("anchors stand for more than {MAX_ANCHORED} values");
+                return Err(Broken { line: node.line, problem });
+            }
             self.anchors.insert(anchor, node.clone());
         }
+        Ok(())
     }
 
     /// Puts a complete value where it belongs; gives it back if it is the whole document.

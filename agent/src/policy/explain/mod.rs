@@ -152,7 +152,7 @@ fn plan(candidate: &Candidate, compiled: &Plan, objects: &Objects) -> ExplainedP
             Direction::Both => "Both",
         }),
         capture: compiled.capture.name(),
-        metrics: signal::metrics(candidate),
+        metrics: signal::metrics(candidate, compiled),
         tracing: signal::tracing(candidate, objects),
         access_logs: signal::access_logs(candidate),
         remarks: signal::remarks(candidate, compiled),

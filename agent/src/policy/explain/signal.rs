@@ -27,11 +27,11 @@ pub struct Signal {
 
 /// Sentences, and what findings say about the fields of the stanza.
 fn signal(candidate: &Candidate, at: &FieldPath, when: Option<&'static str>, mut summary: Vec<String>) -> Signal {
-    summary.extend(said(candidate, &|field| is_inside(field, at)));
+    summary.extend(said(candidate, &|field| field.is_in(at)));
     Signal { when, summary }
 }
 
-pub(super) fn metrics(candidate: &Candidate) -> Option<Signal> {
+pub(super) fn metrics(candidate: &Candidate, plan: &Plan) -> Option<Signal> {
     let metrics = candidate.policy.spec.metrics.as_ref().filter(|metrics| metrics.mode != Mode::Disabled)?;
     let mut summary = vec![match metrics.profile {
         Profile::OpenTelemetry => "the instruments of the OpenTelemetry conventions".to_owned(),
@@ -43,7 +43,8 @@ pub(super) fn metrics(candidate: &Candidate) -> Option<Signal> {
         Some(MetricsProvider::Otlp) => "sent by the agent's OTLP exporter".to_owned(),
         Some(MetricsProvider::Other(_)) => "given out as the agent does by default".to_owned(),
     });
-    if let Some(limit) = metrics.cardinality_limit {
+    if let Some(plan) = plan.metrics.as_ref().filter(|_| metrics.cardinality_limit.is_some()) {
+        let limit = plan.limit;
         summary.push(format!(
             "at most {limit} series of each instrument; others are summed up in otel_metric_overflow=\"true\""
         ));
@@ -74,7 +75,7 @@ fn metric_override(of: &MetricOverride) -> String {
 
 pub(super) fn tracing(candidate: &Candidate, objects: &Objects) -> Option<Signal> {
     let tracing = candidate.policy.spec.tracing.as_ref().filter(|tracing| tracing.mode != Mode::Disabled)?;
-    let provider = tracing.provider.as_ref().filter(|provider| is_otlp(provider));
+    let provider = tracing.provider.as_ref().filter(|provider| provider.is_otlp());
     let when = (tracing.mode == Mode::ImplementationDefault && provider.is_none())
         .then_some("a span exporter is configured for the agent (OTEL_EXPORTER_OTLP_ENDPOINT, --spans)");
     let mut summary = vec![receiver(candidate, objects, provider)];
@@ -85,11 +86,6 @@ pub(super) fn tracing(candidate: &Candidate, objects: &Objects) -> Option<Signal
     summary.extend(tracing.span_name.as_ref().map(|name| format!("every span is named {name}")));
     summary.extend(tracing.attributes.iter().map(|attribute| format!("with {}", describe(attribute))));
     Some(signal(candidate, &tracing.at, when, summary))
-}
-
-/// A provider of another type is not followed; a finding says so.
-fn is_otlp(provider: &Provider) -> bool {
-    provider.provider_type.as_ref().is_none_or(|kind| kind.eq_ignore_ascii_case("OTLP"))
 }
 
 fn receiver(candidate: &Candidate, objects: &Objects, provider: Option<&Provider>) -> String {
@@ -161,7 +157,12 @@ fn line(logs: &AccessLogs) -> String {
         (LogFormat::Json, _, []) => "one JSON object a line, with the default fields".to_owned(),
         (LogFormat::Json, _, _) => format!("one JSON object a line, with {} and nothing else", fields.join(", ")),
         (LogFormat::Text, Some(text), []) => format!("text lines {text:?}"),
-        (LogFormat::Text, None, []) => "text lines as Envoy writes them by default".to_owned(),
+        (LogFormat::Text, None, []) if logs.attributes.is_empty() => {
+            "text lines as Envoy writes them by default".to_owned()
+        }
+        (LogFormat::Text, None, []) => {
+            "text lines as Envoy writes them by default, and behind them the values".to_owned()
+        }
         (LogFormat::Text, _, _) => format!("text lines with {}", fields.join(", ")),
     }
 }
@@ -233,12 +234,8 @@ pub(super) fn remarks(candidate: &Candidate, plan: &Plan) -> Vec<String> {
     if spec.tls == Tls::Disabled {
         remarks.push("what is inside TLS is not read".to_owned());
     }
-    remarks.extend(said(candidate, &|field| is_inside(field, &spec.content.at)));
+    remarks.extend(said(candidate, &|field| field.is_in(&spec.content.at)));
     remarks
-}
-
-fn is_inside(field: &FieldPath, at: &FieldPath) -> bool {
-    field.as_str().strip_prefix(at.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// What findings say about the fields that are asked for, as far as they leave the policy valid.

@@ -13,7 +13,7 @@ pub use path::FieldPath;
 pub use signal::{
     AccessLogs, Content, ContentCapture, Direction, Endpoint, LogField, LogFormat, Match, MatchKind, MetricOverride,
     Metrics, MetricsProvider, Mode, ParentBased, Profile, Protocol, Provider, Ratio, Redaction, Sink, SinkKind, Tls,
-    TlsSettings, Tracing,
+    TlsSettings, Tracing, is_otlp,
 };
 pub use target::{BackendRef, TargetRef};
 

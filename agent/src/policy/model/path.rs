@@ -30,6 +30,11 @@ impl FieldPath {
         self.0.rsplit_once('.').map_or_else(|| Self::new(name), |(object, _)| Self(format!("{object}.{name}")))
     }
 
+    /// Whether this field is that one, or in it.
+    pub fn is_in(&self, other: &Self) -> bool {
+        self.0.strip_prefix(&other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.0

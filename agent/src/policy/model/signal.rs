@@ -139,6 +139,18 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
 }
 
+impl Provider {
+    /// Whether it is an OTLP receiver: the one type that is known, and what it is without a type.
+    pub fn is_otlp(&self) -> bool {
+        self.provider_type.as_deref().is_none_or(is_otlp)
+    }
+}
+
+/// Whether `type` names OTLP, in whatever case: the proposal names no list of types.
+pub fn is_otlp(provider_type: &str) -> bool {
+    provider_type.eq_ignore_ascii_case("OTLP")
+}
+
 /// Where an OTLP receiver is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {

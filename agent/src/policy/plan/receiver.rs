@@ -58,7 +58,12 @@ impl Receiver {
         match read(endpoint, path, trust) {
             Ok((protocol, url)) => {
                 let tls = endpoint.tls.clone().unwrap_or_default();
-                check_tls(endpoint, &url, trust, findings).then_some(Self { protocol, url, headers: Vec::new(), tls })
+                check_tls(endpoint, protocol, &url, trust, findings).then_some(Self {
+                    protocol,
+                    url,
+                    headers: Vec::new(),
+                    tls,
+                })
             }
             Err(finding) => {
                 findings.push(finding);
@@ -89,6 +94,9 @@ impl Receiver {
             if HeaderName::from_bytes(lower.as_bytes()).is_err() {
                 findings
                     .push(Finding::invalid(&at.field("name"), format!("{name:?} is not the name of a header field")));
+            } else if self.protocol == Protocol::Grpc && lower.ends_with("-bin") {
+                let problem = "is a name of binary metadata in gRPC, whose value is not a text";
+                findings.push(Finding::invalid(&at.field("name"), problem).instead("choose a name without -bin"));
             } else if HeaderValue::from_str(value).is_err() {
                 // The value may be a credential: it is not repeated.
                 findings.push(Finding::invalid(&at.field("value"), "has characters that no header field can have"));
@@ -165,12 +173,18 @@ fn check_reach(endpoint: &Endpoint, host: &str, trust: &Trust) -> Result<(), Fin
     trust.reach.check(bare, address).map_err(|refused| Finding::invalid(&endpoint.at, refused.to_string()))
 }
 
-fn check_tls(endpoint: &Endpoint, url: &str, trust: &Trust, findings: &mut Vec<Finding>) -> bool {
+fn check_tls(endpoint: &Endpoint, protocol: Protocol, url: &str, trust: &Trust, findings: &mut Vec<Finding>) -> bool {
     let Some(tls) = &endpoint.tls else { return true };
     let at = endpoint.at.beside("tls");
     let before = findings.len();
     if !url.starts_with("https://") {
         findings.push(Finding::invalid(&at, "the endpoint is in plaintext").instead("write https://HOST:PORT"));
+    }
+    if let Some(name) = tls.server_name.as_deref().filter(|name| protocol == Protocol::Http && is_address(name)) {
+        // The name takes the host's place in the URL, so that an address would be connected to.
+        let problem = format!("{name:?} is an address, which OTLP/HTTP cannot ask a certificate for");
+        findings
+            .push(Finding::invalid(&at.field("serverName"), problem).instead("write a name, or use protocol: grpc"));
     }
     if tls.cert_file.is_some() != tls.key_file.is_some() {
         findings.push(Finding::invalid(&at, "a client certificate has a certFile and a keyFile"));
@@ -180,6 +194,14 @@ fn check_tls(endpoint: &Endpoint, url: &str, trust: &Trust, findings: &mut Vec<F
         findings.push(Finding::invalid(&at.field(field), "policies may not name files of the node"));
     }
     findings.len() == before
+}
+
+/// Whether a URL with this host names an address: in IPv6, or ending in a number (WHATWG URL, "ends in a number").
+fn is_address(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    host.contains(':') || is_number(&last) || last.strip_prefix("0x").is_some_and(is_hexadecimal)
 }
 
 #[cfg(test)]

@@ -120,6 +120,7 @@ fn headers_are_checked_and_never_shown() {
         header("grpc-timeout", "1S"),
         header("a b", "x"),
         header("x-y", "secret\n"),
+        header("Trace-Bin", "x"),
     ];
     let backend = endpoint("c:4317", None);
     let receiver = Receiver::of_endpoint(&backend, PATH, &Trust::own(), &mut findings).unwrap();
@@ -133,6 +134,7 @@ fn headers_are_checked_and_never_shown() {
             "Message headers[2].name: `grpc-timeout` is the exporter's own; it is left out",
             "Invalid headers[3].name: \"a b\" is not the name of a header field",
             "Invalid headers[4].value: has characters that no header field can have",
+            "Invalid headers[5].name: is a name of binary metadata in gRPC, whose value is not a text; choose a name without -bin",
         ]
     );
     assert!(!format!("{receiver:?}{said:?}").contains("secret"));

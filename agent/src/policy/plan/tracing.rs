@@ -71,9 +71,14 @@ impl TracingPlan {
         };
         let has_exporter = defaults.exports.spans || plan.provider != SpanProvider::Agent;
         let on = is_on(Some(tracing.mode), has_exporter);
-        if on && !has_exporter {
-            let problem =
-                "spans are made, but there is nobody to take them: neither the policy nor the agent names an exporter";
+        // Who only says `tracing: {}` leaves it to the agent; who names a receiver expects spans there.
+        let expected = on || (tracing.mode != Mode::Disabled && tracing.provider.is_some());
+        if expected && !has_exporter {
+            let problem = if on {
+                "spans are made, but there is nobody to take them: neither the policy nor the agent names an exporter"
+            } else {
+                "is off, since neither the policy nor the agent names an exporter"
+            };
             findings.push(Finding::new(&tracing.at, Effect::Message, problem).instead("set provider"));
         }
         let valid = findings[before..].iter().all(|finding| finding.effect != Effect::Invalid);
@@ -127,7 +132,7 @@ fn contexts(tracing: &Tracing, findings: &mut Vec<Finding>) -> Option<Box<[Conte
 
 fn compile_provider(provider: &Provider, namespace: &str, trust: &Trust, findings: &mut Vec<Finding>) -> SpanProvider {
     if let Some(kind) = &provider.provider_type
-        && !kind.eq_ignore_ascii_case("OTLP")
+        && !provider.is_otlp()
     {
         let problem = format!("`{kind}` is not known here, and the agent's own exporter is used");
         findings.push(Finding::new(&provider.at.field("type"), Effect::Message, problem).instead("use `OTLP`"));

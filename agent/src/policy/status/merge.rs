@@ -37,8 +37,12 @@ pub fn merge(policy: &PolicyKey, existing: Option<&Value>, ours: &PolicyStatus) 
             merged.push(entry.clone());
             continue;
         }
-        let place = ours.ancestors.iter().position(|our| is_same(&entry["ancestorRef"], &our.ancestor_ref, policy));
-        if let Some(place) = place.filter(|place| !written[*place]) {
+        let old = &entry["ancestorRef"];
+        let place = |is: &dyn Fn(&AncestorReference) -> bool| {
+            ours.ancestors.iter().zip(&written).position(|(our, written)| !written && is(&our.ancestor_ref))
+        };
+        // Two of ours can mean the same target in other words: each has the entry that is spelled as it is.
+        if let Some(place) = place(&|our| *old == json!(our)).or_else(|| place(&|our| is_same(old, our, policy))) {
             written[place] = true;
             merged.push(updated(entry, &json!(ours.ancestors[place])));
         }

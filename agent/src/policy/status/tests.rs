@@ -413,3 +413,14 @@ fn an_unknown_pod_changes_no_status() {
     objects.pods.insert(ObjectName::new("elsewhere", "x"), Pod::default());
     assert_eq!(of(&[shop("p")], &objects, None), of(&[shop("p")], &cluster(), None));
 }
+
+#[test]
+fn two_targets_that_mean_the_same_keep_their_entries() {
+    let mut ours = ours(1);
+    let mut twin = ours.ancestors[0].clone();
+    twin.ancestor_ref.namespace = Some("shop".to_owned());
+    ours.ancestors.insert(0, twin);
+    let written = merge(&key(), None, &ours).status.unwrap();
+    assert_eq!(written["ancestors"].as_array().unwrap().len(), 3);
+    assert_eq!(merge(&key(), Some(&written), &ours).status, None);
+}

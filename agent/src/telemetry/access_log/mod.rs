@@ -24,7 +24,13 @@ pub fn write_line(line: &mut Vec<u8>, format: &Line, entry: &ExchangeSubject<'_>
             fields::object(line, object, entry);
         }
         Line::Values(values) => fields::values(line, values, entry),
-        Line::Text(template) => text::write(line, template, entry),
+        Line::Text(template, added) => {
+            text::write(line, template, entry);
+            if !added.is_empty() {
+                line.push(b' ');
+                fields::values(line, added, entry);
+            }
+        }
     }
     line.push(b'\n');
 }

@@ -20,7 +20,7 @@ pub enum Line {
     /// Text: these values in order, one space between.
     Values(Vec<Extractor>),
     /// Text with command operators.
-    Text(Template),
+    Text(Template, Vec<Extractor>),
 }
 
 impl Default for Line {
@@ -72,7 +72,7 @@ impl Line {
                     compiler
                         .push(finding.instead("write their operators in it, such as %REQ(NAME)% or %CEL(EXPRESSION)%"));
                 }
-                Self::Text(Template::compile(&at, text, compiler))
+                Self::Text(Template::compile(&at, text, compiler), Vec::new())
             }
             (format, None) => {
                 let fields = field::compile(&logs.fields, &logs.attributes, compiler);
@@ -81,16 +81,16 @@ impl Line {
                         Self::Default(Object::of(fields, DEFAULT_KEYS, compiler))
                     }
                     LogFormat::Json => Self::Json(Object::of(fields, &[], compiler)),
-                    LogFormat::Text if fields.is_empty() && logs.fields.is_empty() => {
+                    LogFormat::Text => {
+                        let values = fields.into_iter().map(|field| field.value).collect();
+                        if !logs.fields.is_empty() {
+                            return Self::Values(values);
+                        }
                         // What only a proxy knows was not asked for by the policy.
                         let mut unsaid = Vec::new();
-                        Self::Text(Template::compile(
-                            &at,
-                            DEFAULT_TEXT,
-                            &mut Compiler::new(compiler.trust, &mut unsaid),
-                        ))
+                        let mut compiler = Compiler::new(compiler.trust, &mut unsaid);
+                        Self::Text(Template::compile(&at, DEFAULT_TEXT, &mut compiler), values)
                     }
-                    LogFormat::Text => Self::Values(fields.into_iter().map(|field| field.value).collect()),
                 }
             }
         }
@@ -99,8 +99,12 @@ impl Line {
     pub(super) fn needs(&self) -> Capture {
         match self {
             Self::Default(object) | Self::Json(object) => object.needs(),
-            Self::Values(values) => values.iter().map(Extractor::needs).max().unwrap_or_default(),
-            Self::Text(template) => template.needs(),
+            Self::Values(values) => needs(values),
+            Self::Text(template, added) => template.needs().max(needs(added)),
         }
     }
+}
+
+fn needs(values: &[Extractor]) -> Capture {
+    values.iter().map(Extractor::needs).max().unwrap_or_default()
 }

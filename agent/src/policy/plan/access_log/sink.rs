@@ -50,7 +50,8 @@ pub(super) fn compile(sinks: &[model::Sink], defaults: Defaults, compiler: &mut 
             }
             SinkKind::Audit => {
                 // Not a file of another form, which would have to be told from an audit log later.
-                let problem = "this version writes no audit log: the lines go to standard output";
+                let problem =
+                    "this version writes no audit log: the lines go to standard output, within its rate limit";
                 compiler.push(Finding::new(&sink.at, Effect::Partial, problem));
                 if places.contains(&Sink::Stdout) {
                     continue;

@@ -89,6 +89,7 @@ impl Compiler<'_> {
         let buckets = self.buckets(change, &selection);
         self.check_repeated(change, &selection);
         self.check_removed(change, &selection);
+        let mut beyond = false;
         for view in self.views.iter_mut().filter(|view| selection.instruments.contains(&view.instrument)) {
             match change.mode {
                 Mode::Enabled => view.on = true,
@@ -104,9 +105,17 @@ impl Compiler<'_> {
             let removed = |name: &str| change.remove_attributes.iter().any(|wanted| same_label(wanted, name));
             view.kept.retain(|name| !removed(name));
             view.labels.retain(|label| !removed(&label.name));
+            let most = View::of(view.instrument).labels.len() + self.trust.limits.attributes;
             for label in &labels {
-                view.add(label.clone());
+                beyond |= !view.add(label.clone(), most);
             }
+        }
+        if beyond {
+            let problem = format!(
+                "only the first {} attributes of an instrument are added, the agent's maximum",
+                self.trust.limits.attributes
+            );
+            self.message(&change.at.field("attributes"), Effect::Message, problem, None);
         }
     }
 
@@ -287,13 +296,18 @@ impl View {
         self.kept.iter().copied().chain(self.labels.iter().map(|label| &*label.name))
     }
 
-    /// Adds an attribute; one of the same name is replaced.
-    fn add(&mut self, label: Label) {
-        self.kept.retain(|name| !same_label(name, &label.name));
+    /// Adds an attribute, up to so many labels; one of the same name is replaced. False if there is no room.
+    fn add(&mut self, label: Label, most: usize) -> bool {
+        let is_full = self.labels.len() >= most;
         match self.labels.iter_mut().find(|other| same_label(&other.name, &label.name)) {
             Some(other) => *other = label,
-            None => self.labels.push(label),
+            None if is_full => return false,
+            None => {
+                self.kept.retain(|name| !same_label(name, &label.name));
+                self.labels.push(label);
+            }
         }
+        true
     }
 }
 

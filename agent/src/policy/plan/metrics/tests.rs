@@ -257,3 +257,21 @@ fn an_exporter_that_is_not_there_is_named() {
     assert_eq!(said(Defaults::EVERYTHING), Vec::<String>::new());
     assert_eq!(said(Defaults::default()), ["Message spec.metrics.provider.type"]);
 }
+
+#[test]
+fn attributes_of_several_overrides_are_bounded_together() {
+    let trust = Trust { limits: Limits { attributes: 3, ..Limits::default() }, ..Trust::own() };
+    let of = |names: [&str; 2]| MetricOverride {
+        attributes: names.map(attribute).to_vec(),
+        ..change("http.server.request.duration")
+    };
+    let overrides = vec![of(["a", "b"]), of(["b", "c"]), of(["d", "e"])];
+    let metrics = Metrics { at: at(), overrides, ..Metrics::default() };
+    let mut findings = Vec::new();
+    let plan = MetricsPlan::compile(&metrics, Defaults::EVERYTHING, &trust, &mut findings);
+    let labels: Vec<_> = plan.groups[0].labels.iter().map(|label| &*label.name).collect();
+    assert_eq!(labels, ["a", "b", "c"]);
+    let said: Vec<_> = findings.iter().map(|finding| (finding.effect, finding.problem.as_str())).collect();
+    let problem = "only the first 3 attributes of an instrument are added, the agent's maximum";
+    assert_eq!(said, [(Effect::Message, problem)]);
+}
