@@ -21,7 +21,7 @@ use crate::{
     config::{Author, Config},
     export::{
         ACCESS_LOG, ACCESS_LOG_FILE, LineQueue, LineSink, LineWriter, LogExporters, LogSettings, LogSinks, Output,
-        SPAN_FILE, SpanFile,
+        Reopen, SPAN_FILE, SpanFile,
         otlp::{
             BatchConfig, Choice, ExporterSettings, Exporters, MetricsExporter, OtlpExporter, RetryPolicy, Signal,
             environment_resource, metric_interval,
@@ -106,6 +106,8 @@ pub struct Outputs {
     /// Added to the resources of workloads that are of no pod.
     local_attributes: Vec<(String, String)>,
     logs: Logs,
+    /// `--logs` or `--spans` is a file that is opened again.
+    rotates: bool,
     metrics: Option<Output>,
     /// Where the exporters' tasks run, if this is a run.
     runtime: Option<Handle>,
@@ -165,10 +167,11 @@ impl Outputs {
         let lookup = |name: &str| std::env::var(name).ok();
         let health = Health::new();
         register_process_metrics(&health);
+        let mut files = Files::default();
         let log = match &args.output.logs {
             // Nobody reads it: no line is made.
             Some(Out::File(path)) if path == Path::new("/dev/null") => None,
-            Some(out) => Some(open(out, true)?),
+            Some(out) => Some(files.open(out)?),
             None if args.command.is_empty() => Some(Output::stdout()),
             None => Some(stderr_output()),
         };
@@ -202,7 +205,8 @@ impl Outputs {
         let policies = Policies::load(&args.policy, setting, fallback)?;
         let mut outputs = Self::new(&args.output, policies, settings, health, local_attributes.clone())?;
         outputs.spans =
-            (args.output.spans.as_ref()).map(|out| span_queue(open(out, true)?, false, &outputs.health)).transpose()?;
+            (args.output.spans.as_ref()).map(|out| span_queue(files.open(out)?, false, &outputs.health)).transpose()?;
+        outputs.rotates = files.rotates;
         let _entered = runtime.enter();
         outputs.runtime = Some(runtime.handle().clone());
         let batch = BatchConfig::from_environment(&lookup).map_err(anyhow::Error::from)?;
@@ -215,7 +219,9 @@ impl Outputs {
             deadline: EXPORT_DEADLINE,
         };
         let directory = args.log_dir.as_deref().or(config.log_directory());
+        let reopen = files.reopen;
         let log_settings = log_settings(config.stdout_limit(Author::Operator), directory)?;
+        let log_settings = LogSettings { reopen, ..log_settings };
         outputs.start_log_sinks(queue, lines.clone(), exporters.clone(), log_settings, runtime)?;
         outputs.start_span_exporters(traces, exporters, runtime)?;
         let interval = metric_interval(&lookup).map_err(anyhow::Error::from)?;
@@ -331,6 +337,7 @@ impl Outputs {
             spans: None,
             local_attributes,
             logs: Logs::None,
+            rotates: false,
             metrics,
             runtime: None,
             span_exporter: None,
@@ -389,14 +396,14 @@ impl Outputs {
         self.policies.take()
     }
 
-    /// Has log files opened again before their next line. Whether there are any, or will be once a policy that names one has traffic.
+    /// Has files of lines and spans opened again before their next. Whether there are any, or will be once a policy that names one has traffic.
     pub fn reopen_logs(&self) -> bool {
         let Logs::Sinks(sinks) = &self.logs else { return false };
         let is_file = |sink: &Sink| matches!(sink, Sink::File(_));
         let (_, plans) = self.plans.current();
         let named =
             plans.distinct().iter().any(|plan| plan.access_logs.iter().any(|logs| logs.sinks.iter().any(is_file)));
-        sinks.reopen() || named
+        sinks.reopen() || named || self.rotates
     }
 
     /// What `/metrics` shows.
@@ -496,6 +503,23 @@ fn span_queue(output: Output, immediate: bool, health: &Arc<Health>) -> Result<S
 
 fn stderr_output() -> Output {
     Output { name: "standard error".to_owned(), writer: Box::new(std::io::stderr()) }
+}
+
+/// What `--logs` and `--spans` of a run name. Regular files may be moved away (`SIGHUP`).
+#[derive(Default)]
+struct Files {
+    reopen: Reopen,
+    /// There is one.
+    rotates: bool,
+}
+
+impl Files {
+    fn open(&mut self, out: &Out) -> Result<Output, Failure> {
+        let Out::File(path) = out else { return Ok(Output::stdout()) };
+        let (output, rotates) = Output::open_log(path, &self.reopen).map_err(anyhow::Error::from)?;
+        self.rotates |= rotates;
+        Ok(output)
+    }
 }
 
 /// Opens an output.

@@ -1,4 +1,4 @@
-//! Files of access-log lines: appended to, and opened again when they were moved away (`SIGHUP`).
+//! Files of lines, of access logs and of spans: appended to, and opened again when they were moved away (`SIGHUP`).
 
 use std::{
     fs::{File, OpenOptions},
@@ -80,6 +80,16 @@ impl LogFile {
     /// A file that is not opened yet.
     pub fn new(place: Place, reopen: Reopen) -> Self {
         Self { place, file: None, opened_for: reopen.asked(), reopen }
+    }
+
+    /// The same, opened at once.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(place: Place, reopen: Reopen) -> io::Result<Self> {
+        let mut log = Self::new(place, reopen);
+        log.file()?;
+        Ok(log)
     }
 
     fn file(&mut self) -> io::Result<&mut File> {

@@ -47,6 +47,8 @@ pub struct LogSettings {
     /// Below which directory files are; none is wherever policies say (`run`).
     #[cfg(unix)]
     pub directory: Option<Arc<super::LogDirectory>>,
+    /// Has all files opened again; whoever made this may open others by it.
+    pub reopen: Reopen,
     /// Who takes log records; without it (no runtime) they are dropped and counted.
     pub exporters: Option<LogExporters>,
 }
@@ -57,7 +59,6 @@ pub struct LogSinks(Arc<Shared>);
 
 struct Shared {
     settings: LogSettings,
-    reopen: Reopen,
     health: Arc<Health>,
     limited: Counter,
     lost: Counter,
@@ -120,7 +121,6 @@ impl LogSinks {
     pub fn new(stdout: Option<LineQueue>, settings: LogSettings, health: &Arc<Health>) -> Self {
         Self(Arc::new(Shared {
             settings,
-            reopen: Reopen::default(),
             health: Arc::clone(health),
             limited: health.shared_counter(&table::QUEUE_DROPPED, &[ACCESS_LOG, "rate_limit"]),
             lost: health.shared_counter(&table::QUEUE_DROPPED, &[ACCESS_LOG_FILE, "too_many_files"]),
@@ -175,7 +175,7 @@ impl LogSinks {
 
     /// Has each file opened again before its next line (`SIGHUP`, after a rotation). Whether there is any.
     pub fn reopen(&self) -> bool {
-        self.0.reopen.ask();
+        self.0.settings.reopen.ask();
         !self.0.lock().files.is_empty()
     }
 
@@ -207,7 +207,7 @@ impl LogSinks {
         if state.files.len() + state.ending.len() >= MAX_FILES {
             return None;
         }
-        let file = LogFile::new(self.0.place(path), self.0.reopen.clone());
+        let file = LogFile::new(self.0.place(path), self.0.settings.reopen.clone());
         let output = Output { name: path.display().to_string(), writer: Box::new(file) };
         let (lines, bytes) = MAX_WAITING;
         let queue = LineQueue::with_limits(ACCESS_LOG_FILE, output, &self.0.health, lines, bytes).ok()?;

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{LogFile, Place, Reopen};
+
 /// An output could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open {path:?} for writing: {source}")]
@@ -32,6 +34,19 @@ impl Output {
         options.create(true).write(true).append(append).truncate(!append);
         let file = options.open(path).map_err(|source| OutputError { path: path.to_owned(), source })?;
         Ok(Self { name: path.display().to_string(), writer: Box::new(file) })
+    }
+
+    /// Opens a file that is continued, and opened again when that is asked for. Says whether it is one that can be: a pipe or a device is opened once.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open_log(path: &Path, reopen: &Reopen) -> Result<(Self, bool), OutputError> {
+        if path.exists() && !path.is_file() {
+            return Ok((Self::open(path, true)?, false));
+        }
+        let file = LogFile::open(Place::Path(path.to_owned()), reopen.clone());
+        let file = file.map_err(|source| OutputError { path: path.to_owned(), source })?;
+        Ok((Self { name: path.display().to_string(), writer: Box::new(file) }, true))
     }
 
     /// Standard output.

@@ -6,6 +6,11 @@ use std::{
     process::{Command, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
 use crate::common::{
     agent::{Run, get},
     program::{Program, Server, curl, done, free_port},
@@ -136,4 +141,43 @@ fn a_reader_of_spans_that_does_not_read_holds_nothing_up() {
     let seen = run.stop();
     assert!(seen.stderr.contains("spans were not written before the deadline"), "{}", seen.stderr);
     drop(pipe);
+}
+
+/// As logrotate does it, where flags name the files: they are moved away, then there is a hangup, which does not end the run.
+#[test]
+fn files_of_flags_that_are_rotated_have_each_line_once() {
+    const ROUNDS: usize = 3;
+    let server = Server::python();
+    let run = Run::port(server.port);
+    let mut requests = 0;
+    let mut request = || {
+        requests += 1;
+        done(&mut curl([server.url("/bytes/1")]));
+    };
+    for round in 0..ROUNDS {
+        // The first after a hangup may still come to the file that was moved.
+        wait_for("new files", || {
+            request();
+            ["logs", "spans"].iter().all(|name| run.file(name).exists()).then_some(())
+        });
+        for name in ["logs", "spans"] {
+            fs::rename(run.file(name), run.file(&format!("{name}.{round}"))).expect("a file can be renamed");
+        }
+        kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGHUP).expect("it is our child");
+    }
+    wait_for("the last files", || {
+        request();
+        ["logs", "spans"].iter().all(|name| run.file(name).exists()).then_some(())
+    });
+    let parts = |name: &str| {
+        let moved = (0..ROUNDS).map(|round| run.file(&format!("{name}.{round}")));
+        moved.chain([run.file(name)]).map(|part| fs::read_to_string(part).unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let count = |name: &str, what: &str| parts(name).iter().map(|part| part.matches(what).count()).sum::<usize>();
+    for (name, what) in [("logs", "\n"), ("spans", "\"spanId\"")] {
+        wait_for(name, || (count(name, what) >= 2 * requests).then_some(()));
+        assert_eq!(count(name, what), 2 * requests);
+    }
+    assert!(parts("logs").concat().lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    run.stop();
 }
