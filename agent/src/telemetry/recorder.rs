@@ -122,8 +122,10 @@ const LINE_SIZE: usize = 64 * 1024;
 pub struct Recorder {
     settings: Settings,
     outlets: Box<dyn OpenOutlets>,
-    /// By the address of the plan: many plans cost no more than one.
-    routes: HashMap<usize, Route, foldhash::fast::RandomState>,
+    /// In the order in which their plans were met, so that a replay writes in the same order every time.
+    routes: Vec<Route>,
+    /// The place of each in `routes` by the address of its plan: many plans cost no more than one.
+    places: HashMap<usize, usize, foldhash::fast::RandomState>,
     health: RecorderHealth,
     line: Vec<u8>,
 }
@@ -164,7 +166,8 @@ impl Recorder {
         Self {
             settings,
             outlets,
-            routes: HashMap::default(),
+            routes: Vec::new(),
+            places: HashMap::default(),
             health: RecorderHealth::new(health),
             line: Vec::with_capacity(1024),
         }
@@ -186,11 +189,11 @@ impl Recorder {
         if let Some(incomplete) = exchange.incomplete {
             self.health.incomplete(incomplete.name());
         }
-        let outlets = &mut self
-            .routes
-            .entry(Arc::as_ptr(plan) as usize)
-            .or_insert_with(|| Route { plan: Arc::downgrade(plan), outlets: self.outlets.open(plan) })
-            .outlets;
+        let place = *self.places.entry(Arc::as_ptr(plan) as usize).or_insert_with(|| {
+            self.routes.push(Route { plan: Arc::downgrade(plan), outlets: self.outlets.open(plan) });
+            self.routes.len() - 1
+        });
+        let outlets = &mut self.routes[place].outlets;
         let tracing = plan.tracing.as_deref();
         let traced = tracing.filter(|_| !outlets.spans.is_empty());
         let logged = plan.access_logs.is_some() && !outlets.logs.is_empty();
@@ -240,10 +243,15 @@ impl Recorder {
         // A line with much content may have made it large.
         self.line.clear();
         self.line.shrink_to(LINE_SIZE);
-        self.routes.retain(|_, route| {
+        let before = self.routes.len();
+        self.routes.retain_mut(|route| {
             flush(&mut route.outlets);
             route.plan.strong_count() > 0
         });
+        if self.routes.len() < before {
+            let plans = self.routes.iter().map(|route| route.plan.as_ptr() as usize);
+            self.places = plans.enumerate().map(|(place, plan)| (plan, place)).collect();
+        }
     }
 }
 
@@ -348,6 +356,46 @@ mod tests {
         setup.recorder.record(&exchange, &all());
         assert_eq!((durations(&setup.metrics), setup.kept.spans.lock().unwrap().len()), (2, 1));
         assert_eq!(setup.kept.lines.lock().unwrap().split_inclusive(|&byte| byte == b'\n').count(), 1);
+    }
+
+    /// Tells when it is flushed.
+    struct Told(usize, Arc<Mutex<Vec<usize>>>);
+
+    impl LineSink for Told {
+        fn line(&mut self, _: &[u8]) {}
+
+        fn flush(&mut self) {
+            self.1.lock().unwrap().push(self.0);
+        }
+    }
+
+    #[test]
+    fn plans_are_flushed_in_the_order_in_which_they_were_met() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (sink, mut opened) = (Arc::clone(&told), 0);
+        let open = move |_: &Arc<Plan>| {
+            opened += 1;
+            Outlets { logs: vec![Box::new(Told(opened, Arc::clone(&sink)))], ..Outlets::default() }
+        };
+        let mut recorder = Recorder::new(Settings::default(), Box::new(open), &Health::new());
+        let flushed = |recorder: &mut Recorder| {
+            recorder.flush();
+            std::mem::take(&mut *told.lock().unwrap())
+        };
+        let exchange = Sample::new(Role::Client).exchange();
+        let mut plans: Vec<_> = (0..20).map(|_| all()).collect();
+        for plan in plans.iter().chain(&plans) {
+            recorder.record(&exchange, plan);
+        }
+        assert_eq!(flushed(&mut recorder), (1..=20).collect::<Vec<_>>());
+        // One in the middle goes: it is flushed a last time, and the others keep their places.
+        plans.remove(4);
+        assert_eq!(flushed(&mut recorder).len(), 20);
+        plans.push(all());
+        for plan in &plans {
+            recorder.record(&exchange, plan);
+        }
+        assert_eq!(flushed(&mut recorder), (1..=21).filter(|&number| number != 5).collect::<Vec<_>>());
     }
 
     #[test]
