@@ -14,6 +14,7 @@ use opentelemetry_sdk::{
     metrics::{SdkMeterProvider, periodic_reader_with_async_runtime::PeriodicReader},
     runtime,
 };
+use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{Health, LogBridge, table, table::Kind};
 use crate::{
@@ -97,16 +98,19 @@ impl SelfTelemetry {
 
     /// Exports what is left, for at most this long.
     pub async fn close(self, deadline: Duration) {
-        // The SDK waits for its tasks with a blocking call, which must not hold up the runtime that they run on.
-        let last = tokio::task::spawn_blocking(move || {
-            let metrics = self.meters.map_or(Ok(()), |meters| meters.shutdown_with_timeout(deadline));
-            let logs = self.loggers.map_or(Ok(()), |loggers| loggers.shutdown_with_timeout(deadline));
-            metrics.and(logs)
-        });
-        match tokio::time::timeout(deadline, last).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::debug!("the agent's own telemetry did not end well: {error}"),
-            Ok(Err(_)) | Err(_) => tracing::debug!("the agent's own telemetry was not exported before the deadline"),
+        // The SDK waits for its tasks with a blocking call, which must not hold up the runtime that they run on. Each signal has all of the time.
+        let Self { meters, loggers } = self;
+        let metrics = spawn_blocking(move || meters.map_or(Ok(()), |meters| meters.shutdown_with_timeout(deadline)));
+        let logs = spawn_blocking(move || loggers.map_or(Ok(()), |loggers| loggers.shutdown_with_timeout(deadline)));
+        let (metrics, logs) = tokio::join!(timeout(deadline, metrics), timeout(deadline, logs));
+        for (signal, last) in [("metrics", metrics), ("logs", logs)] {
+            match last {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(error))) => tracing::debug!("the agent's own {signal} did not end well: {error}"),
+                Ok(Err(_)) | Err(_) => {
+                    tracing::debug!("the agent's own {signal} were not exported before the deadline");
+                }
+            }
         }
     }
 }

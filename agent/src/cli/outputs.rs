@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::runtime::{Handle, Runtime};
+use tokio::{
+    runtime::{Handle, Runtime},
+    task::spawn_blocking,
+};
 
 use super::{
     args::{Out, OutputArgs, ReplayArgs, RunArgs},
@@ -41,7 +44,7 @@ use crate::{
 /// How long the end of a run waits for readers of its lines that do not read.
 const LINE_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How long the end of a run waits for an endpoint that is away, for each signal.
+/// How long the end of a run waits for endpoints that are away, and then once more for that of the agent's own telemetry.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Access-log lines.
@@ -423,39 +426,48 @@ impl Outputs {
                 Spans::Queue { queue, .. } => queues.push(queue),
             }
         }
-        let end = Instant::now() + LINE_DEADLINE;
-        // All at once, so that one that hangs takes no time from the others.
-        for queue in &queues {
-            queue.end();
-        }
-        if let Logs::Sinks(sinks) = self.logs {
-            sinks.close(LINE_DEADLINE);
-        }
-        for queue in queues {
-            queue.close(end.saturating_duration_since(Instant::now()));
-        }
+        let sinks = match self.logs {
+            Logs::Sinks(sinks) => Some(sinks),
+            Logs::None | Logs::Direct(_) => None,
+        };
         if let Some(runtime) = self.runtime {
             runtime.block_on(async {
-                if let Some(exporter) = self.span_exporter {
-                    exporter.close(EXPORT_DEADLINE).await;
-                }
-                if let Some(exporters) = self.exporters {
-                    exporters.close().await;
-                }
-                if let Some(exporter) = self.log_exporter {
-                    exporter.close(EXPORT_DEADLINE).await;
-                }
-                if let Some(exporters) = self.log_exporters {
-                    exporters.close().await;
-                }
-                if let Some(exporter) = self.metrics_exporter {
-                    exporter.close(EXPORT_DEADLINE).await;
-                }
+                // All at once, so that one that hangs takes no time from the others.
+                tokio::join!(
+                    async { drop(spawn_blocking(move || close_lines(sinks, queues)).await) },
+                    async {
+                        if let Some(exporter) = self.span_exporter {
+                            exporter.close(EXPORT_DEADLINE).await;
+                        }
+                    },
+                    async {
+                        if let Some(exporters) = self.exporters {
+                            exporters.close().await;
+                        }
+                    },
+                    async {
+                        if let Some(exporter) = self.log_exporter {
+                            exporter.close(EXPORT_DEADLINE).await;
+                        }
+                    },
+                    async {
+                        if let Some(exporters) = self.log_exporters {
+                            exporters.close().await;
+                        }
+                    },
+                    async {
+                        if let Some(exporter) = self.metrics_exporter {
+                            exporter.close(EXPORT_DEADLINE).await;
+                        }
+                    },
+                );
                 // Last, so that it tells what the others lost.
                 if let Some(telemetry) = self.self_telemetry {
                     telemetry.close(EXPORT_DEADLINE).await;
                 }
             });
+        } else {
+            close_lines(sinks, queues);
         }
         if let Some(mut output) = self.metrics {
             let text = self.exposition.render(Format::Text);
@@ -472,6 +484,21 @@ impl Outputs {
             }
         }
         Ok(exit)
+    }
+}
+
+/// Ends what threads of their own write, for at most [`LINE_DEADLINE`] together.
+fn close_lines(logs: Option<LogSinks>, spans: Vec<LineQueue>) {
+    let end = Instant::now() + LINE_DEADLINE;
+    // Before the first is waited for.
+    for queue in &spans {
+        queue.end();
+    }
+    if let Some(logs) = logs {
+        logs.close(LINE_DEADLINE);
+    }
+    for queue in spans {
+        queue.close(end.saturating_duration_since(Instant::now()));
     }
 }
 
