@@ -183,7 +183,7 @@ async fn a_busy_receiver_gets_the_batch_again() {
 async fn a_receiver_that_asks_for_ages_does_not_end_the_exporter() {
     for (protocol, reason) in [(Protocol::HttpProtobuf, "429"), (Protocol::Grpc, "Unavailable")] {
         let (receiver, address) = Receiver::start(&[429], 0).await;
-        receiver.ask(9_999_999_999_999_999_999);
+        receiver.ask(&[9_999_999_999_999_999_999]);
         let mut setup = setup(&config(protocol, address), batch());
         setup.recorder.record(&exchange("curl", Role::Client, 0), &ALL);
         while setup.health.value(&table::EXPORT_FAILURES, &[QUEUE, reason]) == 0 {
@@ -202,18 +202,20 @@ async fn a_receiver_that_asks_for_ages_does_not_end_the_exporter() {
 async fn a_receiver_that_asks_for_more_than_the_limit_is_left_alone() {
     let small = BatchConfig { batch_size: 5, export_timeout: Duration::from_millis(50), ..batch() };
     for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
-        for (refusals, exported) in [(&[429][..], 10), (&[429, 503], 5)] {
+        // The second time it asks for more than the end waits for: what is left is not even tried.
+        for (refusals, exhausted, shutdown) in [(&[429][..], 0, 0), (&[429, 503], 5, 5)] {
             let (receiver, address) = Receiver::start(refusals, 0).await;
-            receiver.ask(1);
+            receiver.ask(&[1, 3600]);
             let mut setup = setup(&config(protocol, address), small);
             for number in 0..10 {
                 setup.recorder.record(&exchange("curl", Role::Client, number), &ALL);
             }
             setup.exporter.close(DEADLINE).await;
-            assert_eq!(setup.health.value(&table::EXPORTED, &[QUEUE]), exported, "{:?}", setup.health.samples());
-            assert_eq!(dropped(&setup.health, "retries_exhausted"), 10 - exported);
+            let lost = (dropped(&setup.health, "retries_exhausted"), dropped(&setup.health, "shutdown"));
+            assert_eq!(lost, (exhausted, shutdown));
+            assert_eq!(setup.health.value(&table::EXPORTED, &[QUEUE]), 10 - exhausted - shutdown);
             let requests = receiver.requests();
-            assert_eq!(requests.len(), 3);
+            assert_eq!(requests.len(), if shutdown > 0 { 2 } else { 3 });
             assert_eq!(requests[0].1, requests[1].1);
         }
     }

@@ -34,8 +34,8 @@ struct Received {
     refusals: VecDeque<u16>,
     rejected: i64,
     message: String,
-    /// Seconds that a refusal asks for.
-    retry_after: u64,
+    /// Seconds that its refusals ask for, one after the other.
+    asks: VecDeque<u64>,
     requests: Vec<(HeaderMap, ExportTraceServiceRequest)>,
 }
 
@@ -81,9 +81,9 @@ impl Receiver {
         self.0.lock().unwrap().message = message;
     }
 
-    /// Its refusals ask to be left alone for so many seconds.
-    pub(crate) fn ask(&self, seconds: u64) {
-        self.0.lock().unwrap().retry_after = seconds;
+    /// Its first refusals ask to be left alone for so many seconds, the others for none.
+    pub(crate) fn ask(&self, seconds: &[u64]) {
+        self.0.lock().unwrap().asks = seconds.iter().copied().collect();
     }
 
     /// Header fields and bodies of all requests, the refused ones too.
@@ -103,7 +103,8 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     let mut state = receiver.0.lock().unwrap();
     state.requests.push((headers, ExportTraceServiceRequest::decode(&*body).unwrap()));
     if let Some(status) = state.refusals.pop_front() {
-        let retry_after = [(HeaderName::from_static("retry-after"), state.retry_after.to_string())];
+        let asked = state.asks.pop_front().unwrap_or_default();
+        let retry_after = [(HeaderName::from_static("retry-after"), asked.to_string())];
         return (StatusCode::from_u16(status).unwrap(), retry_after).into_response();
     }
     let partial = ExportTracePartialSuccess { rejected_spans: state.rejected, error_message: state.message.clone() };
@@ -122,7 +123,8 @@ impl TraceService for Receiver {
         let mut state = self.0.lock().unwrap();
         state.requests.push((metadata.into_headers(), body));
         if state.refusals.pop_front().is_some() {
-            let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(state.retry_after)));
+            let asked = Duration::from_secs(state.asks.pop_front().unwrap_or_default());
+            let details = ErrorDetails::with_retry_info(Some(asked));
             return Err(tonic::Status::with_error_details(tonic::Code::Unavailable, "busy", details));
         }
         Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
