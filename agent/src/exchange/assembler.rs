@@ -18,6 +18,9 @@ use crate::{
 /// Twice what the parser lets wait: requests that it gives up leave only when their own last byte came.
 pub const MAX_PENDING: usize = 512;
 
+/// As many as a first allocation has room for: without pipelining no more are needed.
+const KEPT_ROOM: usize = 4;
+
 /// What did not become an exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -192,6 +195,13 @@ impl Assembler {
             self.finish(pending);
         }
         self.current = [Current::None; 2];
+    }
+
+    /// Gives back memory beyond what a few exchanges at a time need.
+    pub fn shrink_large(&mut self) {
+        if self.pending.capacity() > KEPT_ROOM || self.done.capacity() > KEPT_ROOM {
+            self.shrink();
+        }
     }
 
     /// Gives back memory that an idle connection does not need.
@@ -418,6 +428,28 @@ mod tests {
         assert_eq!(done[0].end, Timestamp(4));
         assert_eq!(done[0].incomplete, None);
         assert_eq!(assembler.pending(), 0);
+    }
+
+    #[test]
+    fn room_for_many_is_given_back_and_for_a_few_is_kept() {
+        let mut assembler = assembler();
+        for (round, requests) in [1, 40, 1].into_iter().enumerate() {
+            let numbers = round as u64 * 100..round as u64 * 100 + requests;
+            for number in numbers.clone() {
+                assembler.head(Direction::Out, request(number, 1));
+                assembler.end(Direction::Out, end(2));
+            }
+            for number in numbers {
+                assembler.head(Direction::In, response(number, 3));
+                assembler.end(Direction::In, end(4));
+            }
+            assert_eq!(assembler.take_done().count() as u64, requests);
+            assembler.shrink_large();
+            let room = (assembler.pending.capacity(), assembler.done.capacity());
+            assert_eq!(room, if requests == 1 { (KEPT_ROOM, KEPT_ROOM) } else { (0, 0) });
+        }
+        assembler.shrink();
+        assert_eq!((assembler.pending.capacity(), assembler.done.capacity()), (0, 0));
     }
 
     #[test]

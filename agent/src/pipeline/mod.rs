@@ -4,7 +4,7 @@ mod counts;
 mod followed;
 mod table;
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::HashSet;
 
@@ -25,6 +25,9 @@ pub const MAX_CONNECTIONS: usize = 65_536;
 
 /// The most processes that one worker remembers.
 const MAX_PROCESSES: usize = 4096;
+
+/// The most connections of one worker that keep room for their next exchange, about 4 KB each: those that had one last.
+const MAX_ROOMY: usize = 256;
 
 /// How a pipeline works.
 #[derive(Clone, Debug)]
@@ -74,6 +77,8 @@ struct Tracked {
     waiting: bool,
     /// Bytes were passed over, since no plan asked for them.
     unread: bool,
+    /// It is in [`Pipeline::roomy`].
+    roomy: bool,
     /// Its protocol when it was last counted.
     counted: Option<protocol::Protocol>,
 }
@@ -144,6 +149,9 @@ pub struct Pipeline {
     parser_counters: protocol::Counters,
     /// Connections of which bytes or responses wait for others, for [`Self::tick`]; all are in the table.
     waiting: HashSet<ConnectionId>,
+    /// Connections that keep the room that their exchanges needed, the oldest first: to free and allocate it with each exchange is
+    /// needless where the next one follows, to keep it for all would be most of the memory of idle ones.
+    roomy: VecDeque<ConnectionId>,
     skips: Vec<Skip>,
     /// Of content that is kept.
     budget: Arc<Budget>,
@@ -168,6 +176,7 @@ impl Pipeline {
             stream_counters: stream::Counters::default(),
             parser_counters: protocol::Counters::default(),
             waiting: HashSet::default(),
+            roomy: VecDeque::new(),
             skips: Vec::new(),
             budget: Arc::default(),
         }
@@ -209,7 +218,9 @@ impl Pipeline {
             if tracked.waiting {
                 self.waiting.insert(id);
             }
-            settle(tracked, &mut self.recorder, &mut self.summary);
+            if settle(tracked, &mut self.recorder, &mut self.summary) {
+                self.keep_room(id);
+            }
         }
         self.publish();
         self.recorder.flush();
@@ -241,6 +252,7 @@ impl Pipeline {
             self.close(tracked, Ending::Over, latest);
         }
         self.waiting.clear();
+        self.roomy.clear();
         self.skips.clear();
         self.publish();
         self.recorder.flush();
@@ -276,6 +288,7 @@ impl Pipeline {
             latest: time,
             waiting: false,
             unread: false,
+            roomy: false,
             counted: None,
         };
         if let Some((old, forgotten)) = self.connections.insert(id, tracked) {
@@ -331,7 +344,20 @@ impl Pipeline {
                 self.skips.push(Skip { connection: id, direction, until });
             }
         }
-        settle(tracked, &mut self.recorder, &mut self.summary);
+        if settle(tracked, &mut self.recorder, &mut self.summary) {
+            self.keep_room(id);
+        }
+    }
+
+    /// A connection that had no room kept had an exchange: it takes the place of the one that has it longest.
+    fn keep_room(&mut self, id: ConnectionId) {
+        if self.roomy.len() == MAX_ROOMY
+            && let Some(tracked) = self.roomy.pop_front().and_then(|oldest| self.connections.peek_mut(oldest))
+        {
+            tracked.roomy = false;
+            tracked.assembler.shrink();
+        }
+        self.roomy.push_back(id);
     }
 
     fn close(&mut self, mut tracked: Tracked, ending: Ending, time: Timestamp) {
@@ -367,10 +393,10 @@ impl Pipeline {
     }
 }
 
-/// Records the exchanges of a connection that are over.
-fn settle(tracked: &mut Tracked, recorder: &mut Recorder, summary: &mut Summary) {
+/// Records the exchanges of a connection that are over. Returns whether it keeps room from now on.
+fn settle(tracked: &mut Tracked, recorder: &mut Recorder, summary: &mut Summary) -> bool {
     if !tracked.assembler.has_done() {
-        return;
+        return false;
     }
     for exchange in tracked.assembler.take_done() {
         if let Some(facts) = recorder.record(&exchange, tracked.followed.of(exchange.epoch)) {
@@ -383,5 +409,6 @@ fn settle(tracked: &mut Tracked, recorder: &mut Recorder, summary: &mut Summary)
             tracked.followed.forget_earlier();
         }
     }
-    tracked.assembler.shrink();
+    tracked.assembler.shrink_large();
+    !std::mem::replace(&mut tracked.roomy, true)
 }

@@ -39,6 +39,12 @@ impl<T> Table<T> {
         Some(&mut slot.value)
     }
 
+    /// The connection of this id, which does not count as a use.
+    pub(super) fn peek_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
+        let slot = self.slots.get_mut(*self.by_id.get(&id)? as usize)?.as_mut()?;
+        Some(&mut slot.value)
+    }
+
     /// All connections, none of which this uses.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut T)> {
         self.slots.iter_mut().flatten().map(|slot| (slot.id, &mut *slot.value))

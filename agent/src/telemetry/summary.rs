@@ -1,8 +1,14 @@
 //! What a run saw, as a table for people: one row a peer.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    hash::{Hash, Hasher},
+};
 
 use comfy_table::{CellAlignment, Table, presets};
+use foldhash::fast::RandomState;
+use hashbrown::{Equivalent, HashMap};
 use hdrhistogram::Histogram;
 
 use super::Facts;
@@ -15,14 +21,64 @@ pub const MAX_PEERS: usize = 256;
 const DIGITS: u8 = 2;
 
 /// Who was called, or who answered.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Peer {
     /// Requests that a process sent, by the host and port that it called.
-    Called(String),
+    Called(Box<str>, u16),
     /// Requests that a process answered, by its service.
-    Own(String),
+    Own(Box<str>),
     /// Beyond [`MAX_PEERS`].
     Others,
+}
+
+/// A [`Peer`], borrowed from the exchange for the look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum PeerRef<'a> {
+    Called(&'a str, u16),
+    Own(&'a str),
+    Others,
+}
+
+impl Peer {
+    fn as_ref(&self) -> PeerRef<'_> {
+        match self {
+            Self::Called(host, port) => PeerRef::Called(host, *port),
+            Self::Own(service) => PeerRef::Own(service),
+            Self::Others => PeerRef::Others,
+        }
+    }
+}
+
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
+    }
+}
+
+impl Equivalent<Peer> for PeerRef<'_> {
+    fn equivalent(&self, key: &Peer) -> bool {
+        *self == key.as_ref()
+    }
+}
+
+impl PeerRef<'_> {
+    fn to_peer(self) -> Peer {
+        match self {
+            Self::Called(host, port) => Peer::Called(host.into(), port),
+            Self::Own(service) => Peer::Own(service.into()),
+            Self::Others => Peer::Others,
+        }
+    }
+
+    /// What its row begins with: whose side it is, and its name.
+    fn text(self) -> (&'static str, String) {
+        match self {
+            Self::Called(host, port) if host.contains(':') => ("client", format!("[{host}]:{port}")),
+            Self::Called(host, port) => ("client", format!("{host}:{port}")),
+            Self::Own(service) => ("server", service.to_owned()),
+            Self::Others => ("-", "(other peers)".to_owned()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +151,7 @@ impl Row {
 /// Collects one worker's share; the shares are merged at the end.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    rows: BTreeMap<Peer, Row>,
+    rows: HashMap<Peer, Row, RandomState>,
     incomplete: BTreeMap<&'static str, u64>,
 }
 
@@ -103,13 +159,11 @@ impl Summary {
     /// Adds an exchange that [`super::Recorder::record`] recorded.
     pub fn record(&mut self, facts: &Facts<'_>) {
         let exchange = facts.exchange;
-        let peer = match facts.role {
-            Role::Client => match facts.server() {
-                Some((host, port)) if host.contains(':') => Peer::Called(format!("[{host}]:{port}")),
-                Some((host, port)) => Peer::Called(format!("{host}:{port}")),
-                None => Peer::Called("-".to_owned()),
-            },
-            Role::Server => Peer::Own(exchange.connection.workload.service_name.clone()),
+        let server = if facts.role == Role::Client { facts.server() } else { None };
+        let peer = match (facts.role, &server) {
+            (Role::Client, Some((host, port))) => PeerRef::Called(host, *port),
+            (Role::Client, None) => PeerRef::Others,
+            (Role::Server, _) => PeerRef::Own(&exchange.connection.workload.service_name),
         };
         let Some(row) = self.row(peer) else { return };
         row.requests += 1;
@@ -128,7 +182,7 @@ impl Summary {
     /// Adds another worker's share.
     pub fn merge(&mut self, other: &Self) {
         for (peer, row) in &other.rows {
-            if let Some(own) = self.row(peer.clone()) {
+            if let Some(own) = self.row(peer.as_ref()) {
                 own.merge(row);
             }
         }
@@ -142,12 +196,16 @@ impl Summary {
         self.rows.values().map(|row| row.requests).sum()
     }
 
-    fn row(&mut self, peer: Peer) -> Option<&mut Row> {
-        let peer = if self.rows.len() >= MAX_PEERS && !self.rows.contains_key(&peer) { Peer::Others } else { peer };
-        match self.rows.entry(peer) {
-            std::collections::btree_map::Entry::Occupied(entry) => Some(entry.into_mut()),
-            std::collections::btree_map::Entry::Vacant(entry) => Row::new().map(|row| entry.insert(row)),
+    fn row(&mut self, mut peer: PeerRef<'_>) -> Option<&mut Row> {
+        if !self.rows.contains_key(&peer) {
+            if self.rows.len() >= MAX_PEERS {
+                peer = PeerRef::Others;
+            }
+            if !self.rows.contains_key(&peer) {
+                self.rows.insert(peer.to_peer(), Row::new()?);
+            }
         }
+        self.rows.get_mut(&peer)
     }
 
     /// The table, and below it what was not seen whole. `losses` are more lines of that kind. With `pretty` it has lines drawn
@@ -171,19 +229,29 @@ impl Summary {
         text
     }
 
+    /// Clients before servers, each by name, the others last.
+    fn sorted(&self) -> Vec<(u8, (&'static str, String), &Row)> {
+        let row = |(peer, row): (&Peer, _)| {
+            let rank = match peer {
+                Peer::Called(..) => 0,
+                Peer::Own(_) => 1,
+                Peer::Others => 2,
+            };
+            (rank, peer.as_ref().text(), row)
+        };
+        let mut rows: Vec<_> = self.rows.iter().map(row).collect();
+        rows.sort_unstable_by(|(rank, text, _), (other_rank, other, _)| (rank, text).cmp(&(other_rank, other)));
+        rows
+    }
+
     fn table(&self, pretty: bool) -> String {
         let mut table = Table::new();
         table.load_preset(if pretty { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING });
         table.set_header(["side", "peer", "requests", "errors", "p50", "p99", "request bytes", "response bytes"]);
-        for (peer, row) in &self.rows {
-            let (side, name) = match peer {
-                Peer::Called(name) => ("client", name.as_str()),
-                Peer::Own(name) => ("server", name.as_str()),
-                Peer::Others => ("-", "(other peers)"),
-            };
+        for (_, (side, name), row) in self.sorted() {
             table.add_row([
                 side.to_owned(),
-                name.to_owned(),
+                name,
                 row.requests.to_string(),
                 row.errors.to_string(),
                 row.quantile(0.5),
@@ -267,6 +335,18 @@ mod tests {
         }
         assert_eq!(summary.rows.len(), MAX_PEERS + 1);
         assert_eq!(summary.rows[&Peer::Others].requests, 3);
+    }
+
+    #[test]
+    fn rows_are_sorted_clients_first() {
+        let mut summary = Summary::default();
+        record(&mut summary, &Sample::new(Role::Server));
+        for host in ["b:80", "[::1]:81", "a.example:9", "a:81", "a:80"] {
+            record(&mut summary, &Sample::new(Role::Client).header("host", host));
+        }
+        let names: Vec<_> = summary.sorted().into_iter().map(|(_, (_, name), _)| name).collect();
+        assert_eq!(names, ["[::1]:81", "a.example:9", "a:80", "a:81", "b:80", "shop"]);
+        assert!(summary.sorted().iter().all(|(.., row)| row.requests == 1));
     }
 
     #[test]
