@@ -37,7 +37,7 @@ use crate::{
     },
     telemetry::{
         KnownMethods, LogSink, Outlets, Recorder, Sampler, Settings, SpanSink, access_log::LineRecord,
-        metrics::Metrics, span::SpanRecord,
+        metrics::Metrics, names, span::SpanRecord,
     },
 };
 
@@ -186,6 +186,7 @@ impl Outputs {
             sampler: Sampler::from_environment(&lookup).map_err(anyhow::Error::from)?,
             contexts: lookup("OTEL_PROPAGATORS").and_then(|list| ContextFormat::of_propagators(&list)),
         };
+        names::follow(config.conventions(&lookup));
         let resource = environment_resource(&lookup).map_err(anyhow::Error::from)?;
         let local_attributes = resource.attributes.clone();
         let receiver = |signal| config.receiver(signal, &lookup).map_err(anyhow::Error::from);
@@ -295,6 +296,7 @@ impl Outputs {
     /// An output that cannot be opened, or one file for two of them.
     pub fn for_replay(output: &OutputArgs, args: &ReplayArgs, config: &Config) -> Result<Self, Failure> {
         check_distinct(output)?;
+        names::follow(config.conventions(&|_| None));
         // Its files take whatever any sink or provider would.
         let defaults = Defaults {
             exports: Exports { spans: output.spans.is_some(), ..Defaults::EVERYTHING.exports },

@@ -6,7 +6,10 @@ use super::{
     Config,
     file::{Compression, Otlp, Protocol},
 };
-use crate::export::otlp::{Choice, ConfigError, Signal};
+use crate::{
+    export::otlp::{Choice, ConfigError, Signal},
+    telemetry::names::Conventions,
+};
 
 /// How variables are looked up. An empty value counts as absent.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -32,6 +35,12 @@ impl Config {
             }
             _ => Choice::from_environment(signal, environment),
         }
+    }
+
+    /// Which semantic conventions names follow: `OTEL_SEMCONV_STABILITY_OPT_IN` comes first.
+    pub fn conventions(&self, environment: Lookup<'_>) -> Conventions {
+        let opted_in = value(environment, "OTEL_SEMCONV_STABILITY_OPT_IN");
+        opted_in.and_then(|list| Conventions::opted_in(&list)).or(self.file.conventions).unwrap_or_default()
     }
 
     /// A variable of the environment, or what the configuration says in its place.

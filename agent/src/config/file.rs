@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::telemetry::names::Conventions;
+
 /// What the operator of the agent says, once, for all policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +21,9 @@ pub struct File {
     /// Where access logs go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_logs: Option<AccessLogs>,
+    /// Which version of OpenTelemetry's semantic conventions names follow; `v1.41` if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conventions: Option<Conventions>,
     /// What policies may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Policies>,

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     export::otlp::{Choice, Compression, Protocol, Signal},
     policy::{Defaults, document::Source, plan::access_log::Sink as CompiledSink},
+    telemetry::names::Conventions,
 };
 
 /// Set to anything, the test of the schema writes the file instead of comparing it.
@@ -344,4 +345,16 @@ fn a_default_sink_and_a_default_policy_are_checked_as_what_they_are() {
         "{}",
         refused[0]
     );
+}
+
+#[test]
+fn the_environment_opts_into_the_latest_conventions() {
+    let conventions = |config: &str, variable: Option<&str>| {
+        let lookup = |name: &str| variable.filter(|_| name == "OTEL_SEMCONV_STABILITY_OPT_IN").map(str::to_owned);
+        read(config).unwrap().conventions(&lookup)
+    };
+    assert_eq!(conventions("{}", None), Conventions::V1_41);
+    assert_eq!(conventions("conventions: latest", None), Conventions::Latest);
+    assert_eq!(conventions("conventions: latest", Some("http")), Conventions::Latest);
+    assert_eq!(conventions("conventions: v1.41", Some("http,gen_ai_latest_experimental")), Conventions::Latest);
 }

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::{
 use super::{
     ExchangeSubject, Facts, KnownMethods,
     method::OTHER,
-    names::{SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION, key},
+    names::{SCOPE_NAME, SCOPE_VERSION, key, schema_url},
     trace_context::Identity,
 };
 use crate::{
@@ -244,8 +244,8 @@ pub fn request(records: impl IntoIterator<Item = SpanRecord>, local: &[(String, 
                 &workload.attributes,
                 local,
             )),
-            scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, schema_url: SCHEMA_URL.into() }],
-            schema_url: SCHEMA_URL.into(),
+            scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, schema_url: schema_url().into() }],
+            schema_url: schema_url().into(),
         })
         .collect();
     ExportTraceServiceRequest { resource_spans }

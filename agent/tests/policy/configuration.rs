@@ -445,3 +445,20 @@ fn a_file_that_is_wrong_stops_every_verb_with_all_that_is_wrong() {
         assert_eq!(twice.status.code(), Some(2), "wrong usage");
     }
 }
+
+/// The version of the conventions is what receivers are told.
+#[test]
+fn spans_carry_the_schema_of_the_conventions_that_the_file_names() {
+    for (config, schema) in [("{}", "1.41.0"), ("conventions: v1.41", "1.41.0"), ("conventions: latest", "1.44.0")] {
+        let folder = folder(&[
+            ("recording.jsonl", &recording(&["shop/cart-1"], "/p", "")),
+            ("policy.yaml", &policy("  tracing: {}\n")),
+            ("config.yaml", config),
+        ]);
+        let [_, spans, _] = outputs(&folder, &["--policy", "policy.yaml", "--config", "config.yaml"]);
+        let spans: Value = serde_json::from_str(&spans).unwrap();
+        let url = format!("https://opentelemetry.io/schemas/{schema}");
+        assert_eq!(spans["resourceSpans"][0]["schemaUrl"], url);
+        assert_eq!(spans["resourceSpans"][0]["scopeSpans"][0]["schemaUrl"], url);
+    }
+}

@@ -25,7 +25,7 @@ use crate::{
     policy::{attribute::Value, plan::Reader},
     telemetry::{
         metrics::{Data, Family, Metrics, Series, WorkloadInfo},
-        names::{OVERFLOW, SCHEMA_URL},
+        names::{OVERFLOW, schema_url},
         span::{boolean, number, resource, scope, text},
     },
 };
@@ -138,8 +138,8 @@ fn build(traffic: &Metrics, time: u64, local: &[(String, String)]) -> ExportMetr
         .filter(|(_, metrics)| !metrics.is_empty())
         .map(|(info, metrics)| ResourceMetrics {
             resource: info.map(|info| resource(&info.service_name, info.namespace.as_deref(), &info.attributes, local)),
-            scope_metrics: vec![ScopeMetrics { scope: Some(scope()), metrics, schema_url: SCHEMA_URL.into() }],
-            schema_url: SCHEMA_URL.into(),
+            scope_metrics: vec![ScopeMetrics { scope: Some(scope()), metrics, schema_url: schema_url().into() }],
+            schema_url: schema_url().into(),
         })
         .collect();
     ExportMetricsServiceRequest { resource_metrics }

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
 use crate::{
     telemetry::{
         ExchangeSubject,
-        names::SCHEMA_URL,
+        names::schema_url,
         span::{resource, scope},
     },
     workload::Workload,
@@ -67,8 +67,8 @@ pub fn logs_request(
                 &workload.attributes,
                 local,
             )),
-            scope_logs: vec![ScopeLogs { scope: Some(scope()), log_records, schema_url: SCHEMA_URL.into() }],
-            schema_url: SCHEMA_URL.into(),
+            scope_logs: vec![ScopeLogs { scope: Some(scope()), log_records, schema_url: schema_url().into() }],
+            schema_url: schema_url().into(),
         })
         .collect();
     ExportLogsServiceRequest { resource_logs }

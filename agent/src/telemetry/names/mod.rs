@@ -1,14 +1,14 @@
-//! Every name that leaves the agent for observed traffic, profile `v1.41` of the OpenTelemetry semantic conventions.
+//! Every name that leaves the agent for observed traffic, as the OpenTelemetry semantic conventions have it in the version of [`Conventions`].
 //!
 //! One table of instruments, one of attribute keys; adding one is adding a row.
-//!
-//! From v1.41 to v1.44 no name, unit, bucket or default attribute of the HTTP instruments changed: a profile `latest` has the same rows.
 
 mod alias;
+mod conventions;
 mod instrument;
 pub mod prometheus;
 
 pub use alias::{Selection, kind_of_alias, select};
+pub use conventions::{Conventions, follow, schema_url};
 pub use instrument::{
     AUTHORIZATION_DECISIONS, DURATION_BUCKETS, INSTRUMENTS, ISTIO_BUCKETS, ISTIO_INSTRUMENTS, Instrument, Kind, Level,
     Measure, SIZE_BUCKETS, every_instrument, instruments,
@@ -18,8 +18,6 @@ pub use instrument::{
 pub const SCOPE_NAME: &str = "telltale";
 /// Version of the instrumentation scope.
 pub const SCOPE_VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Schema that the names below follow.
-pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.0";
 /// The attribute that marks the series beyond the cardinality limit (metrics SDK specification, "Cardinality limits").
 pub const OVERFLOW: &str = "otel.metric.overflow";
 
