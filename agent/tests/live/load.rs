@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use nix::sys::signal::Signal;
@@ -20,7 +21,8 @@ use crate::common::{
     tools, wait_for,
 };
 
-/// Exchanges as fast as they go, on some connections at once, until it is dropped.
+/// Exchanges without an end, on some connections at once, until it is dropped: more of them in any millisecond than one, and not so many that a
+/// full ring is what an unoptimised agent then has to read.
 struct Load {
     port: u16,
     over: Arc<AtomicBool>,
@@ -29,6 +31,7 @@ struct Load {
 
 impl Load {
     const CONNECTIONS: usize = 4;
+    const PAUSE: Duration = Duration::from_micros(500);
 
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback works");
@@ -52,6 +55,7 @@ impl Load {
                 while !over.load(Ordering::Relaxed) {
                     client.write_all(b"GET /load HTTP/1.1\r\nHost: h\r\n\r\n").expect("the server reads");
                     assert!(client.read(&mut response).expect("the server answers") > 0);
+                    std::thread::sleep(Self::PAUSE);
                 }
             }));
         }
