@@ -36,6 +36,7 @@ fn half(start: StartLine, value: &[u8]) -> Half {
         trailers: Headers::default(),
         last_byte: Timestamp(3),
         content: None,
+        complete: true,
     }
 }
 
