@@ -44,27 +44,8 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         return None;
     }
     let lower = word.to_lowercase();
-    let slips = known.map(|name| (distance(&lower, &name.to_lowercase()), name));
+    let slips = known.map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name));
     slips.filter(|(slips, name)| *slips <= 2 && slips * 3 <= name.chars().count().max(3)).min().map(|(_, name)| name)
-}
-
-/// How many letters must be put in, left out, changed or swapped with their neighbour ("optimal string alignment").
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
-    for (i, a) in from.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let change = rows[i][j] + usize::from(a != b);
-            let mut least = change.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && from[i - 1] == *b && to[j - 1] == *a {
-                least = least.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[from.len()][to.len()]
 }
 
 #[cfg(test)]
