@@ -7,6 +7,7 @@ mod demo;
 mod deny;
 mod exec;
 mod http;
+mod image;
 mod recordings;
 mod repository;
 mod setup;
@@ -41,6 +42,8 @@ enum Verb {
     Bench(bench::Arguments),
     /// Take the recordings of real traffic anew that the replay tests use; as root
     Recordings(recordings::Arguments),
+    /// Build the agent as a container image
+    Image(image::Arguments),
     /// Check the licences and sources of all dependencies against deny.toml
     Deny,
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Vm(arguments) => vm::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
         Verb::Recordings(arguments) => recordings::main(&arguments),
+        Verb::Image(arguments) => image::main(&arguments),
         Verb::Deny => setup::ensure(&[setup::Purpose::Test]).and_then(|()| deny::check()),
     };
     match done {

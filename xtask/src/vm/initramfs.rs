@@ -52,7 +52,7 @@ impl Guest<'_> {
         for program in self.programs {
             exec::output(Command::new("strip").arg("-o").arg(&stripped).arg(program))?;
             archive.program(&program.display().to_string(), &fs::read(&stripped)?)?;
-            libraries.extend(shared(program)?);
+            libraries.extend(libraries_of(program)?);
         }
         for library in libraries {
             archive.program(&library, &fs::read(&library).with_context(|| format!("reading {library}"))?)?;
@@ -62,7 +62,7 @@ impl Guest<'_> {
 }
 
 /// The shared libraries that the program loads, by the paths that its loader finds them at; none if it is static.
-fn shared(program: &Path) -> Result<Vec<String>> {
+pub(crate) fn libraries_of(program: &Path) -> Result<Vec<String>> {
     let listing = exec::captured(Command::new("ldd").arg(program))?;
     let text = String::from_utf8_lossy(&listing.stdout).into_owned();
     // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)`, and the loader: `/lib64/ld-linux-x86-64.so.2 (0x...)`.

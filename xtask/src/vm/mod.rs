@@ -11,6 +11,8 @@ use std::{fs, path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+pub(crate) use initramfs::libraries_of;
+
 use self::{
     initramfs::Guest,
     matrix::{ROWS, Row},
