@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod cgroup;
+pub(crate) mod confined;
 pub(crate) mod namespaces;
 pub(crate) mod program;
 pub(crate) mod rotel;

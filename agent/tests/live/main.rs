@@ -9,6 +9,7 @@ mod common;
 
 mod addresses;
 mod bad_input;
+mod capabilities;
 mod command;
 mod config;
 mod detach;

@@ -42,7 +42,8 @@ impl KernelCounters {
         let programs = ebpf
             .programs()
             .filter_map(|(name, program)| {
-                let fd = program.info().ok()?.fd().ok()?;
+                // By its id the kernel would open it for SYS_ADMIN only.
+                let fd = program.fd().ok()?.try_clone().ok()?;
                 Some((name.to_owned(), fd))
             })
             .collect();

@@ -82,7 +82,7 @@ impl std::fmt::Display for Refusal {
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// Not privileged.
-    #[error("capturing needs root, or the capabilities BPF, PERFMON and SYS_RESOURCE; run it with sudo")]
+    #[error("capturing needs root, or the capabilities BPF and PERFMON; run it with sudo")]
     Privilege,
     /// The agent's process ids are not the kernel's.
     #[error(
@@ -248,7 +248,9 @@ pub(super) fn share(ebpf: &Ebpf, name: &str) -> Result<MapData, MapError> {
     let (aya::maps::Map::Array(data) | aya::maps::Map::HashMap(data) | aya::maps::Map::PerCpuArray(data)) = map else {
         return Err(MapError::InvalidName { name: name.to_owned() });
     };
-    MapData::from_id(data.info()?.id())
+    // By its id the kernel would open it for SYS_ADMIN only.
+    let again = data.fd().as_fd().try_clone_to_owned();
+    MapData::from_fd(again.map_err(MapError::IoError)?)
 }
 
 pub(super) fn pid_namespace_is_initial() -> bool {
