@@ -2,6 +2,8 @@
 
 pub mod args;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod capturing;
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
 mod check;
 mod config;
 mod exit;
@@ -16,6 +18,8 @@ mod replay;
 pub mod report;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 mod run;
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod signals;
 mod usage;
 
 use std::{ffi::OsString, process::ExitCode};

@@ -55,6 +55,11 @@ impl Config {
         Self { sinks: Vec::new(), ..self.clone() }
     }
 
+    /// Whether it names `accessLogs.defaultSinks`.
+    pub fn has_default_sinks(&self) -> bool {
+        !self.sinks.is_empty()
+    }
+
     /// What it adds to the lists of secrets.
     pub fn secrets(&self) -> Additions {
         let secrets = self.file.secrets.clone().unwrap_or_default();

@@ -3,8 +3,6 @@
 mod follow;
 mod launch;
 mod session;
-mod signals;
-mod worker;
 
 pub(super) use launch::launch;
 

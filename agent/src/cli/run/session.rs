@@ -1,66 +1,38 @@
 //! One run: sources, workers and outputs put together, and taken apart again in order.
 
-use std::{
-    io::IsTerminal as _,
-    process::Child,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{io::IsTerminal as _, process::Child, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use tokio::{runtime::Runtime, sync::Notify};
+use tokio::runtime::Runtime;
 
 use super::{
     follow::{Follower, pod_cgroups},
     launch::{self, Identity},
-    signals::Signals,
-    worker::CaptureWorker,
 };
 use crate::{
     capture::{
         command_cgroup::CommandCgroup,
-        kernel::{Backend, Capture, Scope, Settings},
+        kernel::{Scope, Settings},
         recording,
     },
     cli::{
         args::RunArgs,
+        capturing::{self, Captured, Capturing},
         exit::{Exit, Failure},
-        health,
-        outputs::Outputs,
+        outputs::{Live, Outputs},
         policies::Policies,
         report,
+        signals::Signals,
     },
-    config::Config,
+    config::{Author, Config},
     export::prometheus::{Readiness, Server, default_address},
-    pipeline::{self, MAX_CONNECTIONS, Pipeline},
-    telemetry::summary::Summary,
-    workload::{CGROUP_ANNOTATION, Source},
+    workload::CGROUP_ANNOTATION,
 };
 
 /// After COMMAND has ended: time for the ends of its connections to be seen.
 const AFTERGLOW: Duration = Duration::from_millis(150);
 /// How long the end of a run waits for a scrape that is under way.
 const SERVER_DEADLINE: Duration = Duration::from_secs(1);
-
-/// For tests, in builds with debug assertions only: set, workers panic at their first event.
-#[cfg(debug_assertions)]
-const PANIC: &str = "TELLTALE_TEST_PANIC";
-
-/// Tells the run that a worker panicked, so that nothing stays attached that nobody reads.
-struct Alarm(Arc<Notify>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!("a worker panicked: nothing more is captured");
-            self.0.notify_one();
-        }
-    }
-}
 
 /// A run under way.
 pub(super) struct Session<'a> {
@@ -70,10 +42,7 @@ pub(super) struct Session<'a> {
     signals: Signals,
     outputs: Outputs,
     server: Server,
-    capture: Option<Capture>,
-    workers: Vec<JoinHandle<CaptureWorker>>,
-    stop: Arc<AtomicBool>,
-    panicked: Arc<Notify>,
+    capturing: Capturing,
     recorder: Option<recording::Recorder>,
     command: Option<Child>,
     /// Last: processes that are still in it are moved out after all else.
@@ -94,7 +63,17 @@ impl<'a> Session<'a> {
             Signals::catch().context("cannot catch signals")?
         };
         let cgroup = if args.command.is_empty() { None } else { command_cgroup() };
-        let mut outputs = Outputs::for_run(args, config, &runtime)?;
+        let live = Live {
+            output: &args.output,
+            log_dir: args.log_dir.as_deref(),
+            config_file: args.config.as_deref(),
+            config,
+            author: Author::Operator,
+            stdout_taken: !args.command.is_empty(),
+        };
+        let (outputs, setting, fallback) = Outputs::live(&live, &runtime)?;
+        let policies = Policies::load(&args.policy, setting, fallback)?;
+        outputs.plans.replace(policies.plans());
         let mut scope = scope(args, cgroup.as_ref());
         let own_cgroups = scope.cgroups.clone();
         scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
@@ -115,72 +94,22 @@ impl<'a> Session<'a> {
             }
             None => None,
         };
-        let mut capture = Capture::start(&settings).map_err(anyhow::Error::from)?;
-        if args.debug_ebpf {
-            let _entered = runtime.enter();
-            capture.debug_log().context("cannot read the log of the kernel programs")?;
-        }
-        health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let panicked = Arc::new(Notify::new());
-        let mut workers = Vec::new();
-        for (index, ring) in capture.rings().map_err(anyhow::Error::from)?.into_iter().enumerate() {
-            let settings = pipeline::Settings {
-                plans: Arc::clone(&outputs.plans),
-                source: Source::System,
-                connections: MAX_CONNECTIONS,
-            };
-            let mut worker = CaptureWorker {
-                pipeline: Pipeline::new(settings, outputs.recorder(), &outputs.health),
-                recorder: recorder.as_ref().map(recording::Recorder::handle),
-                malformed: outputs.health.counter(&crate::admin::table::KERNEL_DROPS, &["malformed"]),
-                refused: outputs.health.counter(&crate::admin::table::SKIPS_REFUSED, &[]),
-                #[cfg(debug_assertions)]
-                panics: std::env::var_os(PANIC).is_some(),
-            };
-            let stop = Arc::clone(&stop);
-            let alarm = Alarm(Arc::clone(&panicked));
-            let thread = std::thread::Builder::new()
-                .name(format!("telltale-{index}"))
-                .spawn(move || {
-                    let _alarm = alarm;
-                    ring.run(&mut worker, &stop);
-                    worker
-                })
-                .context("cannot start a worker")?;
-            workers.push(thread);
-        }
-        if let Some(policies) = outputs.take_policies().filter(Policies::may_change) {
-            let plans = Arc::clone(&outputs.plans);
-            let scope = capture.scope_control().map_err(anyhow::Error::from)?;
-            let series = outputs.series();
-            let follower = Follower { policies, plans, series, scope, own_cgroups };
-            follower.start(Arc::clone(&stop)).context("cannot start the thread that follows policies")?;
-        }
-        readiness.set(true);
-        for refusal in capture.refusals() {
-            tracing::debug!("backend {refusal}");
-        }
+        let mut capturing = Capturing::start(&settings, &outputs, recorder.as_ref(), &runtime)?;
+        let capture = capturing.capture().context("it was just started")?;
         tracing::info!(
             "capturing with backend {}, metrics at http://{}/metrics",
             capture.backend().name(),
             server.address()
         );
-        let mut session = Self {
-            args,
-            show_summary,
-            runtime,
-            signals,
-            outputs,
-            server,
-            capture: Some(capture),
-            workers,
-            stop,
-            panicked,
-            recorder,
-            command: None,
-            cgroup,
-        };
+        if policies.may_change() {
+            let scope = capture.scope_control().map_err(anyhow::Error::from)?;
+            let plans = Arc::clone(&outputs.plans);
+            let follower = Follower { policies, plans, series: outputs.series(), scope, own_cgroups };
+            follower.start(capturing.stopping()).context("cannot start the thread that follows policies")?;
+        }
+        readiness.set(true);
+        let mut session =
+            Self { args, show_summary, runtime, signals, outputs, server, capturing, recorder, command: None, cgroup };
         session.start_command()?;
         Ok(session)
     }
@@ -193,7 +122,7 @@ impl<'a> Session<'a> {
         let file = self.cgroup.as_ref().map(CommandCgroup::processes_file);
         let command = &self.args.command;
         let start = || launch::start(command, file.as_deref(), identity.as_ref());
-        let child = match (&file, &mut self.capture) {
+        let child = match (&file, self.capturing.capture()) {
             (None, Some(capture)) => capture.following(start).map_err(anyhow::Error::from)?,
             _ => start(),
         };
@@ -206,10 +135,11 @@ impl<'a> Session<'a> {
         let command_exit = if let Some(child) = self.command.take() {
             Some(self.wait_for(child)?)
         } else {
+            let panicked = self.capturing.panicked();
             self.runtime.block_on(async {
                 tokio::select! {
                     () = self.signals.any(|| self.outputs.reopen_logs()) => {}
-                    () = self.panicked.notified() => {}
+                    () = panicked.notified() => {}
                 }
             });
             None
@@ -217,19 +147,7 @@ impl<'a> Session<'a> {
         if command_exit.is_some() {
             std::thread::sleep(AFTERGLOW);
         }
-        self.stop.store(true, Ordering::Release);
-        // Else the workers of a busy machine would find more for as long as they look.
-        if let Some(Err(error)) = self.capture.as_mut().map(Capture::close_scope) {
-            tracing::debug!("{error}; capture goes on until it is detached");
-        }
-        let (mut summary, mut panicked) = (Summary::default(), false);
-        for thread in self.workers {
-            match thread.join() {
-                Ok(mut worker) => summary.merge(&worker.pipeline.finish()),
-                Err(_) => panicked = true,
-            }
-        }
-        drop(self.capture);
+        let Captured { summary, panicked } = self.capturing.stop();
         let recording_lost = self.recorder.is_some_and(|recorder| report::recording(&recorder.finish()));
         self.runtime.block_on(self.server.stop(SERVER_DEADLINE));
         let health = Arc::clone(&self.outputs.health);
@@ -252,7 +170,8 @@ impl<'a> Session<'a> {
         let process = child.id();
         let (sender, ended) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || sender.send(child.wait()));
-        let Self { runtime, signals, outputs, capture, panicked, .. } = self;
+        let Self { runtime, signals, outputs, capturing, .. } = self;
+        let panicked = capturing.panicked();
         let status = runtime.block_on(async {
             let ended = signals.while_command(process, ended, || outputs.reopen_logs());
             tokio::pin!(ended);
@@ -261,7 +180,7 @@ impl<'a> Session<'a> {
                 () = panicked.notified() => {}
             }
             // COMMAND goes on, unobserved.
-            drop(capture.take());
+            capturing.detach();
             ended.await
         });
         Ok(launch::code(status.context("cannot wait for COMMAND")?.context("cannot wait for COMMAND")?))
@@ -284,14 +203,8 @@ fn settings(args: &RunArgs, scope: Scope) -> Result<Settings, Failure> {
             "nothing to capture: no Pod of --policy has a policy and the annotation {CGROUP_ANNOTATION}; give --pid, --cgroup, --port or --all, or a COMMAND after `--`"
         )));
     }
-    let backend = match &args.backend {
-        None => None,
-        Some(name) => Some(Backend::from_name(name).ok_or_else(|| {
-            let known: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
-            Failure::Usage(format!("--backend {name}: there is no such backend; one of {}", known.join(", ")))
-        })?),
-    };
-    Ok(Settings { backend, scope, workers: workers(), debug: args.debug_ebpf, ..Settings::default() })
+    let backend = capturing::backend(args.backend.as_deref())?;
+    Ok(Settings { backend, scope, workers: capturing::workers(), debug: args.debug_ebpf, ..Settings::default() })
 }
 
 /// What the flags say.
@@ -304,30 +217,5 @@ fn scope(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Scope {
         descendants: !args.command.is_empty() && cgroup.is_none(),
         cgroups,
         ports: args.port.clone(),
-    }
-}
-
-/// One worker for every four CPUs: one alone handles more than a small machine can send.
-fn workers() -> u32 {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from) as u32;
-    (cpus / 4).clamp(1, agent_common::limits::RINGS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_that_panics_is_told_of() {
-        let told = Arc::new(Notify::new());
-        let alarm = Alarm(Arc::clone(&told));
-        let worker = std::thread::spawn(move || {
-            let _alarm = alarm;
-            panic!("as a worker would");
-        });
-        worker.join().unwrap_err();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let waiting = async { tokio::time::timeout(Duration::from_secs(5), told.notified()).await };
-        runtime.block_on(waiting).expect("the alarm");
     }
 }

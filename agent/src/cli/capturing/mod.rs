@@ -1,0 +1,189 @@
+//! Capture under way: the kernel side, its rings, and a worker for each.
+
+mod worker;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use anyhow::Context as _;
+use tokio::{runtime::Runtime, sync::Notify};
+
+use self::worker::CaptureWorker;
+use super::{exit::Failure, health, outputs::Outputs};
+use crate::{
+    admin::table,
+    capture::{
+        kernel::{Backend, Capture, Settings},
+        recording,
+    },
+    pipeline::{self, MAX_CONNECTIONS, Pipeline},
+    telemetry::summary::Summary,
+    workload::Source,
+};
+
+/// For tests, in builds with debug assertions only: set, workers panic at their first event.
+#[cfg(debug_assertions)]
+const PANIC: &str = "TELLTALE_TEST_PANIC";
+
+/// Tells the run that a worker panicked, so that nothing stays attached that nobody reads.
+struct Alarm(Arc<Notify>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a worker panicked: nothing more is captured");
+            self.0.notify_one();
+        }
+    }
+}
+
+/// What was captured when all is over.
+pub(super) struct Captured {
+    /// What the workers saw.
+    pub(super) summary: Summary,
+    /// One of them panicked: its last telemetry is lost.
+    pub(super) panicked: bool,
+}
+
+/// The kernel side with its workers.
+pub(super) struct Capturing {
+    capture: Option<Capture>,
+    workers: Vec<JoinHandle<CaptureWorker>>,
+    stop: Arc<AtomicBool>,
+    panicked: Arc<Notify>,
+}
+
+impl Capturing {
+    /// Attaches, and starts the workers.
+    ///
+    /// # Errors
+    /// This kernel cannot be captured from, or a thread cannot be started.
+    pub(super) fn start(
+        settings: &Settings,
+        outputs: &Outputs,
+        recorder: Option<&recording::Recorder>,
+        runtime: &Runtime,
+    ) -> Result<Self, Failure> {
+        let mut capture = Capture::start(settings).map_err(anyhow::Error::from)?;
+        if settings.debug {
+            let _entered = runtime.enter();
+            capture.debug_log().context("cannot read the log of the kernel programs")?;
+        }
+        health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
+        for refusal in capture.refusals() {
+            tracing::debug!("backend {refusal}");
+        }
+        let rings = capture.rings().map_err(anyhow::Error::from)?;
+        let mut capturing =
+            Self { capture: Some(capture), workers: Vec::new(), stop: Arc::default(), panicked: Arc::default() };
+        for (index, ring) in rings.into_iter().enumerate() {
+            let settings = pipeline::Settings {
+                plans: Arc::clone(&outputs.plans),
+                source: Source::System,
+                connections: MAX_CONNECTIONS,
+            };
+            let mut worker = CaptureWorker {
+                pipeline: Pipeline::new(settings, outputs.recorder(), &outputs.health),
+                recorder: recorder.map(recording::Recorder::handle),
+                malformed: outputs.health.counter(&table::KERNEL_DROPS, &["malformed"]),
+                refused: outputs.health.counter(&table::SKIPS_REFUSED, &[]),
+                #[cfg(debug_assertions)]
+                panics: std::env::var_os(PANIC).is_some(),
+            };
+            let stop = Arc::clone(&capturing.stop);
+            let alarm = Alarm(Arc::clone(&capturing.panicked));
+            let thread = std::thread::Builder::new()
+                .name(format!("telltale-{index}"))
+                .spawn(move || {
+                    let _alarm = alarm;
+                    ring.run(&mut worker, &stop);
+                    worker
+                })
+                .context("cannot start a worker")?;
+            capturing.workers.push(thread);
+        }
+        Ok(capturing)
+    }
+
+    /// The kernel side, until it is detached.
+    pub(super) fn capture(&mut self) -> Option<&mut Capture> {
+        self.capture.as_mut()
+    }
+
+    /// Whether everything is to end.
+    pub(super) fn stopping(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Told when a worker panicked, so that nothing stays attached that nobody reads.
+    pub(super) fn panicked(&self) -> Arc<Notify> {
+        Arc::clone(&self.panicked)
+    }
+
+    /// Detaches at once; the workers go on without anything to read.
+    pub(super) fn detach(&mut self) {
+        drop(self.capture.take());
+    }
+
+    /// Ends capture, reads what the rings hold, and detaches.
+    pub(super) fn stop(mut self) -> Captured {
+        self.stop.store(true, Ordering::Release);
+        // Else the workers of a busy machine would find more for as long as they look.
+        if let Some(Err(error)) = self.capture.as_mut().map(Capture::close_scope) {
+            tracing::debug!("{error}; capture goes on until it is detached");
+        }
+        let mut captured = Captured { summary: Summary::default(), panicked: false };
+        for thread in self.workers {
+            match thread.join() {
+                Ok(mut worker) => captured.summary.merge(&worker.pipeline.finish()),
+                Err(_) => captured.panicked = true,
+            }
+        }
+        captured
+    }
+}
+
+/// The backend that `--backend` names.
+///
+/// # Errors
+/// There is no such backend.
+pub(super) fn backend(name: Option<&str>) -> Result<Option<Backend>, Failure> {
+    let Some(name) = name else { return Ok(None) };
+    let known = || Backend::ALL.iter().map(|backend| backend.name()).collect::<Vec<_>>().join(", ");
+    let backend = Backend::from_name(name);
+    let backend = backend
+        .ok_or_else(|| Failure::Usage(format!("--backend {name}: there is no such backend; one of {}", known())));
+    backend.map(Some)
+}
+
+/// One worker for every four CPUs: one alone handles more than a small machine can send.
+pub(super) fn workers() -> u32 {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    (cpus / 4).clamp(1, agent_common::limits::RINGS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_is_told_of() {
+        let told = Arc::new(Notify::new());
+        let alarm = Alarm(Arc::clone(&told));
+        let worker = std::thread::spawn(move || {
+            let _alarm = alarm;
+            panic!("as a worker would");
+        });
+        worker.join().unwrap_err();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let waiting = async { tokio::time::timeout(Duration::from_secs(5), told.notified()).await };
+        runtime.block_on(waiting).expect("the alarm");
+    }
+}
