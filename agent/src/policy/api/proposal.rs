@@ -24,6 +24,9 @@ use super::{
     shortname = "tpol",
     label("gateway.networking.k8s.io/policy", "Inherited"),
     annotation("api-approved.kubernetes.io", "unapproved, experimental"),
+    // The Gateway API's own admission policy refuses a definition in its group without these, or of an older bundle than its own.
+    annotation("gateway.networking.k8s.io/bundle-version", "v1.6.3"),
+    annotation("gateway.networking.k8s.io/channel", "experimental"),
     doc = "TelemetryPolicy defines a direct policy attachment to configure observability signals for Gateway API resources and Service Mesh resources. Fields that are described as extensions are Telltale's.",
     printcolumn = r#"{"name":"Target Kind","type":"string","jsonPath":".spec.targetRef.kind"}"#,
     printcolumn = r#"{"name":"Target Name","type":"string","jsonPath":".spec.targetRef.name"}"#,

@@ -189,6 +189,7 @@ fn names_and_marks_are_those_of_the_gateway_api() {
     }
     let annotations = |dialect| &definition(dialect)["metadata"]["annotations"];
     assert_eq!(annotations(Dialect::Proposal)["api-approved.kubernetes.io"], "unapproved, experimental");
+    assert_eq!(annotations(Dialect::Proposal)["gateway.networking.k8s.io/channel"], "experimental");
     assert!(annotations(Dialect::Gep).is_null(), "the group is not one that needs an approval");
 }
 

@@ -1,0 +1,12 @@
+//! A real API server: what it makes of our definitions and policies, and what the agent makes of it.
+//!
+//! Skipped, with a line that says so, where there is no API server to start; see `common/api_server.rs`.
+
+#[path = "../common/api_server.rs"]
+mod api_server;
+#[path = "../common/kubectl.rs"]
+mod kubectl;
+
+mod definitions;
+mod gateway_api;
+mod harness;
