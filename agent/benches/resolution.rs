@@ -1,12 +1,12 @@
 //! What it costs to decide which policy holds where, and to look it up.
 
-use std::{collections::BTreeMap, hint::black_box};
+use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use telltale::policy::{
     attachment::{Candidate, Resolution},
     model::{Dialect, FieldPath, Policy, PolicyKey, Spec, TargetRef},
-    objects::{Namespace, ObjectName, Objects, Pod},
+    objects::{Namespace, ObjectName, Objects},
     status::{NOT_OBSERVED, Nodes, statuses},
 };
 
@@ -34,7 +34,7 @@ fn cluster(policies: usize) -> (Vec<Candidate>, Objects) {
     for index in 0..PODS {
         objects
             .pods
-            .insert(ObjectName::new(format!("ns-{}", index % policies), format!("pod-{index}")), Pod::default());
+            .insert(ObjectName::new(format!("ns-{}", index % policies), format!("pod-{index}")), Arc::default());
     }
     (candidates, objects)
 }

@@ -96,10 +96,16 @@ pub struct Compiled {
 
 impl Compiled {
     /// Compiles and resolves. A policy that is the same in `before` keeps its plan, and so its series and sinks.
-    pub fn new(candidates: Vec<Candidate>, objects: Objects, setting: &Setting, before: Option<&Self>) -> Self {
+    pub fn new(
+        candidates: Vec<Candidate>,
+        objects: impl Into<Arc<Objects>>,
+        setting: &Setting,
+        before: Option<&Self>,
+    ) -> Self {
+        let objects = objects.into();
         // What a reference leads to may have changed although the policy did not.
         let before = before.filter(|before| {
-            let (old, new) = (&*before.objects, &objects);
+            let (old, new) = (&*before.objects, &*objects);
             old.services == new.services && old.grants == new.grants && old.nodes == new.nodes
         });
         let kept: HashMap<_, _> = before
@@ -128,7 +134,7 @@ impl Compiled {
             })
             .unzip();
         let resolution = Resolution::new(&candidates, &objects);
-        Self { candidates, resolution, objects: Arc::new(objects), default: None, plans }
+        Self { candidates, resolution, objects, default: None, plans }
     }
 
     /// The plan of a policy.
@@ -194,8 +200,8 @@ mod tests {
         objects.namespaces.insert("shop".to_owned(), Namespace::default());
         objects.gateways.insert(ObjectName::new("shop", "edge"), std::collections::BTreeMap::new());
         let labels = [(Pod::GATEWAY_NAME.to_owned(), "edge".to_owned())].into();
-        objects.pods.insert(ObjectName::new("shop", "edge-1"), Pod { labels, ..Pod::default() });
-        objects.pods.insert(ObjectName::new("shop", "cart-1"), Pod::default());
+        objects.pods.insert(ObjectName::new("shop", "edge-1"), Arc::new(Pod { labels, ..Pod::default() }));
+        objects.pods.insert(ObjectName::new("shop", "cart-1"), Arc::default());
         objects
     }
 

@@ -1,6 +1,6 @@
 //! Policies and clusters for tests.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Finding,
@@ -55,8 +55,8 @@ pub(crate) fn cluster() -> Objects {
     }
     objects.gateways.insert(ObjectName::new("shop", "edge"), BTreeMap::new());
     let labels = BTreeMap::from([(Pod::GATEWAY_NAME.to_owned(), "edge".to_owned())]);
-    objects.pods.insert(ObjectName::new("shop", "edge-1"), Pod { labels, ..Pod::default() });
-    objects.pods.insert(ObjectName::new("shop", "cart-1"), Pod::default());
+    objects.pods.insert(ObjectName::new("shop", "edge-1"), Arc::new(Pod { labels, ..Pod::default() }));
+    objects.pods.insert(ObjectName::new("shop", "cart-1"), Arc::default());
     objects
 }
 

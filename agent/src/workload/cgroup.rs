@@ -84,7 +84,7 @@ mod tests {
         let mut objects = Objects::default();
         let annotations = [(super::super::CGROUP_ANNOTATION.to_owned(), directory.path().display().to_string())].into();
         let pod = Pod { annotations, ..Pod::default() };
-        objects.pods.insert(ObjectName::new("a", "p"), pod);
+        objects.pods.insert(ObjectName::new("a", "p"), Arc::new(pod));
         let mut index = CgroupIndex::of(&Pods::of(&objects));
         let id = |path: &Path| std::fs::metadata(path).unwrap().ino();
         assert_eq!(index.pod(id(directory.path())).unwrap().name, ObjectName::new("a", "p"));

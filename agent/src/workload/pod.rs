@@ -20,7 +20,7 @@ pub struct PodIdentity {
     /// Its name.
     pub name: ObjectName,
     /// Its labels, annotations, owner, addresses.
-    pub pod: Pod,
+    pub pod: Arc<Pod>,
     /// The labels of its namespace.
     pub namespace_labels: Labels,
 }
@@ -90,10 +90,10 @@ pub struct Pods {
 impl Pods {
     /// Those of a cluster.
     pub fn of(objects: &Objects) -> Self {
-        let identity = |(name, pod): (&ObjectName, &Pod)| {
+        let identity = |(name, pod): (&ObjectName, &Arc<Pod>)| {
             let namespace = objects.namespaces.get(&name.namespace);
             let namespace_labels = namespace.map(|namespace| namespace.labels.clone()).unwrap_or_default();
-            (name.clone(), Arc::new(PodIdentity { name: name.clone(), pod: pod.clone(), namespace_labels }))
+            (name.clone(), Arc::new(PodIdentity { name: name.clone(), pod: Arc::clone(pod), namespace_labels }))
         };
         let by_name: BTreeMap<_, _> = objects.pods.iter().map(identity).collect();
         let mut by_address: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
@@ -134,12 +134,12 @@ mod tests {
         let map = |pairs: &[(&str, &str)]| pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
         PodIdentity {
             name: ObjectName::new("shop", "cart-7d4b9-x2x"),
-            pod: Pod {
+            pod: Arc::new(Pod {
                 labels: map(labels),
                 annotations: map(annotations),
                 owner: Some((owner.0.to_owned(), owner.1.to_owned())),
                 ..Pod::default()
-            },
+            }),
             namespace_labels: Labels::new(),
         }
     }
@@ -149,7 +149,7 @@ mod tests {
         let mut objects = Objects::default();
         for (name, addresses) in [("a", "10.0.0.1 fd00::1"), ("b", "10.0.0.2 10.0.0.9"), ("c", "10.0.0.9 127.0.0.1")] {
             let addresses = addresses.split(' ').map(|address| address.parse().unwrap()).collect();
-            objects.pods.insert(ObjectName::new("shop", name), Pod { addresses, ..Pod::default() });
+            objects.pods.insert(ObjectName::new("shop", name), Arc::new(Pod { addresses, ..Pod::default() }));
         }
         let pods = Pods::of(&objects);
         let at = |address: &str| pods.at(address.parse().unwrap()).map(|pod| pod.name.name.as_str());

@@ -23,7 +23,7 @@ pub(super) fn read(files: &[PathBuf], config: Option<&Path>) -> Result<Checked, 
     // Everything that could be on is looked at, wherever the policy will hold.
     let defaults = Defaults::EVERYTHING;
     let setting = Setting { defaults, trust: config.trust(author, false) };
-    setting.trust.reach.set_nodes(documents.objects.nodes.values().flatten().copied());
+    setting.trust.reach.set_nodes(documents.objects.nodes.values().flat_map(|node| &node.addresses).copied());
     let fallback = config::fallback(&config, path, &setting)?;
     Ok(Checked::of(&sources, documents, &setting, &fallback))
 }

@@ -125,7 +125,8 @@ impl Resolution {
     /// The policy that a pod follows: whole that of its Gateway, else that of its namespace. A pod that is not among the objects is taken for an
     /// ordinary one.
     pub fn policy_of_pod(&self, objects: &Objects, name: &ObjectName) -> Option<PolicyIndex> {
-        self.gateway_policy_of_pod(name, objects.pods.get(name)).or_else(|| self.policy_of_namespace(&name.namespace))
+        self.gateway_policy_of_pod(name, objects.pods.get(name).map(|pod| &**pod))
+            .or_else(|| self.policy_of_namespace(&name.namespace))
     }
 
     /// The policy that a pod follows because it belongs to a Gateway.

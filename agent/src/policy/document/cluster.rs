@@ -1,12 +1,14 @@
 //! The objects that stand for the cluster, read leniently: they come from whoever runs it, and only what policies need of them matters.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use serde_json::Value;
 
 use crate::policy::{
     model::PROPOSAL_GROUP,
-    objects::{Labels, Namespace, ObjectName, Objects, Pod, ReferenceGrant},
+    objects::{
+        AddressRange, Container, Labels, Namespace, Node, ObjectName, Objects, Phase, Pod, ReferenceGrant, Service,
+    },
 };
 
 /// Adds an object, if it is of a kind that policies need. `Err` says why it cannot be one.
@@ -18,18 +20,22 @@ pub(super) fn add(objects: &mut Objects, api_version: &str, kind: &str, value: &
             objects.namespaces.insert(name, Namespace { labels: labels(&value["metadata"]["labels"]) });
         }
         ("", "Pod") => {
-            objects.pods.insert(name(value)?, pod(value));
+            objects.pods.insert(name(value)?, Arc::new(pod(value)));
         }
         ("", "Node") => {
             let name = text(&value["metadata"]["name"]).ok_or(NAMELESS)?;
             // An entry may be a host name too.
             let addresses =
                 items(&value["status"]["addresses"]).filter_map(|entry| text(&entry["address"])?.parse().ok());
-            objects.nodes.insert(name, addresses.collect());
+            let pod_ranges = items(&value["spec"]["podCIDRs"]).filter_map(|range| AddressRange::parse(range.as_str()?));
+            objects.nodes.insert(name, Node { addresses: addresses.collect(), pod_ranges: pod_ranges.collect() });
         }
         ("", "Service") => {
             let ports = items(&value["spec"]["ports"]).filter_map(|port| u16::try_from(port["port"].as_u64()?).ok());
-            objects.services.insert(name(value)?, ports.collect());
+            let mut addresses: Vec<IpAddr> =
+                items(&value["spec"]["clusterIPs"]).filter_map(|address| address.as_str()?.parse().ok()).collect();
+            add_first(&mut addresses, &value["spec"]["clusterIP"]);
+            objects.services.insert(name(value)?, Service { ports: ports.collect(), addresses });
         }
         (PROPOSAL_GROUP, "Gateway") => {
             objects.gateways.insert(name(value)?, labels(&value["metadata"]["labels"]));
@@ -54,12 +60,9 @@ fn pod(value: &Value) -> Pod {
     let (metadata, spec, status) = (&value["metadata"], &value["spec"], &value["status"]);
     let mut addresses: Vec<IpAddr> =
         items(&status["podIPs"]).filter_map(|entry| text(&entry["ip"])?.parse().ok()).collect();
-    if let Some(address) =
-        text(&status["podIP"]).and_then(|address| address.parse().ok()).filter(|address| !addresses.contains(address))
-    {
-        addresses.insert(0, address);
-    }
-    if spec["hostNetwork"] == Value::Bool(true) {
+    add_first(&mut addresses, &status["podIP"]);
+    let host_network = spec["hostNetwork"] == Value::Bool(true);
+    if host_network {
         // They are its node's, and so of every such pod there.
         addresses.clear();
     }
@@ -72,7 +75,46 @@ fn pod(value: &Value) -> Pod {
         node: text(&spec["nodeName"]),
         addresses,
         owner: owner.and_then(|owner| Some((text(&owner["kind"])?, text(&owner["name"])?))),
+        containers: containers(spec, status),
+        host_network,
+        created: time(&metadata["creationTimestamp"]),
+        deleted: time(&metadata["deletionTimestamp"]),
+        phase: status["phase"].as_str().map(Phase::of).unwrap_or_default(),
+        ready: items(&status["conditions"])
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
     }
+}
+
+/// Those of the specification, each with the id that the status gives it.
+fn containers(spec: &Value, status: &Value) -> Vec<Container> {
+    [
+        ("initContainers", "initContainerStatuses"),
+        ("containers", "containerStatuses"),
+        ("ephemeralContainers", "ephemeralContainerStatuses"),
+    ]
+    .into_iter()
+    .flat_map(|(asked, seen)| {
+        items(&spec[asked]).filter_map(move |container| {
+            let name = text(&container["name"])?;
+            let seen = items(&status[seen]).find(|seen| seen["name"] == name);
+            let id = seen.and_then(|seen| Container::id_of(seen["containerID"].as_str()?));
+            Some(Container { name, id, image: text(&container["image"]) })
+        })
+    })
+    .collect()
+}
+
+/// The one address of the field that is older than the list.
+fn add_first(addresses: &mut Vec<IpAddr>, field: &Value) {
+    if let Some(address) = field.as_str().and_then(|address| address.parse().ok())
+        && !addresses.contains(&address)
+    {
+        addresses.insert(0, address);
+    }
+}
+
+fn time(value: &Value) -> Option<jiff::Timestamp> {
+    value.as_str()?.parse().ok()
 }
 
 fn name(value: &Value) -> Result<ObjectName, &'static str> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::policy::{
     model::{AttributeSource, LogField, MatchKind, MetricsProvider, Mode, Ratio},
-    objects::ObjectName,
+    objects::{ObjectName, Phase},
 };
 
 fn read(text: &str) -> Documents {
@@ -109,17 +109,30 @@ metadata:
   name: web-1
   namespace: shop
   uid: 1-2
+  creationTimestamp: "2026-01-02T03:04:05Z"
   labels: {gateway.networking.k8s.io/gateway-name: edge}
   annotations: {note: words}
   ownerReferences:
   - {kind: Node, name: n}
   - {kind: ReplicaSet, name: web, controller: true}
-spec: {serviceAccountName: sa, nodeName: n1}
+spec:
+  serviceAccountName: sa
+  nodeName: n1
+  initContainers: [{name: proxy, image: "p:1"}]
+  containers: [{name: web, image: "w:1"}, {name: later}]
 status:
+  phase: Running
+  conditions: [{type: Ready, status: "True"}]
+  initContainerStatuses: [{name: proxy, containerID: "containerd://aa"}]
+  containerStatuses: [{name: later, containerID: ""}, {name: web, containerID: "cri-o://bb"}]
   podIP: 10.0.0.1
   podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1"}, {ip: nonsense}]
 ---
-{apiVersion: v1, kind: Service, metadata: {name: col, namespace: obs}, spec: {ports: [{port: 4317}, {port: 99999}]}}
+{apiVersion: v1, kind: Service, metadata: {name: col, namespace: obs}, spec: {clusterIP: 10.9.0.1, clusterIPs: [10.9.0.1, "fd00::9"], ports: [{port: 4317}, {port: 99999}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: headless, namespace: obs}, spec: {clusterIP: None, clusterIPs: [None]}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: {podCIDRs: [10.0.0.0/24]}, status: {addresses: [{address: 192.0.2.1}, {address: n1}]}}
 ---
 {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: edge, namespace: shop}}
 ---
@@ -145,12 +158,23 @@ spec:
         (pod.service_account.as_deref(), pod.node.as_deref(), pod.uid.as_deref()),
         (Some("sa"), Some("n1"), Some("1-2"))
     );
-    assert_eq!(objects.services[&ObjectName::new("obs", "col")], [4317]);
+    assert_eq!(objects.services[&ObjectName::new("obs", "col")].ports, [4317]);
+    let ids: Vec<_> = pod.containers.iter().map(|container| (&*container.name, container.id.as_deref())).collect();
+    assert_eq!(ids, [("proxy", Some("aa")), ("web", Some("bb")), ("later", None)]);
+    assert_eq!(pod.containers[1].image.as_deref(), Some("w:1"));
+    assert_eq!((pod.phase, pod.ready, pod.host_network, pod.deleted), (Phase::Running, true, false, None));
+    assert_eq!(pod.created.unwrap().to_string(), "2026-01-02T03:04:05Z");
+    let service = |name| &objects.services[&ObjectName::new("obs", name)].addresses;
+    assert_eq!(service("col").iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.9.0.1", "fd00::9"]);
+    assert!(service("headless").is_empty());
+    let node = &objects.nodes["n1"];
+    assert_eq!(node.addresses, ["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]);
+    assert!(node.pod_ranges[0].contains("10.0.0.9".parse().unwrap()));
     assert!(objects.gateways.contains_key(&ObjectName::new("shop", "edge")));
     assert_eq!(objects.grants[0].to[1].2.as_deref(), Some("col"));
     assert_eq!(
         documents.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["a.yaml:33: Service: `metadata.name` is missing"]
+        ["a.yaml:46: Service: `metadata.name` is missing"]
     );
 }
 

@@ -76,6 +76,7 @@ pub fn backend_fault(objects: &Objects, policy: &PolicyKey, backend: &BackendRef
         });
     }
     let Some(known) = objects.services.get(&service) else { return Some(RefFault::NotFound(service)) };
+    let known = &known.ports;
     match backend.port {
         Some(port) if !known.is_empty() && !known.contains(&port) => {
             Some(RefFault::NoPort { service, port, known: known.clone() })

@@ -1,6 +1,9 @@
 //! Every condition and reason, every message that POLICY.md section 2 asks for, and what a write leaves alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,7 +14,7 @@ use crate::policy::{
     api::status::{PolicyAncestorStatus, PolicyStatus},
     attachment::{Candidate, Resolution},
     model::{BackendRef, Dialect, FieldPath, GEP_GROUP, PolicyKey, Provider, TargetRef, Tracing},
-    objects::{ObjectName, Objects, Pod},
+    objects::{ObjectName, Objects, Service},
     testing::{cluster, created, grant, invalid, policy, target},
 };
 
@@ -166,8 +169,8 @@ fn a_policy_without_a_target_says_so_about_itself() {
 #[test]
 fn references_are_resolved_where_there_are_some() {
     let mut objects = cluster();
-    objects.services.insert(ObjectName::new("shop", "collector"), vec![4317]);
-    objects.services.insert(ObjectName::new("ops", "collector"), vec![4317]);
+    objects.services.insert(ObjectName::new("shop", "collector"), Service { ports: vec![4317], addresses: Vec::new() });
+    objects.services.insert(ObjectName::new("ops", "collector"), Service { ports: vec![4317], addresses: Vec::new() });
     let refs =
         |backend: BackendRef, objects: &Objects| first(&[with_backend(shop("p"), backend)], objects, None)[1].clone();
     assert_eq!(
@@ -410,7 +413,7 @@ proptest! {
 #[test]
 fn an_unknown_pod_changes_no_status() {
     let mut objects = cluster();
-    objects.pods.insert(ObjectName::new("elsewhere", "x"), Pod::default());
+    objects.pods.insert(ObjectName::new("elsewhere", "x"), Arc::default());
     assert_eq!(of(&[shop("p")], &objects, None), of(&[shop("p")], &cluster(), None));
 }
 

@@ -46,7 +46,7 @@ fn workload() -> Workload {
         ..Pod::default()
     };
     let name = ObjectName::new("shop", "cart-7d-x");
-    let identity = PodIdentity { name, pod, namespace_labels: labels(&[("stage", "prod")]) };
+    let identity = PodIdentity { name, pod: pod.into(), namespace_labels: labels(&[("stage", "prod")]) };
     let attributes = [
         "host.name",
         "k8s.container.name",
