@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod exchange;
 pub mod export;
+pub mod kube;
 mod percent;
 pub mod pipeline;
 pub mod policy;

@@ -101,6 +101,8 @@ metrics! {
     SKIPS_REFUSED = Counter "telltale_skip_positions_refused" [] "Times that the kernel's table of what need not be copied was full; it is copied then.";
     NOT_COVERED = Counter "telltale_sockets_not_covered" ["kind"] "Sockets whose bytes cannot be seen.";
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
+    KUBERNETES_RECEIVED = Counter "telltale_kubernetes_received" ("bytes") [] "Bytes that the API server sent, without HTTP's own and before encryption.";
+    KUBERNETES_CONTACT_AGE = Gauge "telltale_kubernetes_contact_age" ("seconds") [] "Time since the API server last sent something; about a minute at most while all is well.";
     CPU = Counter "telltale_process_cpu" ("seconds") ["mode"] "CPU time of the agent.";
     MEMORY = Gauge "telltale_process_resident_memory" ("bytes") [] "Resident memory of the agent.";
 }

@@ -317,7 +317,7 @@ fn resolve_endpoint(
             return Err(problem(&variable, &named, "has no scheme; write http://HOST:PORT or https://HOST:PORT"));
         }
     };
-    let uri: axum::http::Uri =
+    let uri: http::Uri =
         endpoint.parse().map_err(|error| problem(&variable, &endpoint, format!("not a URL: {error}")))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
         return Err(problem(&variable, &endpoint, "not an http or https URL with a host"));

@@ -1,0 +1,6 @@
+//! What the agent has to do with the API server of its cluster: it watches objects, and one agent of all writes status.
+
+mod client;
+mod traffic;
+
+pub use client::{ConnectError, Connection, connect};
