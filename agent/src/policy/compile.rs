@@ -91,11 +91,31 @@ pub struct Compiled {
     pub objects: Arc<Objects>,
     /// What holds where no policy does, if the agent's configuration says so.
     pub default: Option<DefaultPolicy>,
-    plans: Vec<Arc<Plan>>,
+    parts: Vec<Part>,
+}
+
+/// What became of one policy, kept for as long as it stays the same.
+#[derive(Clone, Debug)]
+struct Part {
+    plan: Arc<Plan>,
+    /// What the compiler said.
+    said: Vec<Finding>,
+}
+
+impl Part {
+    fn new(policy: &Policy, objects: &Objects, setting: &Setting) -> Self {
+        let (mut plan, said) = compile(policy, setting);
+        if let Some(tracing) = plan.tracing.as_mut().and_then(Arc::get_mut)
+            && !refs_resolve(policy, objects)
+        {
+            tracing.provider = SpanProvider::Nobody;
+        }
+        Self { plan: Arc::new(plan), said }
+    }
 }
 
 impl Compiled {
-    /// Compiles and resolves. A policy that is the same in `before` keeps its plan, and so its series and sinks.
+    /// Compiles and resolves. A policy that is the same in `before` is not compiled again: it keeps its plan, and so its series and sinks.
     pub fn new(
         candidates: Vec<Candidate>,
         objects: impl Into<Arc<Objects>>,
@@ -110,36 +130,34 @@ impl Compiled {
         });
         let kept: HashMap<_, _> = before
             .iter()
-            .flat_map(|before| before.candidates.iter().zip(&before.plans))
-            .map(|(candidate, plan)| (&candidate.policy.key, (candidate, plan)))
+            .flat_map(|before| before.candidates.iter().zip(&before.parts))
+            .map(|(candidate, part)| (&candidate.policy.key, (candidate, part)))
             .collect();
-        let (candidates, plans): (Vec<_>, Vec<_>) = candidates
+        let (candidates, parts): (Vec<_>, Vec<_>) = candidates
             .into_iter()
             .map(|mut candidate| {
-                let (mut plan, findings) = compile(&candidate.policy, setting);
-                if let Some(tracing) = plan.tracing.as_mut().and_then(Arc::get_mut)
-                    && !refs_resolve(&candidate.policy, &objects)
-                {
-                    tracing.provider = SpanProvider::Nobody;
-                }
-                // What the schema refuses need not be refused twice.
-                let refused: HashSet<FieldPath> =
-                    candidate.findings_with(Effect::Invalid).map(|finding| finding.field.clone()).collect();
-                candidate.findings.extend(findings.into_iter().filter(|finding| !refused.contains(&finding.field)));
                 // The plan of one that was invalid lacks what was wrong with it.
                 let is_same = |before: &Candidate| before.is_valid() && before.policy.spec == candidate.policy.spec;
                 let same = kept.get(&candidate.policy.key).filter(|(before, _)| is_same(before));
-                let plan = same.map_or_else(|| Arc::new(plan), |(_, plan)| Arc::clone(plan));
-                (candidate, plan)
+                let part = match same {
+                    Some((_, part)) => (*part).clone(),
+                    None => Part::new(&candidate.policy, &objects, setting),
+                };
+                // What the schema refuses need not be refused twice.
+                let refused: HashSet<FieldPath> =
+                    candidate.findings_with(Effect::Invalid).map(|finding| finding.field.clone()).collect();
+                let said = part.said.iter().filter(|finding| !refused.contains(&finding.field));
+                candidate.findings.extend(said.cloned());
+                (candidate, part)
             })
             .unzip();
         let resolution = Resolution::new(&candidates, &objects);
-        Self { candidates, resolution, objects, default: None, plans }
+        Self { candidates, resolution, objects, default: None, parts }
     }
 
     /// The plan of a policy.
     pub fn plan(&self, policy: PolicyIndex) -> Option<&Arc<Plan>> {
-        self.plans.get(policy.0)
+        self.parts.get(policy.0).map(|part| &part.plan)
     }
 
     /// The plans of everybody. `none` holds where no policy does, not even the default one.
@@ -229,14 +247,14 @@ mod tests {
         let one = |direction| vec![candidate("a", ("", "Namespace", "shop"), direction)];
         let first = Compiled::new(one(Direction::Both), objects(), &setting(), None);
         let again = Compiled::new(one(Direction::Both), objects(), &setting(), Some(&first));
-        assert!(Arc::ptr_eq(&first.plans[0], &again.plans[0]));
+        assert!(Arc::ptr_eq(&first.parts[0].plan, &again.parts[0].plan));
         let other = Compiled::new(one(Direction::Client), objects(), &setting(), Some(&first));
-        assert!(!Arc::ptr_eq(&first.plans[0], &other.plans[0]));
+        assert!(!Arc::ptr_eq(&first.parts[0].plan, &other.parts[0].plan));
         // What was invalid lacks a part: as soon as it is valid it has a plan of its own.
         let mut invalid = one(Direction::Both);
         invalid[0].findings.push(Finding::invalid(&FieldPath::new("spec"), "is wrong".to_owned()));
         let invalid = Compiled::new(invalid, objects(), &setting(), None);
         let mended = Compiled::new(one(Direction::Both), objects(), &setting(), Some(&invalid));
-        assert!(!Arc::ptr_eq(&invalid.plans[0], &mended.plans[0]));
+        assert!(!Arc::ptr_eq(&invalid.parts[0].plan, &mended.parts[0].plan));
     }
 }
