@@ -1,6 +1,7 @@
 //! Process, cgroup, address -> [`Workload`].
 
-mod cgroup;
+mod annotated;
+pub mod cgroup;
 mod pod;
 mod process;
 mod registry;

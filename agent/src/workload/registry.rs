@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::HashMap;
 
-use super::{PodIdentity, Pods, Workload, cgroup::CgroupIndex, process};
+use super::{PodIdentity, Pods, Workload, annotated::CgroupIndex, process};
 use crate::{
     capture::Open,
     policy::objects::{ObjectName, Objects},

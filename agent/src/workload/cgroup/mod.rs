@@ -1,0 +1,5 @@
+//! Cgroups -> pods and containers.
+
+mod path;
+
+pub use path::{PodPath, parse};
