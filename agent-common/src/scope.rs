@@ -14,10 +14,15 @@ pub struct Scope {
 pub const ALL: u32 = 1;
 /// Sockets used by a process of the set.
 pub const PROCESS: u32 = 2;
-/// Sockets used by a task in a cgroup of the set, or below one.
+/// Sockets used by a task in a cgroup of the set that is [`INCLUDED`], or below one.
 pub const CGROUP: u32 = 4;
 /// Sockets whose own or other port is in the set.
 pub const PORT: u32 = 8;
+
+/// Value of a cgroup in the set: tasks in it and below are in scope. Of a task's cgroup and those above it, the first one in the set decides.
+pub const INCLUDED: u8 = 1;
+/// Tasks in it and below are not in scope, although a cgroup above it is.
+pub const EXCLUDED: u8 = 2;
 
 /// Positions before which the payload of a connection need not be copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub(crate) static SCOPE: Array<Scope, 1> = Array::new();
 /// Thread group ids in scope.
 #[btf_map]
 pub(crate) static SCOPE_PROCESSES: HashMap<u32, u8, { PROCESSES as usize }> = HashMap::new();
-/// Cgroup ids in scope, with all below them.
+/// Cgroup ids that are in scope or taken out of it, with all below them.
 #[btf_map]
 pub(crate) static SCOPE_CGROUPS: HashMap<u64, u8, { CGROUPS as usize }> = HashMap::new();
 /// Ports in scope.

@@ -114,7 +114,8 @@ pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
         return None;
     }
     let scope = scope::current();
-    if scope.generation == 0 {
+    // Nothing in scope: not even a verdict is kept.
+    if scope.generation == 0 || scope.kinds == 0 {
         return None;
     }
     let state = if let Some(state) = socket_state(sk, false) {

@@ -1,6 +1,6 @@
 //! The current task: process, name, cgroups.
 
-use agent_common::{counter::Counter, layout::ABSENT, limits::CGROUP_LEVELS};
+use agent_common::{counter::Counter, layout::ABSENT, limits::CGROUP_LEVELS, scope::INCLUDED};
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task_btf};
 
 use crate::{
@@ -50,15 +50,15 @@ pub(crate) fn current_cgroup_id() -> u64 {
     current_cgroup().and_then(cgroup_id).unwrap_or(0)
 }
 
-/// Whether the current task is in a cgroup of the set, or below one.
+/// Whether the current task is in scope by its cgroup: of that and those above it, the first in the set decides.
 #[inline(always)]
 pub(crate) fn in_scoped_cgroup() -> bool {
     let Some(mut cgroup) = current_cgroup() else { return false };
     for _ in 0..CGROUP_LEVELS {
         let Some(id) = cgroup_id(cgroup) else { return false };
         // SAFETY: the value is not kept.
-        if unsafe { SCOPE_CGROUPS.get(id) }.is_some() {
-            return true;
+        if let Some(verdict) = unsafe { SCOPE_CGROUPS.get(id) } {
+            return *verdict == INCLUDED;
         }
         let own = cgroup + u64::from(layout!(cgroup_self));
         let Some(parent) = read::<u64>(own + u64::from(layout!(css_parent))) else { return false };

@@ -60,6 +60,10 @@ metrics! {
     CONNECTIONS_PROTOCOL = Counter "telltale_connections_protocol" ["protocol"] "Connections by what they were found to speak; one that was upgraded counts twice.";
     CONNECTION_BYTES = Counter "telltale_connection" ("bytes") ["protocol", "direction"] "Bytes moved, copied or not, by what the connection is known to speak.";
     WORKLOADS_EVICTED = Counter "telltale_workloads_evicted" [] "Processes forgotten because of a limit; met again, they are looked up again.";
+    CGROUPS = Gauge "telltale_cgroups" [] "Cgroups of pods that are known.";
+    CGROUPS_BEYOND = Counter "telltale_cgroups_beyond_limit" [] "Cgroups of pods that are not remembered, because of a limit.";
+    CGROUP_LOOKS = Counter "telltale_cgroup_looks" [] "Times that the whole tree of cgroups was looked at.";
+    CGROUP_WATCHES_REFUSED = Counter "telltale_cgroup_watches_refused" [] "Folders of cgroups that the system does not let be watched: the sysctl `fs.inotify.max_user_watches` is too low.";
     STREAM_REORDERED = Counter "telltale_stream_reordered" [] "Events that came after an event of a later position.";
     STREAM_LATE_BYTES = Counter "telltale_stream_late" ("bytes") [] "Bytes that came again, or after their place had been given up.";
     STREAM_CUT_SHORT = Counter "telltale_stream_window_cut_short" ["reason"] "Waits for missing bytes that ended without them.";

@@ -3,9 +3,13 @@
 #[cfg(target_os = "linux")]
 pub mod command_cgroup;
 mod event;
+#[cfg(target_os = "linux")]
+mod hierarchy;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 pub mod kernel;
 pub mod recording;
 
 pub use agent_common::gap::GapReason;
 pub use event::{CloseHow, ConnectionId, Direction, Event, EventKind, Open, Role, Timestamp};
+#[cfg(target_os = "linux")]
+pub use hierarchy::Hierarchy;

@@ -8,7 +8,10 @@ use std::{
 
 use agent_common::counter::Counter;
 use aya::maps::{HashMap, Map, MapData};
-use telltale::capture::kernel::{Scope, Settings};
+use telltale::capture::{
+    Hierarchy,
+    kernel::{Membership, Scope, Settings},
+};
 
 use super::{
     captured::Captured,
@@ -179,4 +182,149 @@ fn a_cgroup_of_v1_is_followed() {
         Some(mount) => check_cgroup(&mount),
         None => println!("no cgroup v1 here: skipped"),
     }
+}
+
+/// The id that the kernel side knows a cgroup by.
+fn id(cgroup: &Cgroup) -> u64 {
+    fs::metadata(&cgroup.0).expect("it is there").ino()
+}
+
+/// Cgroups as a node has them: two pods beside each other, one with a container, a proxy and what the container nests.
+struct Node {
+    // From the inside out: the order in which they are removed.
+    nested: Vec<Cgroup>,
+    container: Cgroup,
+    in_proxy: Cgroup,
+    proxy: Cgroup,
+    pod: Cgroup,
+    other: Cgroup,
+    _root: Cgroup,
+}
+
+impl Node {
+    fn make(mount: &Path, name: &str) -> Option<Self> {
+        let below = |parent: &Cgroup, name: &str| Cgroup::make(&parent.0, name).expect("a cgroup in an own one");
+        let root = Cgroup::make(mount, name)?;
+        let (pod, other) = (below(&root, "pod"), below(&root, "other"));
+        let (container, proxy) = (below(&pod, "container"), below(&pod, "proxy"));
+        let mut nested = vec![below(&container, "nested")];
+        for _ in 0..5 {
+            nested.insert(0, below(&nested[0], "deeper"));
+        }
+        let in_proxy = below(&proxy, "nested");
+        Some(Self { nested, container, in_proxy, proxy, pod, other, _root: root })
+    }
+}
+
+/// Nothing is in scope at the start; then a pod is but for its proxy, then the proxy too, then nothing again.
+fn check_pods(mount: &Path, hierarchy: &Hierarchy) {
+    each_backend(|backend| {
+        let name = format!("telltale-test-{}-pods-{}", std::process::id(), backend.name());
+        let Some(node) = Node::make(mount, &name) else {
+            println!("no cgroup can be made below {}: skipped", mount.display());
+            return;
+        };
+        let member = |cgroup: &Cgroup| {
+            let mut generator = Generator::start("exchanges", "");
+            cgroup.take(generator.pid());
+            exchange(&mut generator);
+            generator
+        };
+        let scope = Scope { hierarchy: Some(hierarchy.clone()), ..Scope::default() };
+        let session = Session::start(&Settings { scope, ..processes(backend, &[]) });
+        let mut control = session.scope_control();
+        assert_eq!(control.hierarchy(), hierarchy);
+        let (mut deep, mut own) = (member(&node.nested[0]), member(&node.container));
+        let (mut proxy, mut in_proxy, mut other) = (member(&node.proxy), member(&node.in_proxy), member(&node.other));
+        let mut host = Generator::start("exchanges", "");
+        let pod = [(id(&node.proxy), Membership::Excluded), (id(&node.pod), Membership::Included)];
+        assert!(control.set(pod).expect("room"), "it is new");
+        assert!(!control.set(pod).expect("room"), "nothing is new");
+        let mut told = vec![exchange(&mut deep), exchange(&mut own)];
+        for outside in [&mut proxy, &mut in_proxy, &mut other, &mut host] {
+            exchange(outside);
+        }
+        assert!(control.set([(id(&node.pod), Membership::Included)]).expect("room"));
+        told.push(exchange(&mut in_proxy));
+        // An id that no cgroup has harms nobody.
+        let gone = [(id(&node.other), Membership::Included), (u64::MAX, Membership::Included)];
+        assert!(control.set(gone).expect("room"));
+        told.push(exchange(&mut other));
+        exchange(&mut own);
+        assert!(control.set([]).expect("room"));
+        exchange(&mut other);
+        let captured = session.finish();
+        for told in &told {
+            told.check(&captured);
+        }
+        assert_eq!(captured.connections.len(), 2 * told.len(), "both ends of each that was in scope, and no other");
+        drop((deep, own, proxy, in_proxy, other, host));
+        println!("{}: pods below {}", backend.name(), mount.display());
+    });
+}
+
+#[test]
+fn a_pod_is_whole_but_for_what_is_taken_out() {
+    match mounted("cgroup2", None) {
+        Some(mount) => check_pods(&mount, &Hierarchy::Unified),
+        None => println!("no cgroup v2 here: skipped"),
+    }
+    match mounted("cgroup", Some("pids")) {
+        Some(mount) => check_pods(&mount, &Hierarchy::Controller("pids".to_owned())),
+        None => println!("no cgroup v1 here: skipped"),
+    }
+}
+
+/// Pods that no policy is for: not one record, not one byte, whether other pods are in scope or none.
+#[test]
+fn of_a_pod_that_is_not_selected_nothing_is_read() {
+    each_backend(|backend| {
+        let name = format!("telltale-test-{}-zero-{}", std::process::id(), backend.name());
+        let Some(node) = mounted("cgroup2", None).and_then(|mount| Node::make(&mount, &name)) else {
+            println!("no cgroup v2 can be made here: skipped");
+            return;
+        };
+        let scope = Scope { hierarchy: Some(Hierarchy::Unified), ..Scope::default() };
+        let session = Session::start(&Settings { scope, ..processes(backend, &[]) });
+        let mut control = session.scope_control();
+        let (mut proxy, mut other, mut host) =
+            (Generator::start("exchanges", ""), Generator::start("exchanges", ""), Generator::start("exchanges", ""));
+        node.in_proxy.take(proxy.pid());
+        node.other.take(other.pid());
+        for _ in 0..5 {
+            exchange(&mut other);
+            exchange(&mut host);
+        }
+        control.set([(id(&node.pod), Membership::Included), (id(&node.proxy), Membership::Excluded)]).expect("room");
+        for outside in [&mut proxy, &mut other, &mut host] {
+            for _ in 0..5 {
+                exchange(outside);
+            }
+        }
+        check_nothing(&session.finish());
+        drop((proxy, other, host));
+        println!("{}: 25 exchanges of pods that are not selected, 0 records, 0 bytes", backend.name());
+    });
+}
+
+/// The pods of a large node: each change is as small as what changed.
+#[test]
+fn two_thousand_pods_and_one_more() {
+    each_backend(|backend| {
+        let scope = Scope { hierarchy: Some(Hierarchy::Unified), ..Scope::default() };
+        let session = Session::start(&Settings { scope, ..processes(backend, &[]) });
+        let mut control = session.scope_control();
+        let of = |pods: u64| (1..=pods).map(|id| (u64::MAX - id, Membership::Included));
+        let started = std::time::Instant::now();
+        assert!(control.set(of(2000)).expect("room"));
+        let all = started.elapsed();
+        let started = std::time::Instant::now();
+        assert!(control.set(of(2001)).expect("room"));
+        println!("{}: 2000 pods in {all:?}, one more in {:?}", backend.name(), started.elapsed());
+        let most = u64::from(agent_common::limits::CGROUPS);
+        let refused = control.set(of(most + 1)).expect_err("more than the table holds").to_string();
+        assert_eq!(refused, "too many cgroups to capture: at most 4096");
+        assert!(control.set(of(most - 1)).expect("room again"));
+        drop(session.finish());
+    });
 }

@@ -11,7 +11,7 @@ use std::{
 use agent_common::counter::Counter;
 use telltale::capture::{
     Event,
-    kernel::{Backend, Capture, Scope, Settings, Skips, Worker},
+    kernel::{Backend, Capture, Scope, ScopeControl, Settings, Skips, Worker},
 };
 
 use super::captured::Captured;
@@ -159,6 +159,11 @@ impl Session {
     /// Starts a capture whose events stay in its rings.
     pub(crate) fn idle(settings: &Settings) -> Idle {
         Idle { capture: Capture::start(settings).unwrap_or_else(|error| panic!("{error}")) }
+    }
+
+    /// A handle that changes what is captured.
+    pub(crate) fn scope_control(&self) -> ScopeControl {
+        self.capture.scope_control().expect("maps that can be opened twice")
     }
 
     /// Ends the capture and gives what it saw.

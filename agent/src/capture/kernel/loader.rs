@@ -18,10 +18,10 @@ use super::{
     backend::{Attachment, COMMON, Hook, Need, PROCESS},
     btf::{Btf, BtfError},
     clock::Clock,
-    layout,
-    scope::{self, Hierarchy},
+    layout, scope,
     sizes::{Failpoints, Sizes},
 };
+use crate::capture::Hierarchy;
 
 /// The programs, built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/telltale-ebpf"));
@@ -181,7 +181,7 @@ impl Capture {
 
     /// A handle that changes what is captured. There should be one.
     pub fn scope_control(&self) -> Result<ScopeControl, ScopeError> {
-        ScopeControl::open(&self.ebpf, &self.scope, FIRST_GENERATION)
+        ScopeControl::open(&self.ebpf, &self.scope, self.sizes, FIRST_GENERATION)
     }
 
     /// Takes everything out of scope at once: from now on only what was in the rings is left to come, but for ends of connections, one each. To

@@ -19,5 +19,5 @@ pub use counters::{KernelCounters, ProgramCost};
 pub use loader::{Capture, CaptureError, Refusal, Settings};
 pub use ring::{Ring, Skips, Worker};
 pub use scope::{Scope, ScopeError};
-pub use scope_control::ScopeControl;
+pub use scope_control::{Membership, ScopeControl};
 pub use sizes::{Failpoints, Sizes};

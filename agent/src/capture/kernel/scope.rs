@@ -12,6 +12,7 @@ use aya::{
 };
 
 use super::Sizes;
+use crate::capture::Hierarchy;
 
 /// What is in scope. Kinds add up: a socket is captured if any one holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Scope {
     pub cgroups: Vec<PathBuf>,
     /// Ports, of either end.
     pub ports: Vec<u16>,
+    /// The hierarchy of cgroups that come later ([`ScopeControl`](super::ScopeControl)); absent, it is that of [`Self::cgroups`].
+    pub hierarchy: Option<Hierarchy>,
 }
 
 /// Why a scope cannot be set.
@@ -67,15 +70,6 @@ pub enum ScopeError {
     Map(#[from] MapError),
 }
 
-/// Which hierarchy the cgroups of a scope are of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hierarchy {
-    /// cgroup v2.
-    Unified,
-    /// The v1 hierarchy of a controller.
-    Controller(String),
-}
-
 impl Scope {
     /// The bits of [`agent_common::scope`].
     pub fn kinds(&self) -> u32 {
@@ -91,9 +85,9 @@ impl Scope {
         self.descendants || !self.processes.is_empty()
     }
 
-    /// The hierarchy of the cgroups; v2 if there are none.
+    /// The hierarchy of the cgroups; v2 if nothing tells.
     pub fn hierarchy(&self) -> Result<Hierarchy, ScopeError> {
-        let mut found: Option<Hierarchy> = None;
+        let mut found = self.hierarchy.clone();
         for path in &self.cgroups {
             let own = hierarchy_of(path)?;
             match &found {
@@ -107,33 +101,8 @@ impl Scope {
 
 /// The hierarchy that a cgroup folder is of.
 fn hierarchy_of(path: &Path) -> Result<Hierarchy, ScopeError> {
-    use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
-    let cgroup_error = |source: std::io::Error| ScopeError::Cgroup { path: path.into(), source };
-    let kind = statfs(path).map_err(|errno| cgroup_error(errno.into()))?.filesystem_type();
-    if kind == CGROUP2_SUPER_MAGIC {
-        return Ok(Hierarchy::Unified);
-    }
-    if kind != CGROUP_SUPER_MAGIC {
-        return Err(ScopeError::NotACgroup { path: path.into() });
-    }
-    let real = path.canonicalize().map_err(cgroup_error)?;
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(cgroup_error)?;
-    mounts
-        .lines()
-        .filter_map(|line| {
-            let (own, rest) = line.split_once(" - ")?;
-            let mount_point = own.split(' ').nth(4)?;
-            let mut of_file_system = rest.split(' ');
-            let is_v1 = of_file_system.next()? == "cgroup";
-            let options = of_file_system.nth(1)?;
-            (is_v1 && real.starts_with(mount_point)).then(|| (mount_point.len(), options.to_owned()))
-        })
-        .max_by_key(|(length, _)| *length)
-        .and_then(|(_, options)| {
-            let known = ["memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset", "blkio", "net_cls"];
-            options.split(',').find(|option| known.contains(option)).map(|name| Hierarchy::Controller(name.to_owned()))
-        })
-        .ok_or_else(|| ScopeError::NotACgroup { path: path.into() })
+    let found = Hierarchy::of(path).map_err(|source| ScopeError::Cgroup { path: path.into(), source })?;
+    found.ok_or_else(|| ScopeError::NotACgroup { path: path.into() })
 }
 
 #[derive(Clone, Copy)]
@@ -157,7 +126,7 @@ pub(super) fn write(ebpf: &mut Ebpf, scope: &Scope, sizes: Sizes, generation: u3
             let metadata =
                 std::fs::metadata(path).map_err(|source| ScopeError::Cgroup { path: path.clone(), source })?;
             // The inode of a cgroup's folder is the id that the kernel side reads.
-            cgroups.insert(metadata.ino(), 1, 0).map_err(refused("cgroups", sizes.cgroups))?;
+            cgroups.insert(metadata.ino(), scope::INCLUDED, 0).map_err(refused("cgroups", sizes.cgroups))?;
         }
     }
     {
@@ -184,7 +153,7 @@ pub(super) fn insert_process(ebpf: &mut Ebpf, process: u32, sizes: Sizes) -> Res
 }
 
 /// Why a table did not take an entry.
-fn refused(what: &'static str, most: u32) -> impl FnOnce(MapError) -> ScopeError {
+pub(super) fn refused(what: &'static str, most: u32) -> impl FnOnce(MapError) -> ScopeError {
     move |error| match &error {
         MapError::SyscallError(call) if call.io_error.raw_os_error() == Some(libc::E2BIG) => {
             ScopeError::TooMany { what, most }

@@ -58,7 +58,7 @@ impl Follower {
         // Plans first: what comes into scope has one from its first byte on. What leaves it is passed over until the scope is written.
         self.series.retain(&plans);
         self.plans.replace(plans);
-        if let Err(error) = self.scope.set_cgroups(cgroups) {
+        if let Err(error) = self.scope.set_cgroups(&cgroups) {
             tracing::error!("{error}; the scope from before holds on");
         }
         self.policies.tell_that_they_hold();

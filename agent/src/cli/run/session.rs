@@ -217,5 +217,6 @@ fn scope(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Scope {
         descendants: !args.command.is_empty() && cgroup.is_none(),
         cgroups,
         ports: args.port.clone(),
+        hierarchy: None,
     }
 }
