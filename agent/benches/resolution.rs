@@ -1,6 +1,6 @@
 //! What it costs to decide which policy holds where, and to look it up.
 
-use std::{collections::BTreeMap, hint::black_box, sync::Arc};
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use telltale::policy::{
@@ -44,7 +44,7 @@ fn resolution(criterion: &mut Criterion) {
     for policies in [1, 1000] {
         let (candidates, objects) = cluster(policies);
         let resolution = Resolution::new(&candidates, &objects);
-        let nodes = Nodes { ready: ["n".to_owned()].into(), reports: BTreeMap::new() };
+        let nodes = Nodes { ready: ["n".to_owned()].into(), ..Nodes::default() };
         group.bench_function(BenchmarkId::new("resolve", policies), |bencher| {
             bencher.iter(|| Resolution::new(black_box(&candidates), &objects));
         });

@@ -107,6 +107,9 @@ metrics! {
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
     KUBERNETES_RECEIVED = Counter "telltale_kubernetes_received" ("bytes") [] "Bytes that the API server sent, without HTTP's own and before encryption.";
     KUBERNETES_CONTACT_AGE = Gauge "telltale_kubernetes_contact_age" ("seconds") [] "Time since the API server last sent something; about a minute at most while all is well.";
+    KUBERNETES_WRITES = Counter "telltale_kubernetes_writes" ["what"] "Objects written to the API server: leases of the election, reports of this node, statuses of policies, events.";
+    KUBERNETES_WRITE_FAILURES = Counter "telltale_kubernetes_write_failures" ["what", "reason"] "Writes to the API server that failed, those that were tried again included.";
+    KUBERNETES_LEADER = Gauge "telltale_kubernetes_leader" [] "1 while this agent is the elected one, which writes the status of policies.";
     CPU = Counter "telltale_process_cpu" ("seconds") ["mode"] "CPU time of the agent.";
     MEMORY = Gauge "telltale_process_resident_memory" ("bytes") [] "Resident memory of the agent.";
 }

@@ -34,7 +34,7 @@ mod traffic;
 mod trust;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
@@ -114,7 +114,7 @@ fn nodes(checked: &Checked, text: &str) -> Nodes {
         let words = value.as_array().into_iter().flatten();
         words.map(|word| word.as_str().unwrap().to_owned()).collect()
     };
-    let mut nodes = Nodes { ready: words(&value["ready"]).into_iter().collect(), reports: BTreeMap::new() };
+    let mut nodes = Nodes { ready: words(&value["ready"]).into_iter().collect(), ..Nodes::default() };
     for report in value["reports"].as_array().into_iter().flatten() {
         let mut keys = checked.compiled.candidates.iter().map(|candidate| &candidate.policy.key);
         let key = keys.find(|key| format!("{}/{}", key.namespace, key.name) == report["policy"].as_str().unwrap());
@@ -123,8 +123,7 @@ fn nodes(checked: &Checked, text: &str) -> Nodes {
             cannot: words(&report["cannot"]),
             notes: words(&report["notes"]),
         };
-        let of_policy = nodes.reports.entry(key.expect("a policy of the case").clone()).or_default();
-        of_policy.insert(report["node"].as_str().unwrap().to_owned(), said);
+        nodes.add(report["node"].as_str().unwrap(), key.expect("a policy of the case").clone(), said);
     }
     nodes
 }

@@ -7,6 +7,7 @@ mod build;
 mod condition;
 mod merge;
 mod message;
+mod nodes;
 mod programmed;
 mod resolved_refs;
 #[cfg(test)]
@@ -16,7 +17,7 @@ pub use build::statuses;
 pub use condition::{ACCEPTED, NOT_OBSERVED, PROGRAMMED, RESOLVED_REFS, Reason};
 pub use merge::{Merged, merge};
 pub use message::policy_name;
-pub use programmed::{NodeReport, Nodes};
+pub use nodes::{NodeReport, NodeReports, Nodes, Remarks};
 pub use resolved_refs::{RefFault, backend_fault};
 
 /// Our name among the controllers that write into one status.

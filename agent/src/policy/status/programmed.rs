@@ -1,11 +1,11 @@
 //! Whether the nodes do what an accepted policy says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, iter};
 
 use jiff::Timestamp;
 
 use super::{
-    Reason,
+    Nodes, Reason, Remarks,
     condition::condition,
     message::{count, policy_name},
 };
@@ -13,31 +13,10 @@ use crate::policy::{
     Effect,
     api::status::Condition,
     attachment::{Candidate, Coverage, Target},
-    model::PolicyKey,
 };
 
 /// Names that a message gives; the rest is counted.
 const MAX_NAMES: usize = 8;
-
-/// What the agents of a cluster reported.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Nodes {
-    /// The nodes whose agent is ready.
-    pub ready: BTreeSet<String>,
-    /// What nodes reported of each policy.
-    pub reports: BTreeMap<PolicyKey, BTreeMap<String, NodeReport>>,
-}
-
-/// What the agent of one node says about one policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeReport {
-    /// The generation that it follows.
-    pub generation: i64,
-    /// What of it this node cannot do, each in a few words.
-    pub cannot: Vec<String>,
-    /// What its author should know, such as lines that a rate limit dropped.
-    pub notes: Vec<String>,
-}
 
 /// What `Programmed` of one target depends on.
 pub(super) struct Facts<'a> {
@@ -63,15 +42,9 @@ impl Facts<'_> {
         if let Some((true, sentence)) = overridden {
             return (Reason::Overridden, vec![sentence]);
         }
-        let nothing = BTreeMap::new();
-        let reports = self.nodes.reports.get(&self.candidate.policy.key).unwrap_or(&nothing);
-        let ready = |node: &&String| self.nodes.ready.contains(*node);
-        let waiting: Vec<&String> = self
-            .nodes
-            .ready
-            .iter()
-            .filter(|node| reports.get(*node).is_none_or(|report| report.generation < generation))
-            .collect();
+        let key = &self.candidate.policy.key;
+        let follows = |node: &&String| self.nodes.generation(node, key).is_some_and(|of| of >= generation);
+        let waiting: Vec<&String> = self.nodes.ready.iter().filter(|node| !follows(node)).collect();
         if self.nodes.ready.is_empty() {
             return (Reason::Reconciling, vec!["No node is ready.".to_owned()]);
         }
@@ -82,7 +55,9 @@ impl Facts<'_> {
                 count(self.nodes.ready.len(), "ready node"),
                 names(&waiting)
             );
-            return (Reason::Reconciling, vec![sentence]);
+            let cut: Vec<&String> = waiting.into_iter().filter(|node| self.nodes.is_cut(node)).collect();
+            let no_room = format!("There are more policies than a report has room for on {}.", names(&cut));
+            return (Reason::Reconciling, iter::once(sentence).chain((!cut.is_empty()).then_some(no_room)).collect());
         }
         let mut sentences = vec![format!("{} follow generation {generation}.", count(self.nodes.ready.len(), "node"))];
         if self.nodes.ready.len() == 1 {
@@ -101,20 +76,20 @@ impl Facts<'_> {
             partial = true;
             sentences.push("Spans are not exported, see ResolvedRefs.".to_owned());
         }
-        let said = |pick: fn(&NodeReport) -> &Vec<String>| {
+        let said = |pick: fn(&Remarks) -> &Vec<String>| {
             let mut by_text: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
-            for (node, report) in reports.iter().filter(|(node, _)| ready(node)) {
-                for text in pick(report) {
+            for (node, remarks) in self.nodes.remarks(key) {
+                for text in pick(remarks) {
                     by_text.entry(text).or_default().push(node);
                 }
             }
             by_text
         };
-        for (what, nodes) in said(|report| &report.cannot) {
+        for (what, nodes) in said(|remarks| &remarks.cannot) {
             partial = true;
             sentences.push(format!("Cannot be done on {}: {what}.", names(&nodes)));
         }
-        for (what, nodes) in said(|report| &report.notes) {
+        for (what, nodes) in said(|remarks| &remarks.notes) {
             sentences.push(format!("On {}: {what}.", names(&nodes)));
         }
         (if partial { Reason::PartiallyProgrammed } else { Reason::Programmed }, sentences)

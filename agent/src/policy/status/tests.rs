@@ -1,9 +1,6 @@
 //! Every condition and reason, every message that POLICY.md section 2 asks for, and what a write leaves alone.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -59,11 +56,14 @@ fn backend(kind: &str, namespace: Option<&str>, port: u16) -> BackendRef {
 }
 
 fn nodes(candidates: &[Candidate], reports: &[(&str, NodeReport)]) -> Nodes {
-    let of_one: BTreeMap<_, _> = reports.iter().map(|(node, report)| ((*node).to_owned(), report.clone())).collect();
-    Nodes {
-        ready: reports.iter().map(|(node, _)| (*node).to_owned()).collect(),
-        reports: candidates.iter().map(|candidate| (candidate.policy.key.clone(), of_one.clone())).collect(),
+    let mut nodes = Nodes::default();
+    for (node, report) in reports {
+        nodes.ready.insert((*node).to_owned());
+        for candidate in candidates {
+            nodes.add(node, candidate.policy.key.clone(), report.clone());
+        }
     }
+    nodes
 }
 
 fn follows(generation: i64) -> NodeReport {
@@ -219,6 +219,9 @@ fn nodes_program_what_they_acknowledged() {
         programmed(&some),
         "Programmed=False Reconciling: 2 of 3 ready nodes do not follow generation 1 yet: n2, n3."
     );
+    // It may have had no room to say so.
+    some.reports.get_mut("n2").unwrap().left_out = 7;
+    assert!(programmed(&some).ends_with("n2, n3. There are more policies than a report has room for on n2."));
     // A node that is not ready holds nothing up.
     some.ready = BTreeSet::from(["n1".to_owned()]);
     assert_eq!(programmed(&some), "Programmed=True Programmed: 1 node follows generation 1.");
