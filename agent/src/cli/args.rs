@@ -145,6 +145,9 @@ pub struct RunArgs {
     /// Serve metrics and health here (127.0.0.1:9464 unless `OTEL_EXPORTER_PROMETHEUS_*` or --config says otherwise); port 0 picks one and prints it
     #[arg(long, value_name = "ADDR")]
     pub metrics_addr: Option<String>,
+    /// Serve the live state as JSON here, for this machine only: workloads, plans, connections (docs/admin.md); port 0 picks one and prints it
+    #[arg(long, value_name = "ADDR")]
+    pub admin_addr: Option<String>,
     /// Read this configuration, for what neither policies, flags nor `OTEL_*` variables say (docs/config.md)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -20,7 +20,7 @@ pub(super) struct Policies {
     stdin: Option<Source>,
     setting: Setting,
     fallback: Fallback,
-    compiled: Compiled,
+    compiled: Arc<Compiled>,
     stamp: Stamp,
 }
 
@@ -76,7 +76,7 @@ impl Policies {
             let why = if broken == 0 { "has no TelemetryPolicy" } else { "has no TelemetryPolicy that is valid" };
             return Err(anyhow!("--policy: {} {why}, so nothing is asked for", named(paths)).into());
         }
-        Ok(Self { paths: paths.to_vec(), stdin, setting, fallback, compiled, stamp })
+        Ok(Self { paths: paths.to_vec(), stdin, setting, fallback, compiled: Arc::new(compiled), stamp })
     }
 
     /// What fails when it is evaluated, whatever plans hold.
@@ -122,7 +122,7 @@ impl Policies {
         };
         let documents = Documents::read(&sources);
         let candidates = validation::candidates(&documents);
-        let before = Some(&self.compiled);
+        let before = Some(&*self.compiled);
         let compiled = self.fallback.compile(candidates, documents.objects.clone(), &self.setting, before);
         for problem in &documents.problems {
             tracing::error!("{problem}");
@@ -133,8 +133,13 @@ impl Policies {
             tracing::error!("{} changed and {why}; the policies from before hold on", named(&self.paths));
             return None;
         }
-        self.compiled = compiled;
+        self.compiled = Arc::new(compiled);
         Some(self.plans())
+    }
+
+    /// The policies as they hold now.
+    pub(super) fn compiled(&self) -> Arc<Compiled> {
+        Arc::clone(&self.compiled)
     }
 
     /// Tells that the policies of the last change hold, for when they do.

@@ -15,6 +15,9 @@ pub struct File {
     /// Where metrics are served for Prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Prometheus>,
+    /// Who may see the agent's live state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Admin>,
     /// The receiver of the spans, metrics and log records that no policy sends elsewhere, and of the agent's own telemetry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otlp: Option<Otlp>,
@@ -61,6 +64,16 @@ pub struct Prometheus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 65535))]
     pub port: Option<u16>,
+}
+
+/// Who may see the agent's live state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Admin {
+    /// Whether `--admin-addr` may be an address that other machines reach. The live state names pods, processes and addresses; nobody is asked who they
+    /// are.
+    #[serde(default)]
+    pub allow_remote: bool,
 }
 
 /// The receiver of what no policy sends elsewhere.

@@ -105,6 +105,11 @@ impl Config {
         if errors.is_empty() { Ok((fallback, problems(warnings))) } else { Err(problems(errors)) }
     }
 
+    /// `admin.allowRemote`
+    pub fn admin_allows_remote(&self) -> bool {
+        self.file.admin.as_ref().is_some_and(|admin| admin.allow_remote)
+    }
+
     /// `accessLogs.directory`
     pub fn log_directory(&self) -> Option<&Path> {
         self.file.access_logs.as_ref()?.directory.as_deref().map(Path::new)

@@ -310,7 +310,7 @@ fn the_address_for_prometheus_has_each_part_from_where_it_is_said_first() {
         let config = read(config).unwrap();
         let lookup =
             |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        crate::export::prometheus::default_address(&|name| config.variable(name, &lookup))
+        crate::admin::default_metrics_address(&|name| config.variable(name, &lookup))
     };
     assert_eq!(address("{}", &[]), "127.0.0.1:9464");
     assert_eq!(address("prometheus: {host: 0.0.0.0, port: 1}", &[]), "0.0.0.0:1");

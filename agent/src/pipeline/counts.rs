@@ -32,14 +32,9 @@ const ROWS: &[(&str, &SelfMetric, &[&str])] = &[
     ("telltale.content.withheld", &table::CONTENT_WITHHELD, &[]),
 ];
 
-/// The name of a protocol in metrics.
-const PROTOCOLS: &[(Protocol, &str)] = &[
-    (Protocol::Http1, "http1"),
-    (Protocol::Http2, "http2"),
-    (Protocol::Tls, "tls"),
-    (Protocol::Upgraded, "upgraded"),
-    (Protocol::Unknown, "unknown"),
-];
+/// Those that are counted.
+const PROTOCOLS: [Protocol; 5] =
+    [Protocol::Http1, Protocol::Http2, Protocol::Tls, Protocol::Upgraded, Protocol::Unknown];
 
 /// The name of a direction in metrics; by [`crate::capture::Direction::index`].
 const DIRECTIONS: [&str; 2] = ["out", "in"];
@@ -66,7 +61,8 @@ impl Counts {
     pub(super) fn new(health: &Arc<Health>) -> Self {
         let by_protocol = PROTOCOLS
             .iter()
-            .map(|&(protocol, name)| {
+            .map(|&protocol| {
+                let name = protocol.name();
                 let bytes = DIRECTIONS.map(|direction| health.counter(&table::CONNECTION_BYTES, &[name, direction]));
                 (protocol, health.counter(&table::CONNECTIONS_PROTOCOL, &[name]), bytes)
             })

@@ -3,11 +3,13 @@
 mod counts;
 mod followed;
 mod table;
+mod view;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use foldhash::HashSet;
 
+pub use self::view::ConnectionView;
 use self::{counts::Counts, followed::Followed, table::Table};
 use crate::{
     admin::Health,

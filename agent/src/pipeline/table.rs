@@ -46,6 +46,11 @@ impl<T> Table<T> {
     }
 
     /// All connections, none of which this uses.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &T)> {
+        self.slots.iter().flatten().map(|slot| (slot.id, &*slot.value))
+    }
+
+    /// All connections to change, likewise.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut T)> {
         self.slots.iter_mut().flatten().map(|slot| (slot.id, &mut *slot.value))
     }

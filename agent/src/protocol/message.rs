@@ -19,6 +19,19 @@ pub enum Protocol {
     Unknown,
 }
 
+impl Protocol {
+    /// In metrics and in the live state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Tls => "tls",
+            Self::Upgraded => "upgraded",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The HTTP version of a message, as `network.protocol.version` spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HttpVersion {

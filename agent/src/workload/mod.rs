@@ -23,3 +23,17 @@ pub struct Workload {
     /// The pod, if it is one.
     pub pod: Option<Arc<PodIdentity>>,
 }
+
+impl Workload {
+    /// A pod as a whole, whichever of its processes.
+    pub fn of_pod(pod: &Arc<PodIdentity>) -> Self {
+        let mut attributes: Vec<_> = pod.attributes().collect();
+        attributes.sort_unstable_by_key(|(key, _)| *key);
+        Self {
+            service_name: pod.service_name().to_owned(),
+            namespace: Some(pod.name.namespace.clone()),
+            attributes,
+            pod: Some(Arc::clone(pod)),
+        }
+    }
+}

@@ -113,6 +113,11 @@ impl Pods {
         self.by_address.get(&address.to_canonical())?.as_ref()
     }
 
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<PodIdentity>> {
+        self.by_name.values()
+    }
+
     /// The pod of this name.
     pub fn get(&self, name: &ObjectName) -> Option<&Arc<PodIdentity>> {
         self.by_name.get(name)

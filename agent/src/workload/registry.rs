@@ -109,18 +109,7 @@ impl Registry {
 
     /// Whom the other end of a connection belongs to, where exactly one known pod has its address.
     pub fn peer(&self, open: &Open) -> Option<Arc<Workload>> {
-        self.pods.at(open.peer.ip()).map(|pod| Arc::new(Self::of_pod(pod)))
-    }
-
-    fn of_pod(pod: &Arc<PodIdentity>) -> Workload {
-        let mut attributes: Vec<_> = pod.attributes().collect();
-        attributes.sort_unstable_by_key(|(key, _)| *key);
-        Workload {
-            service_name: pod.service_name().to_owned(),
-            namespace: Some(pod.name.namespace.clone()),
-            attributes,
-            pod: Some(Arc::clone(pod)),
-        }
+        self.pods.at(open.peer.ip()).map(|pod| Arc::new(Workload::of_pod(pod)))
     }
 
     /// What the bound cost so far.

@@ -11,9 +11,9 @@ use std::{
 };
 
 use telltale::{
-    admin::{Health, register_process_metrics, table},
+    admin::{Health, Liveness, Readiness, Routes, ServeError, Server, register_process_metrics, table},
     capture::Role,
-    export::prometheus::{Exposition, Format, Readiness, ServeError, Server},
+    export::prometheus::{Exposition, Format},
     policy::{
         Defaults, Plan, Trust,
         model::{self, Attribute, AttributeSource, Dialect, FieldPath, MetricOverride, Mode, PolicyKey, Profile},
@@ -104,8 +104,12 @@ fn under_policies() -> Arc<Exposition> {
     Exposition::new(metrics, None, Vec::new())
 }
 
+fn routes(readiness: Readiness) -> Routes {
+    Routes::observed(exposition(), Liveness::default(), readiness)
+}
+
 async fn serve() -> Server {
-    Server::start("127.0.0.1:0", exposition(), Readiness::default()).await.unwrap()
+    Server::start("127.0.0.1:0", routes(Readiness::default())).await.unwrap()
 }
 
 async fn fetch(address: SocketAddr, path: &'static str, accept: &'static str) -> (String, String) {
@@ -213,25 +217,27 @@ async fn prometheus_scrapes_series_and_exemplars() {
 #[tokio::test]
 async fn a_port_in_use_is_said_clearly() {
     let first = serve().await;
-    let error = Server::start(&first.address().to_string(), exposition(), Readiness::default()).await.unwrap_err();
+    let error = Server::start(&first.address().to_string(), routes(Readiness::default())).await.unwrap_err();
     assert!(matches!(error, ServeError::InUse { .. }));
     let expected = format!(
         "cannot serve metrics on {}: the port is in use; choose another with --metrics-addr (port 0 picks a free one)",
         first.address()
     );
     assert_eq!(error.to_string(), expected);
-    let error = Server::start("nonsense", exposition(), Readiness::default()).await.unwrap_err();
+    let error = Server::start("nonsense", routes(Readiness::default())).await.unwrap_err();
     assert!(error.to_string().contains("give HOST:PORT"), "{error}");
 }
 
 #[tokio::test]
 async fn health_and_readiness() {
     let readiness = Readiness::default();
-    let server = Server::start("127.0.0.1:0", exposition(), readiness.clone()).await.unwrap();
+    let gate = readiness.gate("capture", "not capturing yet");
+    let server = Server::start("127.0.0.1:0", routes(readiness.clone())).await.unwrap();
     let address = server.address();
     assert!(fetch(address, "/healthz", "*/*").await.0.starts_with("HTTP/1.1 200"));
-    assert!(fetch(address, "/readyz", "*/*").await.0.starts_with("HTTP/1.1 503"));
-    readiness.set(true);
+    let (head, body) = fetch(address, "/readyz", "*/*").await;
+    assert!(head.starts_with("HTTP/1.1 503") && body == "capture: not capturing yet\n", "{head} {body}");
+    gate.open();
     assert!(fetch(address, "/readyz", "*/*").await.0.starts_with("HTTP/1.1 200"));
     assert!(fetch(address, "/other", "*/*").await.0.starts_with("HTTP/1.1 404"));
     server.stop(Duration::from_mins(1)).await;

@@ -16,9 +16,12 @@ use tokio::{runtime::Runtime, sync::Notify};
 use self::worker::CaptureWorker;
 use super::{exit::Failure, health, outputs::Outputs};
 use crate::{
-    admin::table,
+    admin::{
+        live::{BackendRefusal, CaptureState, LiveState},
+        table,
+    },
     capture::{
-        kernel::{Backend, Capture, Settings},
+        kernel::{Backend, Capture, Refusal, Settings},
         recording,
     },
     pipeline::{self, MAX_CONNECTIONS, Pipeline},
@@ -59,7 +62,7 @@ pub(super) struct Capturing {
 }
 
 impl Capturing {
-    /// Attaches, and starts the workers.
+    /// Attaches, and starts the workers, which `live` shows from then on.
     ///
     /// # Errors
     /// This kernel cannot be captured from, or a thread cannot be started.
@@ -67,6 +70,7 @@ impl Capturing {
         settings: &Settings,
         outputs: &Outputs,
         recorder: Option<&recording::Recorder>,
+        live: &LiveState,
         runtime: &Runtime,
     ) -> Result<Self, Failure> {
         let mut capture = Capture::start(settings).map_err(anyhow::Error::from)?;
@@ -74,6 +78,7 @@ impl Capturing {
             let _entered = runtime.enter();
             capture.debug_log().context("cannot read the log of the kernel programs")?;
         }
+        live.set_capture(capture_state(&capture));
         health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
         for refusal in capture.refusals() {
             tracing::debug!("backend {refusal}");
@@ -87,7 +92,9 @@ impl Capturing {
                 source: Source::System,
                 connections: MAX_CONNECTIONS,
             };
+            let name = format!("telltale-{index}");
             let mut worker = CaptureWorker {
+                probe: live.worker(&name),
                 pipeline: Pipeline::new(settings, outputs.recorder(), &outputs.health),
                 recorder: recorder.map(recording::Recorder::handle),
                 malformed: outputs.health.counter(&table::KERNEL_DROPS, &["malformed"]),
@@ -98,7 +105,7 @@ impl Capturing {
             let stop = Arc::clone(&capturing.stop);
             let alarm = Alarm(Arc::clone(&capturing.panicked));
             let thread = std::thread::Builder::new()
-                .name(format!("telltale-{index}"))
+                .name(name)
                 .spawn(move || {
                     let _alarm = alarm;
                     ring.run(&mut worker, &stop);
@@ -145,6 +152,21 @@ impl Capturing {
             }
         }
         captured
+    }
+}
+
+/// How it captures, for who looks.
+fn capture_state(capture: &Capture) -> CaptureState {
+    let refusal = |refusal: &Refusal| BackendRefusal {
+        backend: refusal.backend.name().to_owned(),
+        step: refusal.step.clone(),
+        reason: refusal.reason.clone(),
+    };
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    CaptureState {
+        kernel: release.unwrap_or_default(),
+        backend: capture.backend().name().to_owned(),
+        refusals: capture.refusals().iter().map(refusal).collect(),
     }
 }
 

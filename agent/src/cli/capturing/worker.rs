@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{
-    admin::Counter,
+    admin::{Counter, live::WorkerProbe},
     capture::{
         Event, EventKind, Timestamp,
         kernel::{Skips, Worker},
@@ -15,6 +15,7 @@ use crate::{
 /// What one capture thread does.
 pub(super) struct CaptureWorker {
     pub(super) pipeline: Pipeline,
+    pub(super) probe: WorkerProbe,
     pub(super) recorder: Option<RecorderHandle>,
     /// Records that could not be decoded.
     pub(super) malformed: Counter,
@@ -54,6 +55,7 @@ impl Worker for CaptureWorker {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush();
         }
+        self.probe.tick(&self.pipeline);
     }
 
     fn malformed(&mut self) {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    admin::live::LiveState,
     capture::kernel::ScopeControl,
     cli::policies::Policies,
     policy::{Capture, PlanStore, Plans},
@@ -30,6 +31,8 @@ pub(super) struct Follower {
     pub(super) scope: ScopeControl,
     /// The cgroups that the flags put into scope.
     pub(super) own_cgroups: Vec<PathBuf>,
+    /// What those see who look.
+    pub(super) live: LiveState,
 }
 
 impl Follower {
@@ -58,6 +61,7 @@ impl Follower {
         // Plans first: what comes into scope has one from its first byte on. What leaves it is passed over until the scope is written.
         self.series.retain(&plans);
         self.plans.replace(plans);
+        self.live.set_policies(self.policies.compiled());
         if let Err(error) = self.scope.set_cgroups(&cgroups) {
             tracing::error!("{error}; the scope from before holds on");
         }

@@ -10,6 +10,10 @@ use super::{
     launch::{self, Identity},
 };
 use crate::{
+    admin::{
+        Routes, Server, default_metrics_address,
+        live::{About, LiveState},
+    },
     capture::{
         command_cgroup::CommandCgroup,
         kernel::{Scope, Settings},
@@ -25,7 +29,6 @@ use crate::{
         signals::Signals,
     },
     config::{Author, Config},
-    export::prometheus::{Readiness, Server, default_address},
     workload::CGROUP_ANNOTATION,
 };
 
@@ -42,6 +45,7 @@ pub(super) struct Session<'a> {
     signals: Signals,
     outputs: Outputs,
     server: Server,
+    admin: Option<Server>,
     capturing: Capturing,
     recorder: Option<recording::Recorder>,
     command: Option<Child>,
@@ -63,7 +67,7 @@ impl<'a> Session<'a> {
             Signals::catch().context("cannot catch signals")?
         };
         let cgroup = if args.command.is_empty() { None } else { command_cgroup() };
-        let live = Live {
+        let output = Live {
             output: &args.output,
             log_dir: args.log_dir.as_deref(),
             config_file: args.config.as_deref(),
@@ -71,19 +75,32 @@ impl<'a> Session<'a> {
             author: Author::Operator,
             stdout_taken: !args.command.is_empty(),
         };
-        let (outputs, setting, fallback) = Outputs::live(&live, &runtime)?;
+        let (outputs, setting, fallback) = Outputs::live(&output, &runtime)?;
         let policies = Policies::load(&args.policy, setting, fallback)?;
         outputs.plans.replace(policies.plans());
         let mut scope = scope(args, cgroup.as_ref());
         let own_cgroups = scope.cgroups.clone();
         scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
         let settings = settings(args, scope)?;
-        let readiness = Readiness::default();
+        let live = LiveState::new(About::of_this_process(None), &outputs.health, &outputs.plans);
+        if args.admin_addr.is_some() {
+            // Else they would be kept for nobody.
+            live.set_policies(policies.compiled());
+        }
+        let capture_gate = live.readiness().gate("capture", "not capturing yet");
         let lookup = |name: &str| config.variable(name, &|name| std::env::var(name).ok());
-        let address = args.metrics_addr.clone().unwrap_or_else(|| default_address(&lookup));
-        let server = runtime
-            .block_on(Server::start(&address, outputs.exposition(), readiness.clone()))
-            .map_err(anyhow::Error::from)?;
+        let address = args.metrics_addr.clone().unwrap_or_else(|| default_metrics_address(&lookup));
+        let routes = Routes::observed(outputs.exposition(), live.liveness().clone(), live.readiness().clone());
+        let server = runtime.block_on(Server::start(&address, routes)).map_err(anyhow::Error::from)?;
+        let admin = match &args.admin_addr {
+            Some(address) => {
+                let routes = Routes::live(live.clone(), config.admin_allows_remote());
+                let server = runtime.block_on(Server::start(address, routes)).map_err(anyhow::Error::from)?;
+                tracing::info!("live state at http://{}/", server.address());
+                Some(server)
+            }
+            None => None,
+        };
         let recorder = match &args.record {
             Some(path) => {
                 tracing::warn!(
@@ -94,7 +111,7 @@ impl<'a> Session<'a> {
             }
             None => None,
         };
-        let mut capturing = Capturing::start(&settings, &outputs, recorder.as_ref(), &runtime)?;
+        let mut capturing = Capturing::start(&settings, &outputs, recorder.as_ref(), &live, &runtime)?;
         let capture = capturing.capture().context("it was just started")?;
         tracing::info!(
             "capturing with backend {}, metrics at http://{}/metrics",
@@ -104,12 +121,24 @@ impl<'a> Session<'a> {
         if policies.may_change() {
             let scope = capture.scope_control().map_err(anyhow::Error::from)?;
             let plans = Arc::clone(&outputs.plans);
-            let follower = Follower { policies, plans, series: outputs.series(), scope, own_cgroups };
+            let series = outputs.series();
+            let follower = Follower { policies, plans, series, scope, own_cgroups, live };
             follower.start(capturing.stopping()).context("cannot start the thread that follows policies")?;
         }
-        readiness.set(true);
-        let mut session =
-            Self { args, show_summary, runtime, signals, outputs, server, capturing, recorder, command: None, cgroup };
+        capture_gate.open();
+        let mut session = Self {
+            args,
+            show_summary,
+            runtime,
+            signals,
+            outputs,
+            server,
+            admin,
+            capturing,
+            recorder,
+            command: None,
+            cgroup,
+        };
         session.start_command()?;
         Ok(session)
     }
@@ -149,7 +178,9 @@ impl<'a> Session<'a> {
         }
         let Captured { summary, panicked } = self.capturing.stop();
         let recording_lost = self.recorder.is_some_and(|recorder| report::recording(&recorder.finish()));
-        self.runtime.block_on(self.server.stop(SERVER_DEADLINE));
+        for server in [Some(self.server), self.admin].into_iter().flatten() {
+            self.runtime.block_on(server.stop(SERVER_DEADLINE));
+        }
         let health = Arc::clone(&self.outputs.health);
         let exit = self.outputs.finish()?;
         if self.show_summary {
