@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// What the chart grants by default.
-pub(crate) const SHIPPED: &str = "bpf,perfmon,sys_ptrace,dac_read_search";
+pub(crate) const SHIPPED: &str = "bpf,perfmon,sys_ptrace";
 
 /// The same command with these capabilities of Linux and no others, by `setpriv` of util-linux. They are named as there: `bpf,perfmon`; `""` is none.
 pub(crate) fn confine(command: &mut Command, capabilities: &str) {
