@@ -133,11 +133,17 @@ fn lint_ebpf() -> Result<()> {
 fn tests() -> Result<()> {
     let python = setup::python::program("python")?;
     let rotel = setup::python::program("rotel-agent")?;
+    // An API server that somebody has and names is as good as ours.
+    let kube = match std::env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
+        Some(folder) => folder.into(),
+        None => setup::kube::folder()?,
+    };
     exec::run(
         workspace::cargo()
             .args(["test", "--no-fail-fast"])
             .env("TELLTALE_TEST_PYTHON", python)
-            .env("TELLTALE_TEST_ROTEL", rotel),
+            .env("TELLTALE_TEST_ROTEL", rotel)
+            .env("TELLTALE_TEST_KUBE", kube),
     )
 }
 

@@ -50,15 +50,14 @@ pub(crate) fn programs() -> Option<PathBuf> {
 
 /// A process that ends with this value, and with the test that owns it, whatever way that ends.
 struct Guarded {
-    /// A shell that waits for the end of its input, then kills the process.
+    /// A shell that kills the process at the end of its input, and ends with it.
     guard: Child,
 }
 
 impl Guarded {
     fn start(log: &Path, program: &Path, arguments: &[String]) -> Self {
         let log = fs::File::create(log).expect("the state folder is writable");
-        // `exec` keeps the process id that the shell knows.
-        let script = "\"$@\" </dev/null & child=$!; cat >/dev/null; kill -9 $child; wait $child";
+        let script = "exec 3<&0; \"$@\" 3<&- </dev/null & child=$!; { cat <&3; kill -9 $child; } & wait $child";
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh"]).arg(program).args(arguments);
         command.stdin(Stdio::piped()).stdout(log.try_clone().expect("a file has copies")).stderr(log);
@@ -162,12 +161,15 @@ impl ApiServer {
         let mut running = self.running();
         let log = self.folder.path().join("kube-apiserver.log");
         let end = Instant::now() + READY;
-        *running = Some(Guarded::start(&log, &self.programs.join("kube-apiserver"), &self.arguments));
+        *running = None;
+        let mut server = Guarded::start(&log, &self.programs.join("kube-apiserver"), &self.arguments);
         while self.admin.attempt(&["get", "--raw", "/readyz"], "").is_err() {
             let said = || fs::read_to_string(&log).unwrap_or_default();
-            assert!(Instant::now() < end, "the API server did not get ready:\n{}", said());
+            let ended = server.guard.try_wait().expect("it is our child").is_some();
+            assert!(!ended && Instant::now() < end, "the API server did not get ready:\n{}", said());
             std::thread::sleep(Duration::from_millis(50));
         }
+        *running = Some(server);
     }
 
     /// Who asked for what since the start, without the administrator: events of the audit log.
@@ -217,7 +219,7 @@ fn arguments(folder: &Path, etcd: u16, port: u16) -> Vec<String> {
         "--advertise-address=127.0.0.1".to_owned(),
         format!("--tls-cert-file={}", file("server.crt")),
         format!("--tls-private-key-file={}", file("server.key")),
-        format!("--service-account-key-file={}", file("accounts.key")),
+        format!("--service-account-key-file={}", file("accounts.pub")),
         format!("--service-account-signing-key-file={}", file("accounts.key")),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         format!("--token-auth-file={}", file("tokens.csv")),
@@ -244,7 +246,9 @@ fn write_secrets(folder: &Path) {
     write("ca.crt", &authority.pem());
     write("server.crt", &certificate.expect("a certificate can be made").pem());
     write("server.key", &server.serialize_pem());
-    write("accounts.key", &key().serialize_pem());
+    let accounts = key();
+    write("accounts.key", &accounts.serialize_pem());
+    write("accounts.pub", &accounts.public_key_pem());
     write("tokens.csv", &format!("{ADMIN},admin,1,\"system:masters\"\n"));
     write("audit.yaml", AUDIT);
 }

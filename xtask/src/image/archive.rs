@@ -20,9 +20,8 @@ pub(crate) fn archive(binary: &Path, name: &str, to: &Path) -> Result<()> {
     let dockerfile = super::dockerfile()?;
     let architecture = architecture(binary)?;
     fs::create_dir_all(to.parent().context("the archive is in a folder")?)?;
-    let folder = Scratch::beside(to)?;
-
-    let root = folder.0.join("root");
+    let scratch = Scratch::beside(&to.with_extension("root"))?;
+    let root = scratch.0.join("root");
     for (from, path) in &dockerfile.copies {
         if from != "telltale" {
             bail!("deploy/Dockerfile copies {from}, but the context holds only `telltale`");
@@ -36,20 +35,26 @@ pub(crate) fn archive(binary: &Path, name: &str, to: &Path) -> Result<()> {
         }
     }
 
+    pack(&root, &Value::Object(dockerfile.config), architecture, name, to)
+}
+
+/// Writes the image that holds what is in `root`, with this configuration (`config` of the image specification).
+pub(crate) fn pack(root: &Path, config: &Value, architecture: &str, name: &str, to: &Path) -> Result<()> {
+    let folder = Scratch::beside(to)?;
     let layout = folder.0.join("layout");
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
     let layer = folder.0.join("layer.tar");
-    tar(&root, &layer)?;
+    tar(root, &layer)?;
     let layer = Blob::take(&layer, &blobs)?;
     let configuration = json!({
         "created": "1970-01-01T00:00:00Z",
         "architecture": architecture,
         "os": "linux",
-        "config": dockerfile.config,
+        "config": config,
         // The layer is not compressed, so that its digest is that of its content too.
         "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
-        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "deploy/Dockerfile"}],
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "cargo xtask"}],
     });
     let configuration = Blob::write(&configuration, &folder.0, &blobs)?;
     let manifest = json!({
@@ -84,7 +89,7 @@ pub(crate) fn archive(binary: &Path, name: &str, to: &Path) -> Result<()> {
 }
 
 /// The name of the processor in the image specification, from the binary itself.
-pub(super) fn architecture(binary: &Path) -> Result<&'static str> {
+pub(crate) fn architecture(binary: &Path) -> Result<&'static str> {
     // ELF-64 little-endian; `e_machine` is at offset 18 (System V gABI, ELF header).
     let bytes = fs::read(binary).with_context(|| format!("reading {}", binary.display()))?;
     match bytes.get(..20) {
@@ -147,11 +152,13 @@ fn write(file: &Path, value: &Value) -> Result<()> {
     fs::write(file, value.to_string()).with_context(|| format!("writing {}", file.display()))
 }
 
-fn within(root: &Path, path: &str) -> PathBuf {
+/// A path of the image in the folder that becomes it.
+pub(crate) fn within(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies a program or a library, with the folders it is in.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
     fs::copy(from, to).with_context(|| format!("copying {}", from.display()))?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;

@@ -3,7 +3,7 @@
 //! The image is what `deploy/Dockerfile` says, one static binary and nothing else. It is written as an archive that every engine and
 //! containerd can load, without asking any of them, so that it comes out the same on every machine.
 
-mod archive;
+pub(crate) mod archive;
 mod dockerfile;
 mod engine;
 

@@ -2,6 +2,7 @@
 
 mod apt;
 pub(crate) mod kernels;
+pub(crate) mod kube;
 mod linker;
 mod needs;
 pub(crate) mod python;
@@ -45,6 +46,9 @@ pub(crate) fn ensure(purposes: &[Purpose]) -> Result<()> {
     compiler()?;
     if purposes.contains(&Purpose::Test) {
         python::ensure()?;
+    }
+    if purposes.iter().any(|purpose| matches!(purpose, Purpose::Cluster | Purpose::Test)) {
+        kube::ensure()?;
     }
     if purposes.iter().any(|purpose| matches!(purpose, Purpose::Vm | Purpose::Test)) {
         for row in matrix::default_rows() {

@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Demo,
     /// Run the kernel matrix.
     Vm,
+    /// Run a Kubernetes cluster of one node.
+    Cluster,
     /// Run every test.
     Test,
     /// Measure.
@@ -44,6 +46,8 @@ enum Found {
     LinkerOrLlvm,
     /// Python can make virtual environments.
     PythonVenv,
+    /// The static library of this name is there.
+    Library(&'static str),
 }
 
 /// The name of the need that rustup can meet as well.
@@ -53,8 +57,8 @@ pub(crate) const LLVM: &str = "LLVM 22";
 /// Where Debian puts the LLVM that `bpf-linker` is built with.
 pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 
-use Purpose::{Bench, Build, Demo, Test, Vm};
-const ALWAYS: &[Purpose] = &[Build, Demo, Vm, Test, Bench];
+use Purpose::{Bench, Build, Cluster, Demo, Test, Vm};
+const ALWAYS: &[Purpose] = &[Build, Demo, Vm, Cluster, Test, Bench];
 
 pub(crate) const NEEDS: &[Need] = &[
     need("a C compiler", "links host programs", &["gcc", "libc6-dev"], ALWAYS, Found::Program("cc")),
@@ -66,21 +70,24 @@ pub(crate) const NEEDS: &[Need] = &[
         Found::BpfCompiler,
     ),
     need(LLVM, "bpf-linker is built with it", &["llvm-22-dev", "g++"], ALWAYS, Found::LinkerOrLlvm),
-    need("Python 3", "runs the demo's programs", &["python3"], &[Demo, Test], Found::Program("python3")),
+    need("Python 3", "runs the demo's programs", &["python3"], &[Demo, Cluster, Test], Found::Program("python3")),
     need("Python's venv", "holds the peers from PyPI", &["python3-venv"], &[Test], Found::PythonVenv),
     need("QEMU", "boots other kernels", &["qemu-system-x86"], &[Vm, Test], Found::Program("qemu-system-x86_64")),
     need("xz", "unpacks the modules of those kernels", &["xz-utils"], &[Vm, Test], Found::Program("xz")),
-    need("busybox", "is the userspace of those kernels", &["busybox-static"], &[Vm, Test], Found::Program("busybox")),
-    need("strip", "makes their file system small", &["binutils"], &[Vm, Test], Found::Program("strip")),
+    need("busybox", "is a userspace", &["busybox-static"], &[Vm, Cluster, Test], Found::Program("busybox")),
+    need("strip", "makes file systems small", &["binutils"], &[Vm, Cluster, Test], Found::Program("strip")),
     need("curl", "is a real client", &["curl"], &[Test], Found::Program("curl")),
     need("sudo", "runs what run starts as its caller", &["sudo"], &[Test], Found::Program("sudo")),
     need("Node.js", "is a real client and server", &["nodejs"], &[Test], Found::Program("node")),
-    need("Go", "is a real client and server", &["golang-go"], &[Test], Found::Program("go")),
+    need("Go", "is a real client, and compiles Kubernetes", &["golang-go"], &[Cluster, Test], Found::Program("go")),
+    need("libseccomp", "is a part of runc", &["libseccomp-dev"], &[Cluster, Test], Found::Library("libseccomp")),
+    need("pkg-config", "finds it", &["pkg-config"], &[Cluster, Test], Found::Program("pkg-config")),
+    need("unshare", "makes a node's namespaces", &["util-linux"], &[Cluster, Test], Found::Program("unshare")),
     need("nginx", "is a real server", &["nginx-light"], &[Test, Bench], Found::Program("nginx")),
     need("Prometheus", "scrapes the agent", &["prometheus"], &[Test], Found::Program("promtool")),
     need("ss", "shows sockets", &["iproute2"], &[Test], Found::Program("ss")),
-    need("ip", "makes network namespaces", &["iproute2"], &[Test], Found::Program("ip")),
-    need("nft", "translates addresses", &["nftables"], &[Test], Found::Program("nft")),
+    need("ip", "makes network namespaces", &["iproute2"], &[Cluster, Test], Found::Program("ip")),
+    need("nft", "translates addresses", &["nftables"], &[Cluster, Test], Found::Program("nft")),
     need("wrk", "makes load", &["wrk"], &[Bench], Found::Program("wrk")),
     need("taskset", "binds programs to cores", &["util-linux"], &[Bench], Found::Program("taskset")),
 ];
@@ -112,6 +119,10 @@ impl Need {
             Found::LinkerOrLlvm => {
                 toolchain::linker().is_ok() || Path::new(LLVM_PREFIX).join("bin/llvm-config").is_file()
             }
+            Found::Library(name) => std::process::Command::new("pkg-config")
+                .args(["--exists", name])
+                .status()
+                .is_ok_and(|status| status.success()),
             Found::PythonVenv => std::process::Command::new("python3")
                 .args(["-c", "import venv, ensurepip"])
                 .output()

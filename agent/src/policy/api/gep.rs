@@ -226,6 +226,8 @@ pub struct ParentBasedSampling {
     pub mode: Mode,
     /// The share of the traces that a caller decided to keep which is kept here too.
     #[serde(default = "all", skip_serializing_if = "Option::is_none")]
+    // Written out: an API server evaluates the rules of a default before the defaults inside it are there.
+    #[schemars(extend("default" = {"numerator": 100, "denominator": 100}))]
     pub sampling_rate: Option<Fraction>,
 }
 
