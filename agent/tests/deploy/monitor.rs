@@ -1,4 +1,4 @@
-//! The PodMonitor. Its definition is the Prometheus operator's and not in this repository, so only its shape is looked at, against the
+//! The `PodMonitor`. Its definition is the Prometheus operator's and not in this repository, so only its shape is looked at, against the
 //! fields of `monitoring.coreos.com/v1` that it uses.
 
 use serde_json::{Value, json};
