@@ -8,6 +8,7 @@ mod api_server;
 #[path = "../common/kubectl.rs"]
 mod kubectl;
 
+mod accepted;
 mod agent;
 mod chart;
 mod files;
