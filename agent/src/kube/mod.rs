@@ -7,6 +7,7 @@ mod election;
 mod failure;
 mod known;
 mod report;
+mod status;
 mod traffic;
 
 pub use client::{ConnectError, Connection, connect};
@@ -15,3 +16,4 @@ pub use report::{
     AGENT_PODS, LABEL, LEFT_OUT, NodeReporter, NodeReporterSettings, POLICIES, PolicyReport, REMARKS, Report, Reported,
     ReportsWatch, lease_name, refused_note,
 };
+pub use status::{PolicyObjectRef, StatusWriter};

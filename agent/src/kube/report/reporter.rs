@@ -13,7 +13,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::PostParams,
+    api::{ListParams, PostParams},
     runtime::{WatchStreamExt as _, watcher},
 };
 use tokio::{
@@ -179,9 +179,11 @@ impl Writer {
     async fn find_owner(&mut self) {
         let Some(pod) = self.settings.pod.clone() else { return };
         loop {
-            match within(REQUEST, self.pods.get_opt(&pod)).await {
+            // A list, which needs no permission beside those of the watches.
+            let named = ListParams::default().fields(&format!("metadata.name={pod}"));
+            match within(REQUEST, self.pods.list(&named)).await {
                 Ok(found) => {
-                    self.owner = found.and_then(|pod| {
+                    self.owner = found.items.into_iter().next().and_then(|pod| {
                         Some(OwnerReference {
                             api_version: "v1".to_owned(),
                             kind: "Pod".to_owned(),
