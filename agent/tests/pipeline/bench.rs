@@ -65,7 +65,12 @@ impl Bench {
         Self::build(plans, connections, &Health::new(), &[])
     }
 
-    fn build(plans: &Arc<PlanStore>, connections: usize, health: &Arc<Health>, queues: &[LineSender]) -> Self {
+    pub(crate) fn build(
+        plans: &Arc<PlanStore>,
+        connections: usize,
+        health: &Arc<Health>,
+        queues: &[LineSender],
+    ) -> Self {
         let (lines, health, queues) = (Lines::default(), Arc::clone(health), queues.to_vec());
         let settings = telemetry::Settings::default();
         let metrics = Metrics::with_limit(settings.methods.clone(), SERIES - 1);
@@ -81,7 +86,7 @@ impl Bench {
         Self { pipeline: Pipeline::new(settings, recorder, &health), lines, health, time: 1_000_000_000 }
     }
 
-    fn event(&mut self, connection: u64, kind: EventKind<'_>) {
+    pub(crate) fn event(&mut self, connection: u64, kind: EventKind<'_>) {
         self.time += 1000;
         self.pipeline.event(&Event { time: Timestamp(self.time), connection: ConnectionId(connection), kind });
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bounds;
+mod live_state;
 mod plans;
 mod properties;
 mod skips;

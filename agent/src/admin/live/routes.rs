@@ -126,7 +126,8 @@ async fn explain(State(live): State<LiveState>, RawQuery(query): RawQuery) -> Re
         if in_sentences {
             return Ok(to_text(&answer, &|_, text| text.to_owned()).into_response());
         }
-        Ok(pretty(&answer))
+        // As `telltale policy explain -o json` writes it.
+        Ok(pretty(&json!(answer)))
     })
     .await
 }

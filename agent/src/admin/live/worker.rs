@@ -84,7 +84,12 @@ impl LiveState {
         F: Fn(&Pipeline) -> T + Clone + Send + 'static,
     {
         let _turn = self.0.turn.lock().await;
-        let desks: Vec<Arc<Desk>> = lock(&self.0.desks).iter().map(Arc::clone).collect();
+        let desks: Vec<Arc<Desk>> = {
+            let mut desks = lock(&self.0.desks);
+            // Nobody sits at the others any more.
+            desks.retain(|desk| Arc::strong_count(desk) > 1);
+            desks.iter().map(Arc::clone).collect()
+        };
         let asked: Vec<_> = desks
             .into_iter()
             .map(|desk| {

@@ -33,8 +33,8 @@ struct OneView {
     connections: usize,
 }
 
-/// What sorts and joins them: pods by name, then local processes.
-type Key = (Option<ObjectName>, String);
+/// What sorts and joins them: pods by name, then local processes, so that many of these do not push pods out of the answer.
+type Key = (bool, Option<ObjectName>, String);
 
 impl WorkloadsView {
     pub(super) async fn of(live: &LiveState) -> Self {
@@ -52,7 +52,7 @@ impl WorkloadsView {
             let pod = workload.pod.as_ref().map(|pod| pod.name.clone());
             let plan = plans.of(pod.as_ref());
             let local = if pod.is_none() { format!("{workload:?}") } else { String::new() };
-            let entry = all.entry((pod, local)).or_insert_with(|| view(EndView::from(&*workload), plan));
+            let entry = all.entry((pod.is_none(), pod, local)).or_insert_with(|| view(EndView::from(&*workload), plan));
             entry.connections += count;
         }
         let here = |pod: &&Arc<PodIdentity>| {
@@ -60,7 +60,7 @@ impl WorkloadsView {
             pod.pod.node.as_ref().is_none_or(|of| node.is_none_or(|node| node == of))
         };
         for pod in Pods::of(&plans.objects).iter().filter(here) {
-            let key = (Some(pod.name.clone()), String::new());
+            let key = (false, Some(pod.name.clone()), String::new());
             all.entry(key).or_insert_with(|| view(EndView::from(&Workload::of_pod(pod)), plans.of(Some(&pod.name))));
         }
         let total = all.len();

@@ -10,7 +10,10 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::json;
 
-use super::read::{read, report_problems};
+use super::{
+    agent::AgentUrl,
+    read::{read, report_problems},
+};
 use crate::{
     cli::{
         Exit, Failure,
@@ -31,15 +34,21 @@ use crate::{
     group = ArgGroup::new("target").required(true).args(["pod", "namespace"]),
     after_help = "\
 Which policy a pod, or the ordinary pods of a namespace, follow, why not the others, and what will come out.
+A running agent (--agent) answers from the policies and pods of the cluster; in a cluster, forward its port first:
+`kubectl -n telltale port-forward pod/NAME 9465`, with the agent's pod on the node of the pod that is asked about.
 
 Examples:
   telltale policy explain policies/ cluster.yaml --pod shop/cart-1
-  telltale policy explain policies/ --namespace shop -o json"
+  telltale policy explain policies/ --namespace shop -o json
+  telltale policy explain --pod shop/cart-1 --agent"
 )]
 pub struct ExplainArgs {
     /// Kubernetes YAML or JSON (- for stdin), or folders of it
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "agent")]
     pub files: Vec<PathBuf>,
+    /// Ask a running agent instead, without URL the one at 127.0.0.1:9465
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = AgentUrl::DEFAULT, conflicts_with_all = ["files", "config"])]
+    pub agent: Option<AgentUrl>,
     /// Explain what an agent with this configuration would do: with policies of tenants (docs/config.md)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -92,6 +101,11 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         (None, Some(namespace)) => Subject::Namespace(namespace.clone()),
         _ => return Err(Failure::Usage("one of --pod and --namespace is needed".to_owned())),
     };
+    if let Some(agent) = &args.agent {
+        let text = ask(agent, &subject, args.output)?;
+        io::stdout().lock().write_all(text.as_bytes()).context("cannot write the explanation")?;
+        return Ok(Exit::Done);
+    }
     let read = read(&args.files, args.config.as_deref())?;
     warn_of_unknown(&read, &subject);
     let answer = explanation(&read.compiled, &subject);
@@ -112,6 +126,30 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     };
     io::stdout().lock().write_all(text.as_bytes()).context("cannot write the explanation")?;
     Ok(if report_problems(&read) { Exit::Failed } else { Exit::Done })
+}
+
+/// The explanation of a running agent.
+fn ask(agent: &AgentUrl, subject: &Subject, format: ExplainFormat) -> Result<String, Failure> {
+    let subject = match subject {
+        Subject::Pod(pod) => format!("pod={}/{}", escaped(&pod.namespace), escaped(&pod.name)),
+        Subject::Namespace(name) => format!("namespace={}", escaped(name)),
+    };
+    let output = if format == ExplainFormat::Text { "text" } else { "json" };
+    let answer = agent.get(&format!("/v1/explain?{subject}&output={output}")).map_err(anyhow::Error::from)?;
+    if format != ExplainFormat::Yaml {
+        return Ok(answer);
+    }
+    let value: serde_json::Value = serde_json::from_str(&answer).context("the agent's answer is not JSON")?;
+    Ok(to_yaml(&value))
+}
+
+/// Percent-encoded, but for what is unreserved (RFC 3986 section 2.3).
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
 }
 
 /// A name that is mistyped looks like one for which nobody asked.

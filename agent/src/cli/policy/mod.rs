@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Exit, Failure};
 
+mod agent;
 mod convert;
 mod crds;
 mod explain;
