@@ -105,6 +105,13 @@ metrics! {
     SKIPS_REFUSED = Counter "telltale_skip_positions_refused" [] "Times that the kernel's table of what need not be copied was full; it is copied then.";
     NOT_COVERED = Counter "telltale_sockets_not_covered" ["kind"] "Sockets whose bytes cannot be seen.";
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
+    KUBERNETES_EVENTS = Counter "telltale_kubernetes_events" ["kind"] "Objects that the API server told of, in lists and afterwards.";
+    KUBERNETES_LISTS = Counter "telltale_kubernetes_lists" ["kind"] "Times that all objects of a kind were asked for, the first time included.";
+    KUBERNETES_ERRORS = Counter "telltale_kubernetes_errors" ["kind", "reason"] "Lists and watches that failed; they are tried again.";
+    KUBERNETES_OBJECTS = Gauge "telltale_kubernetes_objects" ["kind"] "Objects of the cluster that are known.";
+    KUBERNETES_OBJECT_BYTES = Gauge "telltale_kubernetes_object_memory" ("bytes") ["kind"] "Memory of the objects that are known, estimated.";
+    KUBERNETES_REFUSED = Counter "telltale_kubernetes_objects_refused" ["kind"] "Times that an object was not kept, because too many of its kind are.";
+    POLICY_FIELDS_PRUNED = Gauge "telltale_policy_fields_pruned" ["dialect"] "Fields of policies that the installed definition of the dialect drops.";
     KUBERNETES_RECEIVED = Counter "telltale_kubernetes_received" ("bytes") [] "Bytes that the API server sent, without HTTP's own and before encryption.";
     KUBERNETES_CONTACT_AGE = Gauge "telltale_kubernetes_contact_age" ("seconds") [] "Time since the API server last sent something; about a minute at most while all is well.";
     KUBERNETES_WRITES = Counter "telltale_kubernetes_writes" ["what"] "Objects written to the API server: leases of the election, reports of this node, statuses of policies, events.";

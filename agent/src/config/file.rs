@@ -30,6 +30,9 @@ pub struct File {
     /// What policies may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Policies>,
+    /// What `agent` follows of its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Cluster>,
     /// What holds in namespaces without an accepted policy, never beside one: the `spec` of a TelemetryPolicy in the dialect of GEP-4768, without
     /// `targetRefs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,6 +203,14 @@ pub enum DefaultSinkType {
     /// OTLP log records, to the receiver of `OTEL_*` variables or of `otlp`.
     #[serde(rename = "OTLP")]
     Otlp,
+}
+
+/// What `agent` follows of its cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cluster {
+    /// Whether pods of other nodes are followed, so that peers have names; `true` if it is absent. What that costs is in `docs/kubernetes.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<bool>,
 }
 
 /// What policies may do.

@@ -110,6 +110,11 @@ impl Config {
         self.file.admin.as_ref().is_some_and(|admin| admin.allow_remote)
     }
 
+    /// `cluster.peers`: whether pods of other nodes are followed.
+    pub fn follows_peers(&self) -> bool {
+        self.file.cluster.as_ref().and_then(|cluster| cluster.peers).unwrap_or(true)
+    }
+
     /// `accessLogs.directory`
     pub fn log_directory(&self) -> Option<&Path> {
         self.file.access_logs.as_ref()?.directory.as_deref().map(Path::new)

@@ -29,7 +29,12 @@ impl Failure {
     /// Of an error.
     pub(super) fn of(error: &kube::Error) -> Self {
         let kube::Error::Api(status) = error else { return Self::Unreachable };
-        match status.code {
+        Self::of_code(status.code)
+    }
+
+    /// Of the HTTP status of an answer.
+    pub(super) const fn of_code(code: u16) -> Self {
+        match code {
             404 => Self::NotFound,
             409 => Self::Conflict,
             401 | 403 => Self::Forbidden,

@@ -19,7 +19,7 @@ pub struct Checked {
     /// The files, in the order in which they were read.
     pub files: Vec<String>,
     /// Their policies.
-    pub policies: Vec<Document>,
+    pub policies: Vec<Arc<Document>>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// One candidate for each of `policies`, in the same order.

@@ -54,7 +54,7 @@ impl Fallback {
     pub fn compile(
         &self,
         mut candidates: Vec<Candidate>,
-        objects: Objects,
+        objects: impl Into<Arc<Objects>>,
         setting: &Setting,
         before: Option<&Compiled>,
     ) -> Compiled {

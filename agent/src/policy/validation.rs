@@ -28,7 +28,7 @@ pub fn candidates(documents: &Documents) -> Vec<Candidate> {
         }
         Candidate { policy: document.policy.clone().unwrap_or_else(|| unreadable(document)), findings }
     };
-    documents.policies.iter().map(candidate).collect()
+    documents.policies.iter().map(|document| candidate(document)).collect()
 }
 
 /// The targetRefs that can hold nowhere. They leave the others of their policy as they are.
@@ -44,11 +44,10 @@ pub fn target_findings(candidate: &Candidate, resolution: &Resolution, index: Po
 }
 
 fn unreadable(document: &Document) -> Policy {
-    let metadata = &document.value["metadata"];
     Policy {
         key: document.key.clone(),
-        created: metadata["creationTimestamp"].as_str().and_then(|time| time.parse().ok()),
-        generation: metadata["generation"].as_i64().unwrap_or_default(),
+        created: document.created,
+        generation: document.generation,
         targets: document.targets.clone(),
         spec: Spec::default(),
     }

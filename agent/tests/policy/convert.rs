@@ -130,7 +130,8 @@ fn converted(text: &[u8]) -> Option<String> {
 
 /// The policies of the proposal's dialect in a text.
 fn of_the_proposal(text: &[u8]) -> BTreeSet<PolicyKey> {
-    let keys = checked(text).policies.into_iter().map(|policy| policy.key);
+    let checked = checked(text);
+    let keys = checked.policies.iter().map(|policy| policy.key.clone());
     keys.filter(|key| key.dialect == Dialect::Proposal).collect()
 }
 
@@ -170,7 +171,7 @@ fn compare_file(case: &Path, before: &[u8]) -> Option<Written> {
     let after = converted(before)?;
     assert_eq!(converted(after.as_bytes()).as_ref(), Some(&after), "{}: again", case.display());
     let proposal = of_the_proposal(before);
-    let keys: Vec<PolicyKey> = checked(&after).policies.into_iter().map(|policy| policy.key).collect();
+    let keys: Vec<PolicyKey> = checked(&after).policies.iter().map(|policy| policy.key.clone()).collect();
     let twice = keys.iter().collect::<BTreeSet<_>>().len() < keys.len();
     if proposal.is_empty() || (twice && case.ends_with("conflicted-first-api-version-holds")) {
         // Two policies of one name, one of each dialect, become two of one.

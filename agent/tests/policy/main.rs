@@ -227,7 +227,7 @@ fn an_equal_policy_is_of_the_other_dialect() {
     for case in cases() {
         let Ok(equal) = fs::read(case.join("equal.yaml")) else { continue };
         let keys = |text: &[u8]| -> BTreeSet<PolicyKey> {
-            checked(text).policies.into_iter().map(|policy| policy.key).collect()
+            checked(text).policies.iter().map(|policy| policy.key.clone()).collect()
         };
         let other = |mut key: PolicyKey| {
             let [first, second] = Dialect::ALL;

@@ -434,7 +434,7 @@ fn policy_of(text: &str) -> Policy {
     let document = documents.policies.pop().unwrap();
     assert!(!document.is_invalid(), "{:#?}\n{text}", document.findings);
     assert_eq!(document.findings, [], "{text}");
-    document.policy.unwrap()
+    document.policy.clone().unwrap()
 }
 
 /// Policies of every shape, as text to spoil.

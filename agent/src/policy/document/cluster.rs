@@ -17,38 +17,22 @@ pub(super) fn add(objects: &mut Objects, api_version: &str, kind: &str, value: &
     match (group, kind) {
         ("", "Namespace") => {
             let name = text(&value["metadata"]["name"]).ok_or(NAMELESS)?;
-            objects.namespaces.insert(name, Namespace { labels: labels(&value["metadata"]["labels"]) });
+            objects.namespaces.insert(name, namespace(value));
         }
         ("", "Pod") => {
             objects.pods.insert(name(value)?, Arc::new(pod(value)));
         }
         ("", "Node") => {
             let name = text(&value["metadata"]["name"]).ok_or(NAMELESS)?;
-            // An entry may be a host name too.
-            let addresses =
-                items(&value["status"]["addresses"]).filter_map(|entry| text(&entry["address"])?.parse().ok());
-            let pod_ranges = items(&value["spec"]["podCIDRs"]).filter_map(|range| AddressRange::parse(range.as_str()?));
-            objects.nodes.insert(name, Node { addresses: addresses.collect(), pod_ranges: pod_ranges.collect() });
+            objects.nodes.insert(name, node(value));
         }
         ("", "Service") => {
-            let ports = items(&value["spec"]["ports"]).filter_map(|port| u16::try_from(port["port"].as_u64()?).ok());
-            let mut addresses: Vec<IpAddr> =
-                items(&value["spec"]["clusterIPs"]).filter_map(|address| address.as_str()?.parse().ok()).collect();
-            add_first(&mut addresses, &value["spec"]["clusterIP"]);
-            objects.services.insert(name(value)?, Service { ports: ports.collect(), addresses });
+            objects.services.insert(name(value)?, service(value));
         }
         (PROPOSAL_GROUP, "Gateway") => {
             objects.gateways.insert(name(value)?, labels(&value["metadata"]["labels"]));
         }
-        (PROPOSAL_GROUP, "ReferenceGrant") => objects.grants.push(ReferenceGrant {
-            namespace: name(value)?.namespace,
-            from: items(&value["spec"]["from"])
-                .map(|from| (word(&from["group"]), word(&from["kind"]), word(&from["namespace"])))
-                .collect(),
-            to: items(&value["spec"]["to"])
-                .map(|to| (word(&to["group"]), word(&to["kind"]), text(&to["name"])))
-                .collect(),
-        }),
+        (PROPOSAL_GROUP, "ReferenceGrant") => objects.grants.push(grant(name(value)?.namespace, value)),
         _ => {}
     }
     Ok(())
@@ -56,7 +40,36 @@ pub(super) fn add(objects: &mut Objects, api_version: &str, kind: &str, value: &
 
 const NAMELESS: &str = "`metadata.name` is missing";
 
-fn pod(value: &Value) -> Pod {
+pub(crate) fn namespace(value: &Value) -> Namespace {
+    Namespace { labels: labels(&value["metadata"]["labels"]) }
+}
+
+pub(crate) fn node(value: &Value) -> Node {
+    // An entry may be a host name too.
+    let addresses = items(&value["status"]["addresses"]).filter_map(|entry| text(&entry["address"])?.parse().ok());
+    let pod_ranges = items(&value["spec"]["podCIDRs"]).filter_map(|range| AddressRange::parse(range.as_str()?));
+    Node { addresses: addresses.collect(), pod_ranges: pod_ranges.collect() }
+}
+
+pub(crate) fn service(value: &Value) -> Service {
+    let ports = items(&value["spec"]["ports"]).filter_map(|port| u16::try_from(port["port"].as_u64()?).ok());
+    let mut addresses: Vec<IpAddr> =
+        items(&value["spec"]["clusterIPs"]).filter_map(|address| address.as_str()?.parse().ok()).collect();
+    add_first(&mut addresses, &value["spec"]["clusterIP"]);
+    Service { ports: ports.collect(), addresses }
+}
+
+pub(crate) fn grant(namespace: String, value: &Value) -> ReferenceGrant {
+    ReferenceGrant {
+        namespace,
+        from: items(&value["spec"]["from"])
+            .map(|from| (word(&from["group"]), word(&from["kind"]), word(&from["namespace"])))
+            .collect(),
+        to: items(&value["spec"]["to"]).map(|to| (word(&to["group"]), word(&to["kind"]), text(&to["name"]))).collect(),
+    }
+}
+
+pub(crate) fn pod(value: &Value) -> Pod {
     let (metadata, spec, status) = (&value["metadata"], &value["spec"], &value["status"]);
     let mut addresses: Vec<IpAddr> =
         items(&status["podIPs"]).filter_map(|entry| text(&entry["ip"])?.parse().ok()).collect();
@@ -123,7 +136,7 @@ fn name(value: &Value) -> Result<ObjectName, &'static str> {
     Ok(ObjectName { namespace, name: text(&metadata["name"]).ok_or(NAMELESS)? })
 }
 
-fn labels(value: &Value) -> Labels {
+pub(crate) fn labels(value: &Value) -> Labels {
     let entries = value.as_object().into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
