@@ -7,6 +7,10 @@ mod api_server;
 #[path = "../common/kubectl.rs"]
 mod kubectl;
 
+mod agents;
 mod definitions;
+mod election;
 mod gateway_api;
 mod harness;
+mod reports;
+mod status;
