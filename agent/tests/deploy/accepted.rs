@@ -1,4 +1,4 @@
-//! A real API server takes what is installed. (It defines no PodMonitor; `monitor.rs` looks at that one.)
+//! A real API server takes what is installed. (It defines no `PodMonitor`; `monitor.rs` looks at that one.)
 
 use std::fmt::Write as _;
 
