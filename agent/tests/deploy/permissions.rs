@@ -1,0 +1,112 @@
+//! What the agent may ask of the API server: the shipped roles, and the page that explains them.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::rendered::{text, yaml};
+
+/// (resource with group as `kubectl api-resources` writes it, verb, in all of the cluster)
+type Grant = (String, String, bool);
+
+/// The words of a list.
+fn words(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().map(|word| word.as_str().unwrap()).collect()
+}
+
+fn of_role(file: &str, cluster: bool, found: &mut BTreeSet<Grant>) {
+    for rule in yaml(&format!("deploy/kustomize/agent/{file}"))["rules"].as_array().unwrap() {
+        for group in words(&rule["apiGroups"]) {
+            for resource in words(&rule["resources"]) {
+                let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+                for verb in words(&rule["verbs"]) {
+                    assert!(found.insert((name.clone(), verb.to_owned(), cluster)), "{name} {verb} twice");
+                }
+            }
+        }
+    }
+}
+
+fn granted() -> BTreeSet<Grant> {
+    let mut found = BTreeSet::new();
+    of_role("cluster-role.yaml", true, &mut found);
+    of_role("role.yaml", false, &mut found);
+    found
+}
+
+#[test]
+fn nothing_can_be_read_that_is_secret_and_nothing_be_changed_but_status() {
+    for (resource, verb, cluster) in granted() {
+        assert!(verb != "*" && resource != "*", "{resource} {verb}");
+        assert!(!resource.starts_with("secrets") && !resource.starts_with("configmaps"), "{resource}");
+        let writes = !["get", "list", "watch"].contains(&verb.as_str());
+        let allowed = resource.contains("/status.") || resource.starts_with("events.") || !cluster;
+        assert!(!writes || allowed, "{verb} {resource}");
+    }
+}
+
+#[test]
+fn the_page_explains_each() {
+    let page = text("docs/kubernetes.md");
+    let (_, rest) = page.split_once("## What it may ask of the API server").unwrap();
+    let (section, _) = rest.split_once("\n## ").unwrap();
+    let mut explained = BTreeSet::new();
+    for line in section.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [resource, verbs, place, why] = cells[..] else { panic!("{line}") };
+        assert!(!why.is_empty(), "{line}");
+        for verb in verbs.split(", ") {
+            let grant = (resource.trim_matches('`').to_owned(), verb.to_owned(), place.starts_with("cluster"));
+            assert!(explained.insert(grant), "{line}");
+        }
+    }
+    assert_eq!(explained, granted());
+}
+
+#[test]
+fn definitions_are_read_by_name() {
+    let role = yaml("deploy/kustomize/agent/cluster-role.yaml");
+    let of_definitions = role["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|rule| words(&rule["resources"]) == ["customresourcedefinitions"]);
+    assert_eq!(words(&of_definitions.unwrap()["resourceNames"]).len(), 4);
+}
+
+/// The table of capabilities of the page is what the pod has and the chart can grant.
+#[test]
+fn the_page_has_every_capability() {
+    let page = text("docs/kubernetes.md");
+    let (_, rest) = page.split_once("## Capabilities").unwrap();
+    let (section, _) = rest.split_once("\n## ").unwrap();
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
+    let granted: Vec<_> = rows.iter().filter(|row| row[1] == "yes").map(|row| row[0]).collect();
+    assert_eq!(granted, crate::agent::CAPABILITIES);
+    let values = yaml("deploy/helm/telltale/values.yaml");
+    let explained: BTreeSet<_> = rows.iter().filter_map(|row| row[2].strip_prefix("capabilities.")).collect();
+    let existing: BTreeSet<_> = values["capabilities"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(explained, existing);
+    for row in &rows {
+        if let Some(value) = row[2].strip_prefix("capabilities.") {
+            assert_eq!(values["capabilities"][value], row[1] == "yes", "{row:?}");
+        }
+    }
+}
+
+/// What `telltale check` tells people to set is there to be set.
+#[test]
+fn values_that_check_names_exist() {
+    let values = yaml("deploy/helm/telltale/values.yaml");
+    let source = text("agent/src/capture/kernel/capability.rs");
+    // What is between quotes on one line.
+    let strings = source.lines().flat_map(|line| line.split('"').skip(1).step_by(2));
+    for said in strings.flat_map(|string| string.split("capabilities.").skip(1)) {
+        let value = said.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap();
+        assert!(!values["capabilities"][value].is_null(), "the chart has no value capabilities.{value}");
+    }
+}
