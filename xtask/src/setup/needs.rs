@@ -88,6 +88,7 @@ pub(crate) const NEEDS: &[Need] = &[
     need("ss", "shows sockets", &["iproute2"], &[Test], Found::Program("ss")),
     need("ip", "makes network namespaces", &["iproute2"], &[Cluster, Test], Found::Program("ip")),
     need("nft", "translates addresses", &["nftables"], &[Cluster, Test], Found::Program("nft")),
+    need("systemd-analyze", "reads the unit of a bare node", &["systemd"], &[Test], Found::Program("systemd-analyze")),
     need("wrk", "makes load", &["wrk"], &[Bench], Found::Program("wrk")),
     need("taskset", "binds programs to cores", &["util-linux"], &[Bench], Found::Program("taskset")),
 ];
