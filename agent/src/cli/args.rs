@@ -215,6 +215,9 @@ pub struct CheckArgs {
     /// How to show it
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Text)]
     pub output: CheckFormat,
+    /// Where the cgroup file system of the host is mounted
+    #[arg(long, value_name = "DIR", env = "TELLTALE_CGROUP_ROOT", default_value = "/sys/fs/cgroup")]
+    pub cgroup_root: PathBuf,
 }
 
 /// How `check` shows what it found.

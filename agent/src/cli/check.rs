@@ -9,7 +9,7 @@ use crate::capture::kernel::capability::{Report, Status, report};
 
 /// Runs it. True if something can be captured.
 pub(super) fn check(args: &CheckArgs) -> io::Result<bool> {
-    let report = report();
+    let report = report(&args.cgroup_root);
     let mut out = io::stdout().lock();
     match args.output {
         CheckFormat::Json => {

@@ -105,6 +105,11 @@ impl PodCgroups {
         state.places.len() - state.gone.len()
     }
 
+    /// How many pods have cgroups.
+    pub fn pods(&self) -> usize {
+        self.read().pods.len()
+    }
+
     /// Whether no pod has a cgroup.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

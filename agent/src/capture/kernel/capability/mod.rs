@@ -1,6 +1,13 @@
 //! What this machine allows, found by trying: the rows of `telltale check`.
 
+mod confinement;
+mod privilege;
+
+use std::path::Path;
+
 use serde::Serialize;
+
+pub use privilege::{PRIVILEGES, Privilege, Without, effective};
 
 use super::{Backend, Capture, CaptureError, Settings, btf::Btf, layout, loader::Refusal};
 
@@ -46,11 +53,15 @@ pub struct Report {
     pub capabilities: Vec<Capability>,
 }
 
-/// Tries everything. Programs are attached for a moment, with nothing in scope, and detached again.
-pub fn report() -> Report {
+/// Tries everything. Programs are attached for a moment, with nothing in scope, and detached again. The cgroups of pods are looked for below
+/// `cgroup_root`.
+pub fn report(cgroup_root: &Path) -> Report {
     let kernel = nix::sys::utsname::uname()
         .map_or_else(|errno| format!("unknown ({errno})"), |name| name.release().to_string_lossy().into_owned());
-    let mut capabilities = vec![privileges(), pid_namespace(), lockdown()];
+    let mut capabilities: Vec<Capability> = privilege::rows().collect();
+    capabilities.extend([confinement::pid_namespace(), confinement::lockdown()]);
+    capabilities.extend(confinement::confinement());
+    capabilities.extend(confinement::settings());
     match Btf::of_kernel() {
         Ok(btf) => {
             capabilities.push(row("kernel types", Status::Ok, "read /sys/kernel/btf/vmlinux", &"present"));
@@ -80,7 +91,7 @@ pub fn report() -> Report {
             }
         }
     }
-    capabilities.push(command_cgroup());
+    capabilities.extend([confinement::cgroup_root(cgroup_root), command_cgroup()]);
     Report { kernel, backend: chosen, capabilities }
 }
 
@@ -92,50 +103,6 @@ impl Capability {
     fn mend(mut self, mend: &str) -> Self {
         self.mend = Some(mend.into());
         self
-    }
-}
-
-/// The capabilities that loading and attaching needs (`include/uapi/linux/capability.h`).
-const NEEDED: [(u32, &str); 2] = [(39, "BPF"), (38, "PERFMON")];
-/// Grants all of them.
-const SYS_ADMIN: u32 = 21;
-
-fn privileges() -> Capability {
-    let tried = "read the effective capabilities";
-    let Some(effective) = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
-        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(line.trim(), 16).ok()
-    }) else {
-        return row("privileges", Status::Fatal, tried, &"cannot read /proc/self/status");
-    };
-    let has = |number: u32| effective >> number & 1 == 1;
-    let missing: Vec<&str> =
-        NEEDED.iter().filter(|(number, _)| !has(*number) && !has(SYS_ADMIN)).map(|(_, name)| *name).collect();
-    if missing.is_empty() {
-        return row("privileges", Status::Ok, tried, &"BPF and PERFMON");
-    }
-    row("privileges", Status::Fatal, tried, &format!("without {}", missing.join(" and ")))
-        .mend("run it with sudo, or grant the capabilities BPF and PERFMON")
-}
-
-fn pid_namespace() -> Capability {
-    let tried = "compare the PID namespace with the kernel's first";
-    if super::loader::pid_namespace_is_initial() {
-        return row("PID namespace", Status::Ok, tried, &"the host's");
-    }
-    row("PID namespace", Status::Fatal, tried, &"one of its own").mend("run in the host's (a pod: hostPID: true)")
-}
-
-fn lockdown() -> Capability {
-    let tried = "read /sys/kernel/security/lockdown";
-    let Ok(text) = std::fs::read_to_string("/sys/kernel/security/lockdown") else {
-        return row("lockdown", Status::Ok, tried, &"not known: securityfs is not mounted");
-    };
-    let active = text.split(['[', ']']).nth(1).unwrap_or("none");
-    match active {
-        "none" | "integrity" => row("lockdown", Status::Ok, tried, &active),
-        _ => row("lockdown", Status::Fatal, tried, &active)
-            .mend("confidentiality mode forbids reading memory by BPF; boot with lockdown=integrity or none"),
     }
 }
 
@@ -166,7 +133,7 @@ fn refused(name: &str, backend: Backend, refusal: &Refusal) -> Capability {
 
 fn command_cgroup() -> Capability {
     let tried = "make a cgroup below the own one";
-    match super::super::command_cgroup::CommandCgroup::create() {
+    match crate::capture::command_cgroup::CommandCgroup::create() {
         Ok(cgroup) => row("cgroup for a COMMAND", Status::Ok, tried, &cgroup.path().display()),
         Err(error) => row("cgroup for a COMMAND", Status::Missing, tried, &error)
             .mend("not needed: `run -- COMMAND` follows the processes that COMMAND starts instead"),
