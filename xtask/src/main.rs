@@ -3,11 +3,13 @@
 //! Every verb does the set-up that it needs, so that each is the first command one can run in a fresh clone.
 
 mod bench;
+mod cluster;
 mod demo;
 mod deny;
 mod exec;
 mod http;
 mod image;
+mod node;
 mod recordings;
 mod repository;
 mod setup;
@@ -42,6 +44,8 @@ enum Verb {
     Bench(bench::Arguments),
     /// Take the recordings of real traffic anew that the replay tests use; as root
     Recordings(recordings::Arguments),
+    /// Start a Kubernetes cluster of one node here, with traffic that the agent observes, and leave it running
+    Cluster(cluster::Arguments),
     /// Build the agent as a container image
     Image(image::Arguments),
     /// Check the licences and sources of all dependencies against deny.toml
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Vm(arguments) => vm::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
         Verb::Recordings(arguments) => recordings::main(&arguments),
+        Verb::Cluster(arguments) => cluster::main(&arguments),
         Verb::Image(arguments) => image::main(&arguments),
         Verb::Deny => setup::ensure(&[setup::Purpose::Test]).and_then(|()| deny::check()),
     };

@@ -116,7 +116,7 @@ fn what_the_schema_forbids_is_refused_with_its_reason() {
         (0, "enabled: true", "format: JSON", "enabled is required"),
         (0, "targetRef:", "target:", "spec.targetRef"),
         (1, "mode: Enabled", "mode: 'On'", "Unsupported value: \"On\""),
-        (1, "targetRefs: [{", "targetRefs: [], x: [{", "should have at least 1 items"),
+        (1, "[{group: \"\", kind: Namespace, name: refused}]", "[]", "should have at least 1 items"),
     ] {
         let policy = documents[index].replace(part, replacement);
         assert_ne!(policy, documents[index], "{part} is in the policy");

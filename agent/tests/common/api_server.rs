@@ -80,6 +80,13 @@ fn sweeper(folder: &Path) -> Child {
     command.spawn().expect("there is a shell")
 }
 
+impl Kubectl {
+    /// The file that says where the API server is and who the user is, for other clients.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+}
+
 /// A running API server. Dropping it ends it and removes its state.
 pub(crate) struct ApiServer {
     server: Mutex<Option<Guarded>>,
@@ -148,7 +155,7 @@ impl ApiServer {
         let token = self.admin.run(&["create", "token", name, "--namespace", namespace, "--duration", "24h"]);
         let file = self.folder.path().join(format!("{namespace}.{name}.kubeconfig"));
         write_kubeconfig(&file, &self.url, token.trim());
-        self.admin.of(&file)
+        Kubectl::new(self.admin.program.clone(), &file)
     }
 
     /// Kills the API server as a crash does; etcd keeps everything.

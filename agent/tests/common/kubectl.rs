@@ -16,24 +16,15 @@ const POLL: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Kubectl {
     /// `kubectl` itself, or what runs it in the right network namespace, with its arguments.
-    program: Vec<PathBuf>,
-    kubeconfig: PathBuf,
+    pub(crate) program: Vec<PathBuf>,
+    /// Where the API server is and who the user is.
+    pub(crate) kubeconfig: PathBuf,
 }
 
 impl Kubectl {
     /// This program (with arguments before those of a call) as the user of this kubeconfig.
     pub(crate) fn new(program: Vec<PathBuf>, kubeconfig: &Path) -> Self {
         Self { program, kubeconfig: kubeconfig.to_owned() }
-    }
-
-    /// The same program as another user.
-    pub(crate) fn of(&self, kubeconfig: &Path) -> Self {
-        Self::new(self.program.clone(), kubeconfig)
-    }
-
-    /// The file that says where the API server is and who the user is.
-    pub(crate) fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

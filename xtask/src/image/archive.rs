@@ -20,7 +20,7 @@ pub(crate) fn archive(binary: &Path, name: &str, to: &Path) -> Result<()> {
     let dockerfile = super::dockerfile()?;
     let architecture = architecture(binary)?;
     fs::create_dir_all(to.parent().context("the archive is in a folder")?)?;
-    let scratch = Scratch::beside(&to.with_extension("root"))?;
+    let scratch = Scratch::beside(&to.with_file_name("content"))?;
     let root = scratch.0.join("root");
     for (from, path) in &dockerfile.copies {
         if from != "telltale" {
