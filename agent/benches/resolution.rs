@@ -7,7 +7,7 @@ use telltale::policy::{
     attachment::{Candidate, Resolution},
     model::{Dialect, FieldPath, Policy, PolicyKey, Spec, TargetRef},
     objects::{Namespace, ObjectName, Objects},
-    status::{NOT_OBSERVED, Nodes, statuses},
+    status::{NOT_OBSERVED, NodeReports, Nodes, statuses},
 };
 
 const PODS: usize = 2000;
@@ -39,12 +39,20 @@ fn cluster(policies: usize) -> (Vec<Candidate>, Objects) {
     (candidates, objects)
 }
 
+/// So many nodes that follow all policies.
+fn nodes(candidates: &[Candidate], nodes: usize) -> Nodes {
+    let generations = candidates.iter().map(|candidate| (candidate.policy.key.clone(), candidate.policy.generation));
+    let reports = NodeReports { generations: Arc::new(generations.collect()), ..NodeReports::default() };
+    let names = (0..nodes).map(|node| format!("n{node}"));
+    Nodes { ready: names.clone().collect(), reports: names.map(|node| (node, reports.clone())).collect() }
+}
+
 fn resolution(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("resolution");
     for policies in [1, 1000] {
         let (candidates, objects) = cluster(policies);
         let resolution = Resolution::new(&candidates, &objects);
-        let nodes = Nodes { ready: ["n".to_owned()].into(), ..Nodes::default() };
+        let nodes = nodes(&candidates, 1);
         group.bench_function(BenchmarkId::new("resolve", policies), |bencher| {
             bencher.iter(|| Resolution::new(black_box(&candidates), &objects));
         });
@@ -55,6 +63,11 @@ fn resolution(criterion: &mut Criterion) {
             bencher.iter(|| statuses(&candidates, &objects, &resolution, Some(&nodes), NOT_OBSERVED));
         });
     }
+    let (candidates, objects) = cluster(1000);
+    let (resolution, nodes) = (Resolution::new(&candidates, &objects), nodes(&candidates, 1000));
+    group.bench_function(BenchmarkId::new("statuses of 1000 nodes", 1000), |bencher| {
+        bencher.iter(|| statuses(&candidates, &objects, &resolution, Some(&nodes), NOT_OBSERVED));
+    });
     group.finish();
 }
 

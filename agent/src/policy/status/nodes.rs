@@ -58,19 +58,61 @@ impl Nodes {
         Arc::make_mut(&mut reports.generations).insert(policy, generation);
     }
 
-    /// The generation of a policy that a node follows.
-    pub(super) fn generation(&self, node: &str, policy: &PolicyKey) -> Option<i64> {
-        self.reports.get(node)?.generations.get(policy).copied()
+    /// The ready nodes with what they reported. Both lists are in the same order, so that none is searched: there are many nodes and policies.
+    fn ready(&self) -> impl Iterator<Item = (&String, Option<&NodeReports>)> {
+        let mut reports = self.reports.iter().peekable();
+        self.ready.iter().map(move |node| {
+            while reports.next_if(|(reported, _)| *reported < node).is_some() {}
+            (node, reports.next_if(|(reported, _)| *reported == node).map(|(_, reports)| reports))
+        })
+    }
+
+    /// The ready nodes that do not follow this generation of a policy.
+    pub(super) fn waiting(&self, policy: &PolicyKey, generation: i64) -> Vec<&String> {
+        let mut followed = Shared::default();
+        let waiting = self.ready().filter_map(|(node, reports)| {
+            let of = reports.and_then(|reports| followed.of(&reports.generations, |of| of.get(policy).copied()));
+            of.is_none_or(|of| of < generation).then_some(node)
+        });
+        waiting.collect()
     }
 
     /// What ready nodes say about a policy.
-    pub(super) fn remarks(&self, policy: &PolicyKey) -> impl Iterator<Item = (&String, &Remarks)> {
-        let said = |node| Some((node, self.reports.get(node)?.remarks.get(policy)?));
-        self.ready.iter().filter_map(said)
+    pub(super) fn remarks(&self, policy: &PolicyKey) -> Vec<(&String, &Remarks)> {
+        let mut said = Shared::default();
+        let said = self
+            .ready()
+            .filter_map(|(node, reports)| Some((node, said.of(&reports?.remarks, |remarks| remarks.get(policy))?)));
+        said.collect()
     }
 
     /// Whether the report of a node had no room for all policies.
     pub(super) fn is_cut(&self, node: &str) -> bool {
         self.reports.get(node).is_some_and(|reports| reports.left_out > 0)
+    }
+}
+
+/// What was found in values that nodes share: most share one.
+struct Shared<'a, T, V>(Vec<(&'a Arc<T>, V)>);
+
+impl<T, V> Default for Shared<'_, T, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'a, T, V: Copy> Shared<'a, T, V> {
+    /// Values that are kept; where nodes share less than that, searching costs more than looking.
+    const KEPT: usize = 8;
+
+    fn of(&mut self, value: &'a Arc<T>, look: impl FnOnce(&'a T) -> V) -> V {
+        if let Some((_, found)) = self.0.iter().find(|(known, _)| Arc::ptr_eq(known, value)) {
+            return *found;
+        }
+        let found = look(value);
+        if self.0.len() < Self::KEPT {
+            self.0.push((value, found));
+        }
+        found
     }
 }

@@ -43,8 +43,7 @@ impl Facts<'_> {
             return (Reason::Overridden, vec![sentence]);
         }
         let key = &self.candidate.policy.key;
-        let follows = |node: &&String| self.nodes.generation(node, key).is_some_and(|of| of >= generation);
-        let waiting: Vec<&String> = self.nodes.ready.iter().filter(|node| !follows(node)).collect();
+        let waiting = self.nodes.waiting(key, generation);
         if self.nodes.ready.is_empty() {
             return (Reason::Reconciling, vec!["No node is ready.".to_owned()]);
         }
@@ -76,9 +75,10 @@ impl Facts<'_> {
             partial = true;
             sentences.push("Spans are not exported, see ResolvedRefs.".to_owned());
         }
+        let remarks = self.nodes.remarks(key);
         let said = |pick: fn(&Remarks) -> &Vec<String>| {
             let mut by_text: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
-            for (node, remarks) in self.nodes.remarks(key) {
+            for (node, remarks) in &remarks {
                 for text in pick(remarks) {
                     by_text.entry(text).or_default().push(node);
                 }
