@@ -117,6 +117,7 @@ metrics! {
     KUBERNETES_WRITES = Counter "telltale_kubernetes_writes" ["what"] "Objects written to the API server: leases of the election, reports of this node, statuses of policies, events.";
     KUBERNETES_WRITE_FAILURES = Counter "telltale_kubernetes_write_failures" ["what", "reason"] "Writes to the API server that failed, those that were tried again included.";
     KUBERNETES_LEADER = Gauge "telltale_kubernetes_leader" [] "1 while this agent is the elected one, which writes the status of policies.";
+    SELECTED_PODS = Gauge "telltale_selected_pods" [] "Pods of this node that are captured, since a policy asks for something of them.";
     CPU = Counter "telltale_process_cpu" ("seconds") ["mode"] "CPU time of the agent.";
     MEMORY = Gauge "telltale_process_resident_memory" ("bytes") [] "Resident memory of the agent.";
 }

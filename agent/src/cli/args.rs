@@ -5,6 +5,8 @@ use std::{convert::Infallible, ffi::OsString, fmt, path::PathBuf, str::FromStr};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::policy::{CrdsArgs, PolicyArgs};
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+use crate::admin::ADMIN_ADDRESS;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +37,9 @@ pub enum Verb {
     /// Capture on this machine
     #[cfg(all(feature = "ebpf", target_os = "linux"))]
     Run(Box<RunArgs>),
+    /// Capture on a node of a Kubernetes cluster, as the policies of its namespaces ask
+    #[cfg(all(feature = "ebpf", target_os = "linux"))]
+    Agent(Box<AgentArgs>),
     /// Turn recordings into outputs, without kernel and root
     Replay(ReplayArgs),
     /// Check, show and convert policy files, without a cluster
@@ -173,6 +178,54 @@ impl RunArgs {
     pub fn has_scope(&self) -> bool {
         self.all || !self.pid.is_empty() || !self.cgroup.is_empty() || !self.port.is_empty() || !self.command.is_empty()
     }
+}
+
+/// `telltale agent`
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+One agent for each node: it captures the pods of its node of which a TelemetryPolicy asks for something, and nothing else.
+Without --kubeconfig it uses the service account of its pod, then $KUBECONFIG. It runs until it is told to stop (SIGTERM, SIGINT);
+SIGHUP opens log files again. docs/kubernetes.md tells how it is installed, and what it needs.
+
+Examples:
+  telltale agent                                          in a pod of the DaemonSet
+  sudo telltale agent --kubeconfig admin.conf --node-name worker-1 --logs -
+  sudo telltale agent --config agent.yaml --log-dir /var/log/telltale")]
+pub struct AgentArgs {
+    /// The name of this node in the cluster (the host's name if it is not given)
+    #[arg(long, value_name = "NAME", env = "TELLTALE_NODE_NAME")]
+    pub node_name: Option<String>,
+    /// The namespace of the agents' leases (that of the service account if it is not given, else `telltale`)
+    #[arg(long, value_name = "NS", env = "TELLTALE_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The name of the pod that this agent runs in
+    #[arg(long, value_name = "NAME", env = "TELLTALE_POD_NAME")]
+    pub pod_name: Option<String>,
+    /// Talk to the API server as this file says
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where the cgroup file system of the host is mounted
+    #[arg(long, value_name = "DIR", env = "TELLTALE_CGROUP_ROOT", default_value = "/sys/fs/cgroup")]
+    pub cgroup_root: PathBuf,
+    /// Outputs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Serve metrics and health here (127.0.0.1:9464 unless `OTEL_EXPORTER_PROMETHEUS_*` or --config says otherwise); port 0 picks one and prints it
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_addr: Option<String>,
+    /// Serve the live state as JSON here, for this machine only: workloads, plans, connections (docs/admin.md); port 0 picks one and prints it
+    #[arg(long, value_name = "ADDR", default_value = ADMIN_ADDRESS)]
+    pub admin_addr: String,
+    /// Read this configuration, for what neither policies, flags nor `OTEL_*` variables say (docs/config.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Let policies have log files written, below this folder
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// Use this capture backend instead of the best that works
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
 }
 
 /// `telltale replay`

@@ -1,5 +1,7 @@
 //! The command line: one module a verb.
 
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod agent;
 pub mod args;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 mod capturing;
@@ -42,6 +44,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Crds(args) => policy::crds(&args),
         #[cfg(all(feature = "ebpf", target_os = "linux"))]
         Verb::Run(args) => run::run(&args, show_summary),
+        #[cfg(all(feature = "ebpf", target_os = "linux"))]
+        Verb::Agent(args) => agent::agent(&args),
         #[cfg(all(feature = "ebpf", target_os = "linux"))]
         Verb::Launch(args) => Err(run::launch(&args)),
         #[cfg(all(feature = "ebpf", target_os = "linux"))]

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     admin::{Health, SelfTelemetry, table},
     export::{
-        ACCESS_LOG, ACCESS_LOG_FILE, Output, SPAN_FILE,
+        ACCESS_LOG, ACCESS_LOG_FILE, LogSinks, Output, SPAN_FILE,
         otlp::{Exporters, MetricsExporter, OtlpExporter},
         prometheus::{Exposition, Format},
     },
@@ -141,6 +141,14 @@ impl Outputs {
     )]
     pub(super) fn series(&self) -> Arc<Metrics> {
         Arc::clone(&self.series)
+    }
+
+    /// Where access logs go, if that is to the sinks of each plan.
+    pub fn log_sinks(&self) -> Option<LogSinks> {
+        match &self.logs {
+            Logs::Sinks(sinks) => Some(sinks.clone()),
+            Logs::None | Logs::Direct(_) => None,
+        }
     }
 
     /// Has files of lines and spans opened again before their next. Whether there are any, or will be once a policy that names one has traffic.

@@ -1,0 +1,200 @@
+//! From what the cluster is to what this node does: plans for the workers, a scope for the kernel, a report for the elected agent, and statuses, if this
+//! is the elected one.
+
+use std::{collections::HashMap, future, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use super::policies::{ClusterPolicies, uids};
+use crate::{
+    admin::{Gate, Gauge, live::LiveState},
+    capture::kernel::{Membership, ScopeControl},
+    export::LogSinks,
+    kube::{
+        Leadership, NodeReporter, PolicyObject, PolicyObjectRef, PolicyReport, Report, Reported, ReportsWatch,
+        Snapshot, StatusWriter, Watches, refused_note,
+    },
+    policy::{
+        Capture, Compiled, PlanStore, Plans, Reach,
+        model::PolicyKey,
+        status::{NodeReport, statuses},
+    },
+    telemetry::metrics::Metrics,
+    workload::cgroup::PodCgroups,
+};
+
+/// How often that is looked at of which nobody tells: lines that a rate limit refused.
+const LOOK: Duration = Duration::from_secs(30);
+/// Changes come in groups: a pod, its address, its cgroup.
+const COLLECT: Duration = Duration::from_millis(50);
+
+/// What follows the cluster.
+pub(super) struct Controller {
+    /// Which node this is.
+    pub(super) node: String,
+    /// What the cluster is.
+    pub(super) watches: Watches,
+    /// The cgroups of this node's pods; `None` where there are none to be seen.
+    pub(super) cgroups: Option<Arc<PodCgroups>>,
+    /// What is asked for.
+    pub(super) policies: ClusterPolicies,
+    /// Where the workers look it up.
+    pub(super) plans: Arc<PlanStore>,
+    /// Where the kernel looks it up; `None` where nothing can be captured.
+    pub(super) scope: Option<ScopeControl>,
+    /// What no policy can have on this node.
+    pub(super) cannot: Vec<String>,
+    /// Series of policies that are gone go.
+    pub(super) series: Arc<Metrics>,
+    /// Knows how many lines its limit refused.
+    pub(super) sinks: Option<LogSinks>,
+    /// Where policies may not send: to nodes.
+    pub(super) reach: Reach,
+    /// Tells the elected agent.
+    pub(super) reporter: NodeReporter,
+    /// Whether that is this one.
+    pub(super) leadership: Leadership,
+    /// What all nodes told, if it is.
+    pub(super) reports: ReportsWatch,
+    /// What the elected agent writes.
+    pub(super) writer: StatusWriter,
+    /// To which objects.
+    pub(super) references: References,
+    /// After which reports it wrote last.
+    pub(super) told: Option<Arc<Reported>>,
+    /// What people see.
+    pub(super) live: LiveState,
+    /// Opened when the first policies hold.
+    pub(super) synced: Gate,
+    /// How many pods are captured.
+    pub(super) selected: Gauge,
+}
+
+impl Controller {
+    /// Follows until `stop` changes.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut cgroups = self.cgroups.as_ref().map(|cgroups| cgroups.changes());
+        let mut seen: Option<Arc<Snapshot>> = None;
+        loop {
+            tokio::select! {
+                _ = stop.changed() => return,
+                _ = self.watches.changed() => {}
+                () = changed(&mut cgroups) => {}
+                () = self.reports.changed() => {}
+                () = self.leadership.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            tokio::time::sleep(COLLECT).await;
+            let snapshot = self.watches.snapshot();
+            if snapshot.synced {
+                let is_new = seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot));
+                // Many policies take long to compile, and exporters share the threads.
+                tokio::task::block_in_place(|| self.follow(&snapshot, is_new));
+                if seen.is_none() {
+                    // The elected agent waits for the reports of nodes that are ready.
+                    tokio::select! {
+                        () = self.reporter.reported() => self.synced.open(),
+                        _ = stop.changed() => return,
+                    }
+                }
+                seen = Some(snapshot);
+            }
+        }
+    }
+
+    fn follow(&mut self, snapshot: &Snapshot, is_new: bool) {
+        if is_new {
+            self.policies.update(snapshot);
+            let nodes = snapshot.objects.nodes.values();
+            self.reach.set_nodes(nodes.flat_map(|node| node.addresses.iter().copied()));
+            // Plans before the scope: what comes into it has one from its first byte on.
+            let plans = self.policies.plans();
+            self.series.retain(&plans);
+            self.plans.replace(plans);
+            self.live.set_policies(Arc::clone(self.policies.compiled()));
+        }
+        let (_, plans) = self.plans.current();
+        let cannot = self.select(snapshot, &plans);
+        self.reporter.report(self.report(snapshot, &cannot));
+        self.write_statuses(snapshot, is_new);
+    }
+
+    /// Puts the pods of this node into scope of which something is asked. Returns why that is not possible.
+    fn select(&mut self, snapshot: &Snapshot, plans: &Plans) -> Vec<String> {
+        let mut cannot = self.cannot.clone();
+        let (Some(scope), Some(cgroups)) = (&mut self.scope, &self.cgroups) else { return cannot };
+        let own = snapshot.objects.pods.iter().filter(|(_, pod)| pod.node.as_deref() == Some(self.node.as_str()));
+        let asked = own.filter(|(name, _)| plans.of(Some(name)).capture > Capture::Nothing);
+        let (mut wanted, mut pods) = (Vec::new(), 0_i64);
+        for (_, pod) in asked {
+            let directories = cgroups.pod_directories(pod.uid.as_deref().unwrap_or_default());
+            pods += i64::from(!directories.is_empty());
+            wanted.extend(directories.into_iter().map(|directory| (directory.id, Membership::Included)));
+        }
+        self.selected.set(pods);
+        if let Err(error) = scope.set(wanted) {
+            tracing::error!("{error}; the others are captured");
+            cannot.push(error.to_string());
+        }
+        cannot
+    }
+
+    /// What this node acknowledges.
+    fn report(&self, snapshot: &Snapshot, cannot: &[String]) -> Report {
+        let policies = snapshot.policies.iter().map(|object| {
+            let refused = self.sinks.as_ref().map_or(0, |sinks| sinks.refused(&object.key));
+            let report = NodeReport {
+                generation: object.generation,
+                cannot: cannot.to_vec(),
+                notes: refused_note(refused).into_iter().collect(),
+            };
+            (object.key.clone(), PolicyReport { uid: object.uid.clone(), report })
+        });
+        Report { policies: policies.collect() }
+    }
+
+    /// On the elected agent. Nothing is written of which nothing changed.
+    fn write_statuses(&mut self, snapshot: &Snapshot, is_new: bool) {
+        let Some(reported) = self.reports.reported() else {
+            self.told = None;
+            return;
+        };
+        if !is_new && self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &reported)) {
+            return;
+        }
+        let uids = uids(snapshot);
+        let nodes = reported.nodes(|key| uids.get(key).copied());
+        let Compiled { candidates, objects, resolution, .. } = &**self.policies.compiled();
+        let statuses = statuses(candidates, objects, resolution, Some(&nodes), jiff::Timestamp::now());
+        self.writer.write(self.references.of(snapshot).into_iter().zip(statuses).collect());
+        self.told = Some(reported);
+    }
+}
+
+/// Which objects statuses are written to. What did not change is not read again.
+#[derive(Default)]
+pub(super) struct References(HashMap<PolicyKey, PolicyObjectRef>);
+
+impl References {
+    fn of(&mut self, snapshot: &Snapshot) -> Vec<PolicyObjectRef> {
+        let mut before = std::mem::take(&mut self.0);
+        let reference = |object: &Arc<PolicyObject>| {
+            let same = before.remove(&object.key).filter(|before| before.version == object.resource_version);
+            same.unwrap_or_else(|| PolicyObjectRef::new(object.key.clone(), &object.value()))
+        };
+        let references: Vec<PolicyObjectRef> = snapshot.policies.iter().map(reference).collect();
+        self.0 = references.iter().map(|reference| (reference.key.clone(), reference.clone())).collect();
+        references
+    }
+}
+
+/// Waits for cgroups to come or go.
+async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
+    let gone = match changes {
+        Some(changes) => changes.changed().await.is_err(),
+        None => true,
+    };
+    if gone {
+        future::pending::<()>().await;
+    }
+}

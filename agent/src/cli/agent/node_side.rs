@@ -1,0 +1,67 @@
+//! What of an agent is about its node: cgroups and capture, or why there are none.
+
+use anyhow::anyhow;
+use tokio::runtime::Runtime;
+
+use crate::{
+    admin::live::LiveState,
+    capture::kernel::{Scope, ScopeControl, Settings},
+    cli::{
+        args::AgentArgs,
+        capturing::{self, Capturing},
+        exit::Failure,
+        outputs::Outputs,
+    },
+    workload::cgroup::CgroupWatcher,
+};
+
+/// Cgroups and capture. Where there is no capture the agent goes on all the same: the cluster has to know which node it is that does not do what is
+/// asked.
+pub(super) struct NodeSide {
+    pub(super) capturing: Option<Capturing>,
+    /// Watches while it lives.
+    pub(super) cgroups: Option<CgroupWatcher>,
+    pub(super) scope: Option<ScopeControl>,
+    /// What no policy can have here, each in a few words.
+    pub(super) cannot: Vec<String>,
+}
+
+impl NodeSide {
+    /// Starts to watch cgroups, and to capture nothing yet.
+    ///
+    /// # Errors
+    /// A flag is wrong.
+    pub(super) fn start(
+        args: &AgentArgs,
+        outputs: &Outputs,
+        live: &LiveState,
+        runtime: &Runtime,
+    ) -> Result<Self, Failure> {
+        let backend = capturing::backend(args.backend.as_deref())?;
+        let mut side = Self { capturing: None, cgroups: None, scope: None, cannot: Vec::new() };
+        let mut start = || -> anyhow::Result<()> {
+            let cgroups = CgroupWatcher::start(&args.cgroup_root, &outputs.health)?;
+            let scope = Scope { hierarchy: Some(cgroups.tree().hierarchy.clone()), ..Scope::default() };
+            let settings = Settings { backend, scope, workers: capturing::workers(), ..Settings::default() };
+            let mut capturing = match Capturing::start(&settings, outputs, None, live, runtime) {
+                Ok(capturing) => capturing,
+                Err(Failure::Failed(error)) => return Err(error),
+                Err(_) => return Err(anyhow!("capture cannot start")),
+            };
+            if let Some(capture) = capturing.capture() {
+                tracing::info!("capturing with backend {}", capture.backend().name());
+                side.scope = Some(capture.scope_control()?);
+            }
+            (side.capturing, side.cgroups) = (Some(capturing), Some(cgroups));
+            Ok(())
+        };
+        if let Err(error) = start() {
+            tracing::error!("nothing is captured on this node: {error:#}");
+            // A message of a status has one line.
+            let first = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
+            side.cannot.push(format!("nothing is captured: {first}"));
+        }
+        live.set_cannot(side.cannot.clone());
+        Ok(side)
+    }
+}
