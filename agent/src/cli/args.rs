@@ -271,6 +271,15 @@ pub struct CheckArgs {
     /// Where the cgroup file system of the host is mounted
     #[arg(long, value_name = "DIR", env = "TELLTALE_CGROUP_ROOT", default_value = "/sys/fs/cgroup")]
     pub cgroup_root: PathBuf,
+    /// Ask the API server too: what this account may do, and which kinds of policies are installed
+    #[arg(long)]
+    pub cluster: bool,
+    /// Talk to the API server as this file says (the service account of the pod if it is not given, else `KUBECONFIG`)
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The namespace of the agents' leases (that of the service account if it is not given)
+    #[arg(long, value_name = "NS", env = "TELLTALE_NAMESPACE")]
+    pub namespace: Option<String>,
 }
 
 /// How `check` shows what it found.

@@ -228,8 +228,72 @@ pub const PERMISSIONS: &[Permission] = &[
     },
 ];
 
+/// All permissions beside those that watching needs: to elect one agent, to report, to write status.
+pub const WRITES: &[Permission] = &[
+    Permission {
+        group: PROPOSAL_GROUP,
+        resource: "telemetrypolicies",
+        verbs: &["get"],
+        names: &[],
+        cluster: true,
+        why: "a policy is read again before its status is written again",
+    },
+    Permission {
+        group: GEP_GROUP,
+        resource: "telemetrypolicies",
+        verbs: &["get"],
+        names: &[],
+        cluster: true,
+        why: "a policy is read again before its status is written again",
+    },
+    Permission {
+        group: PROPOSAL_GROUP,
+        resource: "telemetrypolicies/status",
+        verbs: &["update"],
+        names: &[],
+        cluster: true,
+        why: "status, by the elected agent",
+    },
+    Permission {
+        group: GEP_GROUP,
+        resource: "telemetrypolicies/status",
+        verbs: &["update"],
+        names: &[],
+        cluster: true,
+        why: "status, by the elected agent",
+    },
+    Permission {
+        group: "events.k8s.io",
+        resource: "events",
+        verbs: &["create"],
+        names: &[],
+        cluster: true,
+        why: "on a policy whose status has no room left",
+    },
+    Permission {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        verbs: &["create", "get", "list", "update", "watch"],
+        names: &[],
+        cluster: false,
+        why: "one elects the agent that writes status, one of each node says what it follows",
+    },
+    Permission {
+        group: "",
+        resource: "pods",
+        verbs: &["get"],
+        names: &[],
+        cluster: false,
+        why: "the own pod owns the Lease of its node",
+    },
+];
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -243,6 +307,46 @@ mod tests {
         }
         let definitions: Vec<_> = Defined::ALL.into_iter().map(Defined::definition).collect();
         assert_eq!(PERMISSIONS.last().map(|row| row.names.to_vec()).unwrap(), definitions);
+    }
+
+    /// What a role of the shipped manifests grants: group, resource, verb, name.
+    fn granted(file: &str) -> BTreeSet<[String; 4]> {
+        let path = format!("{}/../deploy/kustomize/agent/{file}", env!("CARGO_MANIFEST_DIR"));
+        let source = crate::policy::document::read_source(std::path::Path::new(&path)).unwrap();
+        let role = crate::policy::document::Plain::read(&source).unwrap().value();
+        let words = |rule: &Value, key: &str| -> Vec<String> {
+            rule[key].as_array().into_iter().flatten().map(|word| word.as_str().unwrap().to_owned()).collect()
+        };
+        let mut all = BTreeSet::new();
+        for rule in role["rules"].as_array().unwrap() {
+            let mut names = words(rule, "resourceNames");
+            if names.is_empty() {
+                names.push(String::new());
+            }
+            for group in words(rule, "apiGroups") {
+                for resource in words(rule, "resources") {
+                    for verb in words(rule, "verbs") {
+                        let row = |name: &String| [group.clone(), resource.clone(), verb.clone(), name.clone()];
+                        all.extend(names.iter().map(row));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_shipped_roles_grant_this_and_nothing_else() {
+        for (file, cluster) in [("cluster-role.yaml", true), ("role.yaml", false)] {
+            let mut needed = BTreeSet::new();
+            for row in PERMISSIONS.iter().chain(WRITES).filter(|row| row.cluster == cluster) {
+                let names = if row.names.is_empty() { &[""][..] } else { row.names };
+                for verb in row.verbs {
+                    needed.extend(names.iter().map(|name| [row.group, row.resource, verb, name].map(str::to_owned)));
+                }
+            }
+            assert_eq!(granted(file), needed, "{file}");
+        }
     }
 
     #[test]

@@ -18,17 +18,19 @@ mod size;
 mod snapshot;
 mod status;
 mod store;
+mod survey;
 mod traffic;
 mod watches;
 
 pub use client::{ConnectError, Connection, connect};
 pub use definition::Definition;
 pub use election::{Election, LEASE, Leadership, Timing};
-pub use kinds::{PERMISSIONS, Permission};
+pub use kinds::{PERMISSIONS, Permission, WRITES};
 pub use report::{
     AGENT_PODS, LABEL, LEFT_OUT, NodeReporter, NodeReporterSettings, POLICIES, PolicyReport, REMARKS, Report, Reported,
     ReportsWatch, lease_name, refused_note,
 };
 pub use snapshot::{PolicyObject, Snapshot};
 pub use status::{PolicyObjectRef, StatusWriter};
+pub use survey::{Denied, Survey, survey};
 pub use watches::{WatchSettings, Watches};

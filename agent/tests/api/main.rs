@@ -8,6 +8,7 @@ mod api_server;
 mod kubectl;
 
 mod agents;
+mod check;
 mod definitions;
 mod election;
 mod gateway_api;

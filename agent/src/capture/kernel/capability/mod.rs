@@ -100,7 +100,14 @@ fn row(name: &str, status: Status, tried: &str, found: &dyn std::fmt::Display) -
 }
 
 impl Capability {
-    fn mend(mut self, mend: &str) -> Self {
+    /// Something that was tried.
+    pub fn new(name: &str, status: Status, tried: &str, found: impl std::fmt::Display) -> Self {
+        row(name, status, tried, &found)
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn mend(mut self, mend: &str) -> Self {
         self.mend = Some(mend.into());
         self
     }

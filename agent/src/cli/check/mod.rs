@@ -1,5 +1,7 @@
 //! `telltale check`: what this machine allows.
 
+mod cluster;
+
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
@@ -7,9 +9,15 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use super::args::{CheckArgs, CheckFormat};
 use crate::capture::kernel::capability::{Report, Status, report};
 
-/// Runs it. True if something can be captured.
+/// Runs it. True if something can be captured, and the API server answers if it is asked.
 pub(super) fn check(args: &CheckArgs) -> io::Result<bool> {
-    let report = report(&args.cgroup_root);
+    let mut report = report(&args.cgroup_root);
+    let mut reached = true;
+    if args.cluster {
+        let rows = cluster::rows(args);
+        reached = rows.iter().all(|row| row.status != Status::Fatal);
+        report.capabilities.extend(rows);
+    }
     let mut out = io::stdout().lock();
     match args.output {
         CheckFormat::Json => {
@@ -18,7 +26,7 @@ pub(super) fn check(args: &CheckArgs) -> io::Result<bool> {
         }
         CheckFormat::Text => write!(out, "{}", text(&report))?,
     }
-    Ok(report.backend.is_some())
+    Ok(report.backend.is_some() && reached)
 }
 
 fn text(report: &Report) -> String {
