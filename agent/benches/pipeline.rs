@@ -9,7 +9,7 @@ use telltale::{
         ConnectionId, Direction, Event, EventKind, Open, Role, Timestamp,
         recording::{Reader, Writer},
     },
-    pipeline::{MAX_CONNECTIONS, Pipeline, Settings},
+    pipeline::{Pipeline, Settings},
     policy::{
         Defaults, Plan, PlanStore, Plans, Setting, Trust, compile,
         document::{self, Documents},
@@ -82,7 +82,7 @@ fn following(plan: Plan) -> Pipeline {
     let outlets = Outlets { metrics: metrics.shard(&plan), ..Outlets::default() };
     let recorder = Recorder::new(settings, Box::new(outlets), &health);
     let plans = PlanStore::new(Plans::everywhere(plan));
-    let settings = Settings { plans, source: Source::Events, connections: MAX_CONNECTIONS };
+    let settings = Settings::new(&plans, Source::Events);
     Pipeline::new(settings, recorder, &health)
 }
 

@@ -87,8 +87,11 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
     let workload = Workload {
         service_name: "shop".to_owned(),
         namespace: Some("prod".to_owned()),
-        attributes: vec![("k8s.deployment.name", "shop".to_owned()), ("k8s.pod.name", "shop-1".to_owned())],
-        pod: None,
+        attributes: vec![
+            ("k8s.deployment.name".into(), "shop".to_owned()),
+            ("k8s.pod.name".into(), "shop-1".to_owned()),
+        ],
+        ..Workload::default()
     };
     Exchange {
         connection: Arc::new(Connection {

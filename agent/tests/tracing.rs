@@ -75,7 +75,7 @@ impl Shop {
             Outlets { spans, ..Outlets::default() }
         };
         let recorder = Recorder::new(telemetry::Settings::default(), Box::new(open), &health);
-        let settings = Settings { plans: Arc::clone(&plans), source: Source::Events, connections: 1000 };
+        let settings = Settings { connections: 1000, ..Settings::new(&plans, Source::Events) };
         Self { plans, pipeline: Pipeline::new(settings, recorder, &health), kept, provider, connections: 0 }
     }
 

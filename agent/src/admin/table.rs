@@ -60,6 +60,10 @@ metrics! {
     CONNECTIONS_PROTOCOL = Counter "telltale_connections_protocol" ["protocol"] "Connections by what they were found to speak; one that was upgraded counts twice.";
     CONNECTION_BYTES = Counter "telltale_connection" ("bytes") ["protocol", "direction"] "Bytes moved, copied or not, by what the connection is known to speak.";
     WORKLOADS_EVICTED = Counter "telltale_workloads_evicted" [] "Processes forgotten because of a limit; met again, they are looked up again.";
+    ATTRIBUTION_WAITING = Gauge "telltale_attribution_waiting" [] "Exchanges that are over and wait until it is known whose they are.";
+    ATTRIBUTION_LATE = Counter "telltale_attribution_late" [] "Exchanges of which it became known whose they are while they waited.";
+    ATTRIBUTION_GIVEN_UP = Counter "telltale_attribution_given_up" ["reason"] "Exchanges that waited in vain: too long (time), or until others needed their place (room).";
+    DIRECTORY_FORGOTTEN = Counter "telltale_directory_forgotten" [] "Former pods of addresses that were forgotten because of a limit.";
     CGROUPS = Gauge "telltale_cgroups" [] "Cgroups of pods that are known.";
     CGROUPS_BEYOND = Counter "telltale_cgroups_beyond_limit" [] "Cgroups of pods that are not remembered, because of a limit.";
     CGROUP_LOOKS = Counter "telltale_cgroup_looks" [] "Times that the whole tree of cgroups was looked at.";

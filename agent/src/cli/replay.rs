@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{BufWriter, IsTerminal as _, Write},
     path::Path,
-    sync::Arc,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -21,7 +20,7 @@ use crate::{
         EventKind,
         recording::{ReadError, Reader, create, scrub},
     },
-    pipeline::{self, MAX_CONNECTIONS, Pipeline},
+    pipeline::{self, Pipeline},
     telemetry::summary::Summary,
     workload::Source,
 };
@@ -51,8 +50,7 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
         }
     }
     let outputs = Outputs::for_replay(&output, args, &config)?;
-    let settings =
-        pipeline::Settings { plans: Arc::clone(&outputs.plans), source: Source::Events, connections: MAX_CONNECTIONS };
+    let settings = pipeline::Settings::new(&outputs.plans, Source::Events);
     let health = outputs.health.clone();
     let mut pipeline = Pipeline::new(settings, outputs.recorder(), &health);
     let mut summary = Summary::default();

@@ -145,6 +145,13 @@ impl Assembler {
         self
     }
 
+    /// It is of these, as far as is known now: exchanges that end from now on are.
+    pub fn set_whose(&mut self, workload: Arc<Workload>, peer: Option<Arc<Workload>>) {
+        let connection = Arc::make_mut(&mut self.connection);
+        connection.workload = workload;
+        connection.peer = peer;
+    }
+
     /// What the exchanges share.
     pub const fn connection(&self) -> &Arc<Connection> {
         &self.connection

@@ -2,6 +2,7 @@
 
 mod counts;
 mod followed;
+mod late;
 mod table;
 mod view;
 
@@ -10,16 +11,21 @@ use std::{collections::VecDeque, sync::Arc};
 use foldhash::HashSet;
 
 pub use self::view::ConnectionView;
-use self::{counts::Counts, followed::Followed, table::Table};
+use self::{
+    counts::Counts,
+    followed::Followed,
+    late::{Late, Unknown, attribute},
+    table::Table,
+};
 use crate::{
     admin::Health,
     capture::{CloseHow, ConnectionId, Direction, Event, EventKind, GapReason, Open, Timestamp},
-    exchange::{Asked, Assembler, Budget, Connection},
+    exchange::{Asked, Assembler, Budget, Connection, Exchange},
     policy::{Capture, Plan, PlanStore, Plans},
     protocol::{self, Incomplete},
     stream::{self, Streams},
     telemetry::{Recorder, summary::Summary},
-    workload::{Registry, Source},
+    workload::{Attribution, Registry, Source, Workload, mesh},
 };
 
 /// The most connections of one worker; a connection beyond it makes the pipeline forget one that was not used lately.
@@ -38,8 +44,18 @@ pub struct Settings {
     pub plans: Arc<PlanStore>,
     /// Where facts about processes come from.
     pub source: Source,
+    /// What whose connections are is known by.
+    pub attribution: Attribution,
     /// At most this many connections, normally [`MAX_CONNECTIONS`].
     pub connections: usize,
+}
+
+impl Settings {
+    /// For plans that are resolved against objects which do not come from a cluster.
+    pub fn new(plans: &Arc<PlanStore>, source: Source) -> Self {
+        let attribution = Attribution::of(&plans.current().1.objects);
+        Self { plans: Arc::clone(plans), source, attribution, connections: MAX_CONNECTIONS }
+    }
 }
 
 /// The content of this direction is not needed before this stream position: capture need not copy it.
@@ -75,6 +91,10 @@ struct Tracked {
     skipping: [u64; 2],
     /// The latest time of its events.
     latest: Timestamp,
+    /// When it was first seen.
+    began: Timestamp,
+    /// What is not known yet of whose it is.
+    unknown: Unknown,
     /// It is in [`Pipeline::waiting`].
     waiting: bool,
     /// Bytes were passed over, since no plan asked for them.
@@ -131,6 +151,19 @@ impl Tracked {
         }
     }
 
+    /// Asks again whose it is.
+    fn ask(&mut self, registry: &mut Registry, late: &Late) {
+        let open = self.assembler.connection().open.clone();
+        let whose = late.whose(registry, &open, self.began);
+        self.unknown = whose.unknown;
+        self.assembler.set_whose(whose.workload, whose.peer);
+    }
+
+    /// Whether what is not known of it decides what is asked of it.
+    fn awaits_plan(&self) -> bool {
+        self.unknown.is_podless() || self.unknown.is_proxy()
+    }
+
     /// Whether something of it waits that the passing of time alone ends.
     fn waits(&self) -> bool {
         self.streams.waits() || self.parser.waits()
@@ -144,6 +177,9 @@ pub struct Pipeline {
     generation: u64,
     connections: Table<Tracked>,
     registry: Registry,
+    late: Late,
+    /// What is asked of connections that are not observed.
+    nothing: Arc<Plan>,
     recorder: Recorder,
     summary: Summary,
     counts: Counts,
@@ -162,16 +198,16 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that records to `recorder` and counts in `health`.
     pub fn new(settings: Settings, recorder: Recorder, health: &Arc<Health>) -> Self {
-        let Settings { plans: store, source, connections } = settings;
+        let Settings { plans: store, source, attribution, connections } = settings;
         let (generation, plans) = store.current();
-        let mut registry = Registry::new(source, MAX_PROCESSES);
-        registry.set_objects(&plans.objects);
         Self {
             store,
             plans,
             generation,
             connections: Table::new(connections),
-            registry,
+            registry: Registry::new(source, attribution, MAX_PROCESSES),
+            late: Late::new(health),
+            nothing: Arc::default(),
             recorder,
             summary: Summary::default(),
             counts: Counts::new(health),
@@ -195,7 +231,7 @@ impl Pipeline {
                 if let Some(tracked) = self.connections.remove(id) {
                     self.waiting.remove(&id);
                     self.counts.closed.add(1);
-                    self.close(tracked, Ending::Closed(*how), event.time);
+                    self.close((id, tracked), Ending::Closed(*how), event.time);
                 }
             }
             EventKind::Data { .. } | EventKind::Gap { .. } => self.bytes(id, event),
@@ -220,10 +256,16 @@ impl Pipeline {
             if tracked.waiting {
                 self.waiting.insert(id);
             }
-            if settle(tracked, &mut self.recorder, &mut self.summary) {
+            if settle((id, tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.summary) {
                 self.keep_room(id);
             }
         }
+        let Self { late, registry, recorder, summary, .. } = self;
+        late.tick(now, registry, &mut |exchange, plan| {
+            if let Some(facts) = recorder.record(exchange, plan) {
+                summary.record(&facts);
+            }
+        });
         self.publish();
         self.recorder.flush();
     }
@@ -249,10 +291,16 @@ impl Pipeline {
     /// The capture or the recording is over: every connection ends here, those in the table as ends of which nothing is known. Returns
     /// what this worker saw since the last call. The pipeline can be used again.
     pub fn finish(&mut self) -> Summary {
-        for (_, tracked) in self.connections.drain() {
+        for (id, tracked) in self.connections.drain() {
             let latest = tracked.latest;
-            self.close(tracked, Ending::Over, latest);
+            self.close((id, tracked), Ending::Over, latest);
         }
+        let Self { late, registry, recorder, summary, .. } = self;
+        late.finish(registry, &mut |exchange, plan| {
+            if let Some(facts) = recorder.record(exchange, plan) {
+                summary.record(&facts);
+            }
+        });
         self.waiting.clear();
         self.roomy.clear();
         self.skips.clear();
@@ -268,26 +316,30 @@ impl Pipeline {
         }
         (self.generation, self.plans) = self.store.current();
         for (id, tracked) in self.connections.iter_mut() {
-            let plan = self.plans.of(tracked.assembler.connection().workload.pod.as_ref().map(|pod| &pod.name));
+            let workload = &tracked.assembler.connection().workload;
+            let plan =
+                plan_of(&self.plans, workload, tracked.unknown.is_proxy(), self.registry.attribution(), &self.nothing);
             self.counts.assembler(tracked.assembler.take_counters());
             tracked.follow(id, plan, &self.budget, &mut self.skips);
         }
-        self.registry.set_objects(&self.plans.objects);
     }
 
     fn open(&mut self, id: ConnectionId, open: &Open, time: Timestamp) {
         self.counts.opened.add(1);
-        let workload = self.registry.workload(open);
-        let plan = self.plans.of(workload.pod.as_ref().map(|pod| &pod.name));
+        let whose = self.late.whose(&mut self.registry, open, time);
+        let attribution = self.registry.attribution();
+        let plan = plan_of(&self.plans, &whose.workload, whose.unknown.is_proxy(), attribution, &self.nothing);
         let bodies = plan.capture == Capture::Bodies;
+        let asked = Asked::by(plan, &self.budget);
         let tracked = Tracked {
             followed: Followed::new(Arc::clone(plan)),
             streams: Streams::new(),
             parser: protocol::Connection::new(open.role, bodies),
-            assembler: Assembler::new(open.clone(), workload, Asked::by(plan, &self.budget))
-                .with_peer(self.registry.peer(open)),
+            assembler: Assembler::new(open.clone(), whose.workload, asked).with_peer(whose.peer),
             skipping: [0; 2],
             latest: time,
+            began: time,
+            unknown: whose.unknown,
             waiting: false,
             unread: false,
             roomy: false,
@@ -299,10 +351,10 @@ impl Pipeline {
             let latest = forgotten.latest;
             if old == id {
                 // The id stands for another connection: the end of the former one was not seen.
-                self.close(forgotten, Ending::Over, latest);
+                self.close((old, forgotten), Ending::Over, latest);
             } else {
                 self.counts.evicted.add(1);
-                self.close(forgotten, Ending::Evicted, latest);
+                self.close((old, forgotten), Ending::Evicted, latest);
             }
         }
     }
@@ -314,6 +366,14 @@ impl Pipeline {
             return;
         };
         tracked.latest = tracked.latest.max(event.time);
+        if tracked.awaits_plan() && tracked.unknown.may_be_known(&self.registry) {
+            tracked.ask(&mut self.registry, &self.late);
+            let workload = &tracked.assembler.connection().workload;
+            let plan =
+                plan_of(&self.plans, workload, tracked.unknown.is_proxy(), self.registry.attribution(), &self.nothing);
+            self.counts.assembler(tracked.assembler.take_counters());
+            tracked.follow(id, plan, &self.budget, &mut self.skips);
+        }
         if tracked.is_unwanted() {
             tracked.pass_over(id, event, &mut self.skips);
             return;
@@ -346,7 +406,7 @@ impl Pipeline {
                 self.skips.push(Skip { connection: id, direction, until });
             }
         }
-        if settle(tracked, &mut self.recorder, &mut self.summary) {
+        if settle((id, tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.summary) {
             self.keep_room(id);
         }
     }
@@ -362,7 +422,7 @@ impl Pipeline {
         self.roomy.push_back(id);
     }
 
-    fn close(&mut self, mut tracked: Tracked, ending: Ending, time: Timestamp) {
+    fn close(&mut self, (id, mut tracked): (ConnectionId, Tracked), ending: Ending, time: Timestamp) {
         let time = tracked.latest.max(time);
         let Tracked { streams, parser, assembler, .. } = &mut tracked;
         let counters = &mut self.parser_counters;
@@ -383,7 +443,7 @@ impl Pipeline {
         if tracked.counted.is_none() && !silent {
             self.counts.undetected();
         }
-        settle(&mut tracked, &mut self.recorder, &mut self.summary);
+        settle((id, &mut tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.summary);
     }
 
     fn publish(&mut self) {
@@ -395,14 +455,57 @@ impl Pipeline {
     }
 }
 
-/// Records the exchanges of a connection that are over. Returns whether it keeps room from now on.
-fn settle(tracked: &mut Tracked, recorder: &mut Recorder, summary: &mut Summary) -> bool {
+/// What is asked of the connections of a workload: nothing of a proxy beside an application, and nothing in a cluster as long as the pod is not known.
+fn plan_of<'a>(
+    plans: &'a Plans,
+    workload: &Workload,
+    is_proxy: bool,
+    attribution: &Attribution,
+    nothing: &'a Arc<Plan>,
+) -> &'a Arc<Plan> {
+    let observed = match workload.pod.as_deref() {
+        Some(pod) => !is_proxy && mesh::is_observed(pod, plans),
+        None => !attribution.is_live(),
+    };
+    if observed { plans.of(workload.pod.as_ref().map(|pod| &pod.name)) } else { nothing }
+}
+
+/// Records the exchanges of a connection that are over, or keeps them until it is known whose they are. Returns whether it keeps room from now on.
+fn settle(
+    (id, tracked): (ConnectionId, &mut Tracked),
+    registry: &mut Registry,
+    late: &mut Late,
+    recorder: &mut Recorder,
+    summary: &mut Summary,
+) -> bool {
     if !tracked.assembler.has_done() {
         return false;
     }
-    for exchange in tracked.assembler.take_done() {
-        if let Some(facts) = recorder.record(&exchange, tracked.followed.of(exchange.epoch)) {
+    let asked_again = tracked.unknown.may_be_known(registry);
+    if asked_again {
+        tracked.ask(registry, late);
+    }
+    let connection = Arc::clone(tracked.assembler.connection());
+    let waits = late.is_worth_waiting(tracked.unknown, &connection.open);
+    let mut record = |exchange: &Exchange, plan: &Arc<Plan>| {
+        if let Some(facts) = recorder.record(exchange, plan) {
             summary.record(&facts);
+        }
+    };
+    if !waits && late.holds(id) {
+        late.release(id, &connection, &mut record);
+    }
+    for mut exchange in tracked.assembler.take_done() {
+        let plan = tracked.followed.of(exchange.epoch);
+        if asked_again {
+            attribute(&mut exchange, &connection.workload, connection.peer.as_ref());
+        }
+        if !waits {
+            record(&exchange, plan);
+        } else if plan.capture != Capture::Nothing
+            && let Some((exchange, plan)) = late.hold(id, exchange, plan, tracked.began)
+        {
+            record(&exchange, &plan);
         }
     }
     if tracked.followed.has_earlier() {

@@ -220,6 +220,18 @@ impl<'a> Facts<'a> {
         self.exchange.connection.open.peer
     }
 
+    /// The other end where it is nobody that is known: of what a pod asks outside the cluster the host and port that it addresses, since that is the
+    /// name that was resolved for it; else the address.
+    pub fn peer_name(&self) -> String {
+        let peer = self.peer();
+        let asks = self.role == Role::Client && self.exchange.connection.workload.pod.is_some();
+        match self.authority().filter(|_| asks).and_then(host::split) {
+            Some((host, port)) if host.contains(':') => format!("[{host}]:{}", port.unwrap_or(peer.port())),
+            Some((host, port)) => format!("{host}:{}", port.unwrap_or(peer.port())),
+            None => peer.to_string(),
+        }
+    }
+
     /// `User-Agent`.
     pub fn user_agent(&self) -> Option<&'a [u8]> {
         self.fields.user_agent

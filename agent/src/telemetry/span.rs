@@ -22,7 +22,7 @@ use crate::{
         attribute::{Subject, Value},
         plan::TracingPlan,
     },
-    workload::Workload,
+    workload::{ResourceAttribute, Workload},
 };
 
 /// A span and whom it belongs to.
@@ -200,7 +200,7 @@ pub(super) fn url_full(facts: &Facts<'_>) -> String {
 pub fn resource(
     service_name: &str,
     namespace: Option<&str>,
-    own: &[(&'static str, String)],
+    own: &[ResourceAttribute],
     local: &[(String, String)],
 ) -> Resource {
     let mut attributes = vec![text(key::SERVICE_NAME, service_name)];

@@ -17,7 +17,7 @@ use crate::{
         objects::Labels,
     },
     protocol::{Headers, Incomplete},
-    workload::{PodIdentity, Workload},
+    workload::{PodIdentity, Workload, WorkloadKind},
 };
 
 /// What of an exchange can be asked for. Everything in it has passed the parser, which drops credentials and redacts URLs.
@@ -82,18 +82,20 @@ impl<'a> ExchangeSubject<'a> {
     /// The object that controls the pod, else the pod; of a local process its service.
     fn workload_name(&self, end: End) -> Option<&'a str> {
         let workload = self.at(end)?;
-        Some(match &workload.pod {
-            Some(pod) => pod.owner().map_or(&*pod.name.name, |(_, name)| name),
-            None => &workload.service_name,
-        })
+        match (&workload.pod, workload.kind) {
+            (Some(pod), _) => Some(pod.owner().map_or(&*pod.name.name, |(_, name)| name)),
+            // Which pod of a service answered is not known.
+            (None, WorkloadKind::Service | WorkloadKind::Node) => None,
+            (None, _) => Some(&workload.service_name),
+        }
     }
 
-    /// `namespace/service`, else the address.
+    /// `namespace/service`; of what a pod asks outside the cluster the host and port that it addresses; else the address.
     fn name(&self, end: End) -> String {
         match self.at(end) {
             Some(Workload { service_name, namespace: Some(namespace), .. }) => format!("{namespace}/{service_name}"),
             Some(Workload { service_name, .. }) => service_name.clone(),
-            None => self.address(end).to_string(),
+            None => self.facts.peer_name(),
         }
     }
 

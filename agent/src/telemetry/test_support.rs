@@ -47,7 +47,7 @@ impl Sample {
             response_size: Some(512),
             answered_whole: false,
             content: None,
-            workload: Workload { service_name, namespace: None, attributes: Vec::new(), pod: None },
+            workload: Workload { service_name, ..Workload::default() },
             peer: None,
             isn: Some((7, 9)),
             nanos: 12_345_678,

@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use super::{PodIdentity, Pods};
+use super::{CGROUP_ANNOTATION, Directory, PodIdentity};
+use crate::policy::objects::{ObjectName, Objects};
 
 /// Cgroups below those of the pods that are remembered; those beyond are not found.
 const MAX_CGROUPS: usize = 65_536;
@@ -20,9 +21,12 @@ pub(super) struct CgroupIndex {
 }
 
 impl CgroupIndex {
-    pub(super) fn of(pods: &Pods) -> Self {
-        let roots = pods.cgroups().map(|(path, pod)| (PathBuf::from(path), Arc::clone(pod))).collect();
-        Self { roots, known: HashMap::new() }
+    pub(super) fn of(directory: &Directory) -> Self {
+        let root = |identity: &Arc<PodIdentity>| {
+            let path = identity.pod.annotations.get(CGROUP_ANNOTATION)?;
+            Some((PathBuf::from(path), Arc::clone(identity)))
+        };
+        Self { roots: directory.pods().filter_map(root).collect(), known: HashMap::new() }
     }
 
     /// The pod of this cgroup.
@@ -43,6 +47,11 @@ impl CgroupIndex {
         }
         self.known.entry(id).or_default().clone()
     }
+}
+
+/// The folders of [`CGROUP_ANNOTATION`], with the pods that they stand for.
+pub fn annotated_cgroups(objects: &Objects) -> impl Iterator<Item = (&ObjectName, &Path)> {
+    objects.pods.iter().filter_map(|(name, pod)| Some((name, Path::new(pod.annotations.get(CGROUP_ANNOTATION)?))))
 }
 
 /// The id of a cgroup directory is its inode number. A directory that is gone has none.
@@ -76,16 +85,16 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
-    use crate::policy::objects::{ObjectName, Objects, Pod};
+    use crate::policy::objects::Pod;
 
     #[test]
     fn a_pod_has_all_cgroups_below_its_own_also_later_ones() {
         let directory = tempfile::tempdir().unwrap();
         let mut objects = Objects::default();
-        let annotations = [(super::super::CGROUP_ANNOTATION.to_owned(), directory.path().display().to_string())].into();
+        let annotations = [(CGROUP_ANNOTATION.to_owned(), directory.path().display().to_string())].into();
         let pod = Pod { annotations, ..Pod::default() };
         objects.pods.insert(ObjectName::new("a", "p"), Arc::new(pod));
-        let mut index = CgroupIndex::of(&Pods::of(&objects));
+        let mut index = CgroupIndex::of(&Directory::of(&objects));
         let id = |path: &Path| std::fs::metadata(path).unwrap().ino();
         assert_eq!(index.pod(id(directory.path())).unwrap().name, ObjectName::new("a", "p"));
         assert_eq!(index.pod(u64::MAX), None);

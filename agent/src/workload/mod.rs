@@ -2,14 +2,26 @@
 
 mod annotated;
 pub mod cgroup;
+mod directory;
+pub mod mesh;
+mod naming;
 mod pod;
 mod process;
 mod registry;
+mod store;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-pub use pod::{CGROUP_ANNOTATION, PodIdentity, Pods};
-pub use registry::{Counters, Registry, Source};
+pub use annotated::annotated_cgroups;
+pub use cgroup::PodCgroups;
+pub use directory::Directory;
+pub use naming::Naming;
+pub use pod::{CGROUP_ANNOTATION, PodIdentity};
+pub use registry::{Attribution, Counters, Local, Missing, Peer, Registry, Source};
+pub use store::DirectoryStore;
+
+/// A resource attribute: its OpenTelemetry key and its value.
+pub type ResourceAttribute = (Cow<'static, str>, String);
 
 /// Whom a process belongs to: the source of resource attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,22 +30,24 @@ pub struct Workload {
     pub service_name: String,
     /// `k8s.namespace.name`; absent for a local process.
     pub namespace: Option<String>,
-    /// Every other resource attribute, by its OpenTelemetry key, sorted by key.
-    pub attributes: Vec<(&'static str, String)>,
+    /// Every other resource attribute, sorted by key.
+    pub attributes: Vec<ResourceAttribute>,
     /// The pod, if it is one.
     pub pod: Option<Arc<PodIdentity>>,
+    /// What it is.
+    pub kind: WorkloadKind,
 }
 
-impl Workload {
-    /// A pod as a whole, whichever of its processes.
-    pub fn of_pod(pod: &Arc<PodIdentity>) -> Self {
-        let mut attributes: Vec<_> = pod.attributes().collect();
-        attributes.sort_unstable_by_key(|(key, _)| *key);
-        Self {
-            service_name: pod.service_name().to_owned(),
-            namespace: Some(pod.name.namespace.clone()),
-            attributes,
-            pod: Some(Arc::clone(pod)),
-        }
-    }
+/// What a workload is. Services and nodes are only ever the other end of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// A process of no pod.
+    #[default]
+    Process,
+    /// A pod.
+    Pod,
+    /// A service, by its cluster address.
+    Service,
+    /// A node, by one of its addresses.
+    Node,
 }

@@ -107,6 +107,22 @@ pub(super) fn facts(pid: u32, comm: &str) -> Facts {
     Facts { service_name, executable }
 }
 
+/// The cgroups of process `pid`, a line for each hierarchy; `None` if it is gone, or has another name than `comm` ([`facts`]).
+#[cfg(target_os = "linux")]
+pub(super) fn cgroups(pid: u32, comm: &str) -> Option<String> {
+    let directory = format!("/proc/{pid}");
+    let lines = std::fs::read_to_string(format!("{directory}/cgroup")).ok()?;
+    let current = std::fs::read(format!("{directory}/comm")).ok()?;
+    let current = String::from_utf8_lossy(current.strip_suffix(b"\n").unwrap_or(&current));
+    (comm.is_empty() || current == comm).then_some(lines)
+}
+
+/// Other systems have no cgroups.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn cgroups(_: u32, _: &str) -> Option<String> {
+    None
+}
+
 /// Other systems have no `/proc`.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn facts(_: u32, _: &str) -> Facts {

@@ -30,8 +30,8 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
     let workload = Workload {
         service_name: service.to_owned(),
         namespace: Some("shop".to_owned()),
-        attributes: vec![("k8s.deployment.name", service.to_owned())],
-        pod: None,
+        attributes: vec![("k8s.deployment.name".into(), service.to_owned())],
+        ..Workload::default()
     };
     let mut headers = Headers::default();
     headers.push(b"Host", b"shop.example");

@@ -82,7 +82,7 @@ impl Bench {
             Outlets { metrics: metrics.shard(plan), logs, ..Outlets::default() }
         };
         let recorder = Recorder::new(settings, Box::new(outlets), &health);
-        let settings = Settings { plans: Arc::clone(plans), source: Source::Events, connections };
+        let settings = Settings { connections, ..Settings::new(plans, Source::Events) };
         Self { pipeline: Pipeline::new(settings, recorder, &health), lines, health, time: 1_000_000_000 }
     }
 

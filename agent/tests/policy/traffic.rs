@@ -24,7 +24,7 @@ use telltale::{
         outputs::Outputs,
     },
     config::Config,
-    pipeline::{MAX_CONNECTIONS, Pipeline, Settings},
+    pipeline::{Pipeline, Settings},
     workload::Source,
 };
 
@@ -198,7 +198,7 @@ pub(crate) fn replay(policies: &[u8], recording: &str) -> Option<Written> {
     }
     let Cli { verb: Verb::Replay(args), .. } = Cli::parse_from(command) else { panic!("it is a replay") };
     let outputs = Outputs::for_replay(&args.output, &args, &Config::default()).ok()?;
-    let settings = Settings { plans: outputs.plans.clone(), source: Source::Events, connections: MAX_CONNECTIONS };
+    let settings = Settings::new(&outputs.plans, Source::Events);
     let mut pipeline = Pipeline::new(settings, outputs.recorder(), &outputs.health);
     let mut reader = Reader::new("recording".to_owned(), recording.as_bytes());
     while let Some(event) = reader.next_event() {

@@ -99,7 +99,7 @@ fn run(checked: &Checked, recording: &str, open: impl Fn(&Arc<Plan>) -> Outlets 
     let plans = PlanStore::new(checked.compiled.plans(Arc::default()));
     let health = Health::new();
     let recorder = Recorder::new(telemetry::Settings::default(), Box::new(open), &health);
-    let settings = Settings { plans, source: Source::Events, connections: 1000 };
+    let settings = Settings { connections: 1000, ..Settings::new(&plans, Source::Events) };
     let mut pipeline = Pipeline::new(settings, recorder, &health);
     let mut reader = Reader::new("recording".to_owned(), recording.as_bytes());
     while let Some(event) = reader.next_event() {

@@ -47,7 +47,7 @@ pub(super) struct EndView {
     /// `k8s.pod.name`
     pub(super) pod: Option<String>,
     /// The other resource attributes.
-    pub(super) attributes: BTreeMap<&'static str, String>,
+    pub(super) attributes: BTreeMap<std::borrow::Cow<'static, str>, String>,
 }
 
 impl From<&Workload> for EndView {

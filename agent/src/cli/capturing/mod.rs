@@ -90,6 +90,7 @@ impl Capturing {
             let settings = pipeline::Settings {
                 plans: Arc::clone(&outputs.plans),
                 source: Source::System,
+                attribution: outputs.attribution.clone(),
                 connections: MAX_CONNECTIONS,
             };
             let name = format!("telltale-{index}");

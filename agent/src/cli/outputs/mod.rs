@@ -32,6 +32,7 @@ use crate::{
         plan::{SpanProvider, TracingPlan, access_log::Sink},
     },
     telemetry::{Outlets, Recorder, Settings, SpanSink, access_log::LineRecord, metrics::Metrics},
+    workload::Attribution,
 };
 
 /// How long the end of a run waits for readers of its lines that do not read.
@@ -46,6 +47,8 @@ pub struct Outputs {
     pub health: Arc<Health>,
     /// What is asked for, of whom.
     pub plans: Arc<PlanStore>,
+    /// What whose connections are is known by.
+    pub attribution: Attribution,
     settings: Settings,
     series: Arc<Metrics>,
     exposition: Arc<Exposition>,
@@ -79,6 +82,8 @@ impl Outputs {
         local_attributes: Vec<(String, String)>,
     ) -> Result<Self, Failure> {
         faults.report_to(&health);
+        let attribution = Attribution::of(&plans.objects);
+        attribution.directory.report_to(&health);
         let plans = PlanStore::new(plans);
         let metrics = args.metrics.as_ref().map(|out| open(out, false)).transpose()?;
         let series = Metrics::new(Arc::clone(&settings.methods));
@@ -87,6 +92,7 @@ impl Outputs {
         Ok(Self {
             health,
             plans,
+            attribution,
             settings,
             series,
             exposition,

@@ -17,7 +17,7 @@ use crate::{
     cli::policies::Policies,
     policy::{Capture, PlanStore, Plans},
     telemetry::metrics::Metrics,
-    workload::Pods,
+    workload::{Directory, DirectoryStore, annotated_cgroups},
 };
 
 /// How often the files are looked at.
@@ -28,6 +28,7 @@ pub(super) struct Follower {
     pub(super) policies: Policies,
     pub(super) plans: Arc<PlanStore>,
     pub(super) series: Arc<Metrics>,
+    pub(super) directory: Arc<DirectoryStore>,
     pub(super) scope: ScopeControl,
     /// The cgroups that the flags put into scope.
     pub(super) own_cgroups: Vec<PathBuf>,
@@ -60,6 +61,7 @@ impl Follower {
         }));
         // Plans first: what comes into scope has one from its first byte on. What leaves it is passed over until the scope is written.
         self.series.retain(&plans);
+        self.directory.replace(Directory::of(&plans.objects));
         self.plans.replace(plans);
         self.live.set_policies(self.policies.compiled());
         if let Err(error) = self.scope.set_cgroups(&cgroups) {
@@ -71,9 +73,8 @@ impl Follower {
 
 /// The cgroups of the pods of which a plan asks for something (`telltale.dev/cgroup`).
 pub(super) fn pod_cgroups(plans: &Plans) -> Vec<PathBuf> {
-    Pods::of(&plans.objects)
-        .cgroups()
-        .filter(|(_, pod)| plans.of(Some(&pod.name)).capture > Capture::Nothing)
-        .map(|(path, _)| PathBuf::from(path))
+    annotated_cgroups(&plans.objects)
+        .filter(|(pod, _)| plans.of(Some(pod)).capture > Capture::Nothing)
+        .map(|(_, path)| path.to_owned())
         .collect()
 }

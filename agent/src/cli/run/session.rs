@@ -29,7 +29,7 @@ use crate::{
         signals::Signals,
     },
     config::{Author, Config},
-    workload::CGROUP_ANNOTATION,
+    workload::{CGROUP_ANNOTATION, Directory},
 };
 
 /// After COMMAND has ended: time for the ends of its connections to be seen.
@@ -77,7 +77,9 @@ impl<'a> Session<'a> {
         };
         let (outputs, setting, fallback) = Outputs::live(&output, &runtime)?;
         let policies = Policies::load(&args.policy, setting, fallback)?;
-        outputs.plans.replace(policies.plans());
+        let plans = policies.plans();
+        outputs.attribution.directory.replace(Directory::of(&plans.objects));
+        outputs.plans.replace(plans);
         let mut scope = scope(args, cgroup.as_ref());
         let own_cgroups = scope.cgroups.clone();
         scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
@@ -122,7 +124,8 @@ impl<'a> Session<'a> {
             let scope = capture.scope_control().map_err(anyhow::Error::from)?;
             let plans = Arc::clone(&outputs.plans);
             let series = outputs.series();
-            let follower = Follower { policies, plans, series, scope, own_cgroups, live };
+            let directory = Arc::clone(&outputs.attribution.directory);
+            let follower = Follower { policies, plans, series, directory, scope, own_cgroups, live };
             follower.start(capturing.stopping()).context("cannot start the thread that follows policies")?;
         }
         capture_gate.open();

@@ -132,8 +132,8 @@ mod tests {
         let pod = Workload {
             service_name: "shop \"1\"\\".into(),
             namespace: Some("prod".into()),
-            attributes: vec![("k8s.deployment.name", "shop".into()), ("k8s.pod.name", "shop-1".into())],
-            pod: None,
+            attributes: vec![("k8s.deployment.name".into(), "shop".into()), ("k8s.pod.name".into(), "shop-1".into())],
+            ..Workload::default()
         };
         let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         recorder.record(&Sample::new(Role::Client).status(404).exchange(), plan);

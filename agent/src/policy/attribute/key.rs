@@ -212,7 +212,7 @@ keys! {
     DestinationAddress: Text, Always, Heads, cel ["destination.address"], log ["upstream_host", "downstream_local_address"];
     /// Port of the server.
     DestinationPort: Int, Always, Heads, cel ["destination.port"];
-    /// The server: `namespace/service` if its workload is known, else `address:port`.
+    /// The server: `namespace/service` if its workload is known; of a pod's request to the outside the host and port that it addresses; else `address:port`.
     Destination: Text, Always, Heads, log ["destination"];
     /// Workload of the server: the name of the object that controls its pod, else the service name.
     DestinationWorkload: Text, Peer, Heads, cel ["destination.workload"];
@@ -261,6 +261,21 @@ keys! {
     K8sDaemonsetName: Text, Workload, Nothing, attribute "k8s.daemonset.name";
     /// Name of the Job that controls the pod.
     K8sJobName: Text, Workload, Nothing, attribute "k8s.job.name";
+
+    /// Name of the `CronJob` whose Job controls the pod.
+    K8sCronjobName: Text, Workload, Nothing, attribute "k8s.cronjob.name";
+    /// Service account of the pod.
+    K8sServiceAccountName: Text, Workload, Nothing, attribute "telltale.k8s.service_account.name";
+    /// Id of the container.
+    ContainerId: Text, Workload, Nothing, attribute "container.id";
+    /// Image of the container, without its tag.
+    ContainerImageName: Text, Workload, Nothing, attribute "container.image.name";
+    /// Namespace of the service: the annotation `resource.opentelemetry.io/service.namespace` of the pod, else its namespace.
+    ServiceNamespace: Text, Workload, Nothing, attribute "service.namespace";
+    /// Version of the service: the annotation `resource.opentelemetry.io/service.version` of the pod, else the tag of its container's image.
+    ServiceVersion: Text, Workload, Nothing, attribute "service.version";
+    /// Which instance of the service: the annotation `resource.opentelemetry.io/service.instance.id` of the pod, else `namespace.pod.container`.
+    ServiceInstanceId: Text, Workload, Nothing, attribute "service.instance.id";
 
     // The trace.
 

@@ -57,12 +57,13 @@ pub(super) fn write(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>, added: &Obj
     let (source, destination) = if facts.role == Role::Client { (own, other) } else { (other, own) };
     for (name, workload) in [("source", source), ("destination", destination)] {
         field(line, name);
-        match workload {
-            Some(workload) => write_workload(line, workload),
+        if let Some(workload) = workload {
+            write_workload(line, workload);
+        } else {
             // Of the other end often nothing is known but its address.
-            None => {
-                let _ = write!(line, "\"{}\"", facts.peer());
-            }
+            line.push(b'"');
+            escape(line, &facts.peer_name());
+            line.push(b'"');
         }
     }
     if let Some(identity) = entry.identity {

@@ -25,7 +25,7 @@ use crate::{
         plan::{Group, MetricsPlan},
     },
     telemetry::{ExchangeSubject, Facts, KnownMethods, names::Measure},
-    workload::Workload,
+    workload::{ResourceAttribute, Workload},
 };
 
 /// The keys of a group that exist in any shard, so that the limit holds over all of them. Overflow series are not among them.
@@ -40,7 +40,7 @@ pub struct WorkloadInfo {
     /// `k8s.namespace.name`.
     pub namespace: Option<String>,
     /// What all its instances agree on, sorted by key.
-    pub attributes: Vec<(&'static str, String)>,
+    pub attributes: Vec<ResourceAttribute>,
 }
 
 /// What all aggregators share.

@@ -348,15 +348,20 @@ fn what_was_not_seen_whole_makes_no_series() {
 fn target_info_holds_what_all_instances_agree_on() {
     let metrics = Metrics::new(Arc::default());
     for (policy, pod) in [("a", "shop-1"), ("a", "shop-2"), ("b", "shop-3")] {
-        let attributes = vec![("k8s.deployment.name", "shop".to_owned()), ("k8s.pod.name", pod.to_owned())];
-        let workload =
-            Workload { service_name: "shop".to_owned(), namespace: Some("prod".to_owned()), attributes, pod: None };
+        let attributes =
+            vec![("k8s.deployment.name".into(), "shop".to_owned()), ("k8s.pod.name".into(), pod.to_owned())];
+        let workload = Workload {
+            service_name: "shop".to_owned(),
+            namespace: Some("prod".to_owned()),
+            attributes,
+            ..Workload::default()
+        };
         let mut shard = metrics.shard(&of_policy(policy, plan(Vec::new()))).unwrap();
         record(&mut shard, &request().workload(workload));
     }
     let workloads = metrics.snapshot().workloads;
     assert_eq!(workloads.len(), 1);
-    assert_eq!(workloads[0].attributes, [("k8s.deployment.name", "shop".to_owned())]);
+    assert_eq!(workloads[0].attributes, [("k8s.deployment.name".into(), "shop".to_owned())]);
 }
 
 proptest! {

@@ -13,6 +13,7 @@ use crate::{
         test_support::Sample,
         trace_context::{SpanId, TraceId},
     },
+    workload::WorkloadKind,
 };
 
 fn ask<T>(sample: &Sample, ask: impl FnOnce(&ExchangeSubject<'_>) -> T) -> T {
@@ -48,8 +49,11 @@ fn workload() -> Workload {
     let name = ObjectName::new("shop", "cart-7d-x");
     let identity = PodIdentity { name, pod: pod.into(), namespace_labels: labels(&[("stage", "prod")]) };
     let attributes = [
+        "container.id",
+        "container.image.name",
         "host.name",
         "k8s.container.name",
+        "k8s.cronjob.name",
         "k8s.daemonset.name",
         "k8s.deployment.name",
         "k8s.job.name",
@@ -59,10 +63,20 @@ fn workload() -> Workload {
         "k8s.replicaset.name",
         "k8s.statefulset.name",
         "process.executable.name",
+        "service.instance.id",
+        "service.namespace",
+        "service.version",
+        "telltale.k8s.service_account.name",
     ];
-    let mut attributes: Vec<_> = attributes.iter().map(|name| (*name, format!("<{name}>"))).collect();
-    attributes.push(("process.pid", "12".into()));
-    Workload { service_name: "cart".into(), namespace: Some("shop".into()), attributes, pod: Some(Arc::new(identity)) }
+    let mut attributes: Vec<_> = attributes.iter().map(|name| ((*name).into(), format!("<{name}>"))).collect();
+    attributes.push(("process.pid".into(), "12".into()));
+    Workload {
+        service_name: "cart".into(),
+        namespace: Some("shop".into()),
+        attributes,
+        pod: Some(Arc::new(identity)),
+        kind: WorkloadKind::Pod,
+    }
 }
 
 /// As many values as one exchange can have.
@@ -139,7 +153,7 @@ fn values_of_a_sample() {
         (Key::SourceAddress, "10.0.0.1:4000"),
         (Key::DestinationAddress, "10.0.0.2:80"),
         (Key::Source, "shop/cart"),
-        (Key::Destination, "10.0.0.2:80"),
+        (Key::Destination, "shop.example:8080"),
         (Key::SourceWorkload, "cart"),
         (Key::SourceNamespace, "shop"),
         (Key::SourceServiceAccount, "robot"),
