@@ -28,7 +28,7 @@ use telltale::{
 };
 use tokio::runtime::Runtime;
 
-use crate::kubectl::Kubectl;
+use crate::{api_server::ApiServer, definitions::deployed, kubectl::Kubectl};
 
 /// Longest wait for what a test waits for: generous, since the machine may be busy. Nothing measures it.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -179,6 +179,31 @@ pub(crate) fn install(kubectl: &Kubectl, namespace: &str, nodes: &[&str]) {
             status,
         ]);
     }
+}
+
+/// The account of an installation, with the roles that are shipped, and the file for its clients.
+pub(crate) fn account(server: &ApiServer, namespace: &str) -> PathBuf {
+    let kubectl = server.kubectl();
+    let account = server.service_account(namespace, "telltale");
+    kubectl.apply(&deployed("kustomize/agent/cluster-role.yaml"));
+    let role = deployed("kustomize/agent/role.yaml");
+    let apply = ["apply", "--server-side", "--namespace", namespace, "--filename", "-"];
+    kubectl.attempt(&apply, &role).expect("the role is applied");
+    let to = format!("--serviceaccount={namespace}:telltale");
+    kubectl.run(&["create", "clusterrolebinding", namespace, "--clusterrole=telltale", &to]);
+    kubectl.run(&["create", "rolebinding", "telltale", "--namespace", namespace, "--role=telltale", &to]);
+    // Who may what is known a moment later. The administrator asks, so that no refusal is in the account's own record.
+    let user = user(namespace);
+    for (verb, resource) in [("update", "leases.coordination.k8s.io"), ("create", "events.events.k8s.io")] {
+        let question = ["auth", "can-i", verb, resource, "--namespace", namespace, "--as", &user];
+        kubectl.until(&question, |said| said.trim() == "yes");
+    }
+    account.kubeconfig().to_owned()
+}
+
+/// The account's name in the audit log.
+pub(crate) fn user(namespace: &str) -> String {
+    format!("system:serviceaccount:{namespace}:telltale")
 }
 
 struct Controller {

@@ -20,7 +20,7 @@ use telltale::{
 };
 
 use crate::{
-    agents::{Agent, Orders, PATIENCE, QUICK, agent_pod, client, install, resource, until},
+    agents::{Agent, Orders, PATIENCE, QUICK, account, agent_pod, client, install, resource, until, user},
     api_server::ApiServer,
     definitions::{DIALECTS, define},
     kubectl::Kubectl,
@@ -77,11 +77,12 @@ fn orders(server: &ApiServer, installed: &str, node: &str, follows: &str) -> Ord
     }
 }
 
+/// Waits until this is said of policy `a`, and something of `b`.
 fn wait_for(kubectl: &Kubectl, namespace: &str, what: &str) -> [Value; 2] {
     let mut found = None;
     until(what, || {
         let now = policies(kubectl, namespace);
-        let holds = said(&now[1]).iter().any(|said| said.contains(what));
+        let holds = said(&now[1]).iter().any(|said| said.contains(what)) && !said(&now[0]).is_empty();
         found = Some(now);
         holds
     });
@@ -95,15 +96,19 @@ fn a_new_leader_changes_nothing_and_nodes_are_waited_for() {
     define_all(kubectl);
     install(kubectl, "status-telltale", &["n1", "n2", "n3"]);
     apply_policies(kubectl, "status-shop", 500);
-    let mut agents: Vec<Agent> =
-        ["n1", "n2"].iter().map(|node| Agent::start(orders(server, "status-telltale", node, "status-shop"))).collect();
+    let kubeconfig = account(server, "status-telltale");
+    let start = |node: &str| {
+        let orders = orders(server, "status-telltale", node, "status-shop");
+        Agent::start(Orders { kubeconfig: kubeconfig.clone(), ..orders })
+    };
+    let mut agents = vec![start("n1"), start("n2")];
     // There is no agent on the third one.
     wait_for(
         kubectl,
         "status-shop",
         "Programmed=False Reconciling: 1 of 3 ready nodes do not follow generation 1 yet: n3.",
     );
-    agents.push(Agent::start(orders(server, "status-telltale", "n3", "status-shop")));
+    agents.push(start("n3"));
     let before = wait_for(kubectl, "status-shop", "Programmed=True Programmed: 3 nodes follow generation 1.");
     assert_eq!(said(&before[0]).len(), 1);
     assert!(said(&before[0])[0].starts_with("Accepted=False "), "{:?}", said(&before[0]));
@@ -137,6 +142,12 @@ fn a_new_leader_changes_nothing_and_nodes_are_waited_for() {
 
     let lease = kubectl.json(&["get", "lease", &lease_name("n1"), "--namespace", "status-telltale"]);
     assert_eq!(lease["metadata"]["ownerReferences"][0]["name"], agent_pod("n1"));
+    // The roles that are shipped are enough.
+    let user = user("status-telltale");
+    let asked: Vec<Value> = server.audit().into_iter().filter(|event| event["user"]["username"] == *user).collect();
+    assert!(asked.iter().any(|event| event["objectRef"]["subresource"] == "status" && event["verb"] == "update"));
+    let refused: Vec<_> = asked.iter().filter(|event| event["responseStatus"]["code"] == 403).collect();
+    assert!(refused.is_empty(), "{refused:?}");
 }
 
 #[test]

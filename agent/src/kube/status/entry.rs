@@ -1,12 +1,12 @@
 //! One policy whose status is to be written: what it has, what it should have, and when to do something about that.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    kube::backoff::Backoff,
+    kube::{PolicyObject, backoff::Backoff},
     policy::{
         api::status::{AncestorReference, PolicyStatus},
         model::PolicyKey,
@@ -22,7 +22,7 @@ pub(super) const WORDS_SPACING: Duration = Duration::from_secs(30);
 pub(super) const EVENT_AGAIN: Duration = Duration::from_hours(1);
 
 /// A policy as the API server has it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct PolicyObjectRef {
     /// Which one it is.
     pub key: PolicyKey,
@@ -30,17 +30,54 @@ pub struct PolicyObjectRef {
     pub uid: String,
     /// `metadata.resourceVersion`
     pub version: String,
-    /// `status`, with the entries of all controllers.
-    pub status: Option<Value>,
+    status: Status,
+}
+
+/// `status`, with the entries of all controllers.
+#[derive(Clone, Debug)]
+enum Status {
+    Read(Option<Value>),
+    /// Read where it is needed, which it seldom is.
+    Watched(Arc<PolicyObject>),
 }
 
 impl PolicyObjectRef {
     /// From the object itself, as JSON.
     pub fn new(key: PolicyKey, object: &Value) -> Self {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let status = object.get("status").filter(|status| status.is_object()).cloned();
-        Self { key, uid: text("uid"), version: text("resourceVersion"), status }
+        Self { key, uid: text("uid"), version: text("resourceVersion"), status: Status::Read(status(object)) }
     }
+
+    /// With its status, so that it need not be read again.
+    fn read(self) -> Self {
+        let status = match self.status {
+            Status::Read(status) => status,
+            Status::Watched(object) => status(&object.value()),
+        };
+        Self { status: Status::Read(status), ..self }
+    }
+
+    fn status(&self) -> Option<&Value> {
+        match &self.status {
+            Status::Read(status) => status.as_ref(),
+            Status::Watched(_) => None,
+        }
+    }
+}
+
+impl From<&Arc<PolicyObject>> for PolicyObjectRef {
+    fn from(object: &Arc<PolicyObject>) -> Self {
+        Self {
+            key: object.key.clone(),
+            uid: object.uid.clone(),
+            version: object.resource_version.clone(),
+            status: Status::Watched(Arc::clone(object)),
+        }
+    }
+}
+
+fn status(object: &Value) -> Option<Value> {
+    object.get("status").filter(|status| status.is_object()).cloned()
 }
 
 /// What to do about a policy.
@@ -78,7 +115,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(object: PolicyObjectRef, ours: PolicyStatus, now: Instant) -> Self {
         let mut entry = Self {
-            object,
+            object: object.read(),
             replaced: VecDeque::new(),
             ours,
             settled: None,
@@ -98,8 +135,8 @@ impl Entry {
 
     /// A watch shows this object, and this is wanted of it. It must be the same policy, by its uid.
     pub(super) fn want(&mut self, object: PolicyObjectRef, ours: PolicyStatus, now: Instant) {
-        if !self.replaced.contains(&object.version) {
-            self.object = object;
+        if object.version != self.object.version && !self.replaced.contains(&object.version) {
+            self.object = object.read();
         }
         self.ours = ours;
         self.plan(now);
@@ -107,13 +144,13 @@ impl Entry {
 
     /// What is to do about it now.
     pub(super) fn todo(&self, now: Instant) -> Todo {
-        let Merged { status, left_out } = merge(&self.object.key, self.object.status.as_ref(), &self.ours);
+        let Merged { status, left_out } = merge(&self.object.key, self.object.status(), &self.ours);
         let is_settled = |(version, ours): &(String, PolicyStatus)| {
             *version == self.object.version && *ours == without_times(&self.ours)
         };
         let status = status.filter(|_| !self.settled.as_ref().is_some_and(is_settled));
         let words_only = status.as_ref().is_some_and(|status| {
-            self.object.status.as_ref().is_some_and(|before| without_words(before) == without_words(status))
+            self.object.status().is_some_and(|before| without_words(before) == without_words(status))
         });
         let is_told = |(told, when): &(Vec<AncestorReference>, Instant)| *told == left_out && now < *when + EVENT_AGAIN;
         let tell = if self.told.as_ref().is_some_and(is_told) { Vec::new() } else { left_out };
@@ -137,7 +174,7 @@ impl Entry {
         let before = std::mem::replace(&mut self.object, object).version;
         self.forget(before);
         // What is still missing, its schema drops.
-        if merge(&self.object.key, self.object.status.as_ref(), &self.ours).status.is_some() {
+        if merge(&self.object.key, self.object.status(), &self.ours).status.is_some() {
             self.settle();
         }
         self.written = Some(now);

@@ -210,7 +210,7 @@ impl Writing {
                     self.writes.written();
                     self.failing = false;
                     tracing::debug!("wrote the status of {key}");
-                    return entry.written(reference(key, object), Instant::now());
+                    return entry.written(reference(key, &object), Instant::now());
                 }
                 Err((failure, message)) => {
                     self.writes.failed(failure);
@@ -230,7 +230,7 @@ impl Writing {
             match within(REQUEST, api.get_opt(&key.name)).await {
                 Ok(Some(object)) if object.metadata.uid.as_deref() == self.uid(key) => {
                     if let Some(entry) = self.entries.get_mut(key) {
-                        entry.read(reference(key, object));
+                        entry.read(reference(key, &object));
                     }
                 }
                 // Another by the same name, or none: the watch is about to show.
@@ -291,12 +291,7 @@ fn body(object: &PolicyObjectRef, status: &Value) -> DynamicObject {
     }
 }
 
-fn reference(key: &PolicyKey, object: DynamicObject) -> PolicyObjectRef {
-    let mut data = object.data;
-    PolicyObjectRef {
-        key: key.clone(),
-        uid: object.metadata.uid.unwrap_or_default(),
-        version: object.metadata.resource_version.unwrap_or_default(),
-        status: data.get_mut("status").map(Value::take).filter(Value::is_object),
-    }
+fn reference(key: &PolicyKey, object: &DynamicObject) -> PolicyObjectRef {
+    let metadata = json!({ "uid": object.metadata.uid, "resourceVersion": object.metadata.resource_version });
+    PolicyObjectRef::new(key.clone(), &json!({ "metadata": metadata, "status": object.data["status"] }))
 }
