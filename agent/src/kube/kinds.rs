@@ -147,7 +147,7 @@ pub struct Permission {
 
 const WATCH: &[&str] = &["list", "watch"];
 
-/// All permissions that watching needs. The shipped roles say the same, which a test compares.
+/// All permissions that the agent needs. The shipped roles say the same, which a test compares.
 pub const PERMISSIONS: &[Permission] = &[
     Permission {
         group: "",
@@ -200,18 +200,18 @@ pub const PERMISSIONS: &[Permission] = &[
     Permission {
         group: PROPOSAL_GROUP,
         resource: "telemetrypolicies",
-        verbs: WATCH,
+        verbs: &["get", "list", "watch"],
         names: &[],
         cluster: true,
-        why: "policies of the proposal's dialect",
+        why: "policies of the proposal's dialect; `get` after a conflict",
     },
     Permission {
         group: GEP_GROUP,
         resource: "telemetrypolicies",
-        verbs: WATCH,
+        verbs: &["get", "list", "watch"],
         names: &[],
         cluster: true,
-        why: "policies of the dialect of GEP-4768",
+        why: "policies of the dialect of GEP-4768; `get` after a conflict",
     },
     Permission {
         group: "apiextensions.k8s.io",
@@ -225,6 +225,46 @@ pub const PERMISSIONS: &[Permission] = &[
         ],
         cluster: true,
         why: "which kinds are installed, in which versions, and which fields of policies they drop",
+    },
+    Permission {
+        group: PROPOSAL_GROUP,
+        resource: "telemetrypolicies/status",
+        verbs: &["update"],
+        names: &[],
+        cluster: true,
+        why: "status, by the elected agent",
+    },
+    Permission {
+        group: GEP_GROUP,
+        resource: "telemetrypolicies/status",
+        verbs: &["update"],
+        names: &[],
+        cluster: true,
+        why: "status, by the elected agent",
+    },
+    Permission {
+        group: "events.k8s.io",
+        resource: "events",
+        verbs: &["create"],
+        names: &[],
+        cluster: true,
+        why: "on a policy whose status has no room for our entry",
+    },
+    Permission {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        verbs: &["create", "get", "list", "update", "watch"],
+        names: &[],
+        cluster: false,
+        why: "which agent is elected, and which policies each node has put in force",
+    },
+    Permission {
+        group: "",
+        resource: "pods",
+        verbs: &["get"],
+        names: &[],
+        cluster: false,
+        why: "the own pod, which owns the Lease of its node",
     },
 ];
 
@@ -303,10 +343,14 @@ mod tests {
         for subject in fixed.into_iter().chain(defined) {
             let kind = subject.kind();
             let permitted = PERMISSIONS.iter().find(|row| row.group == kind.group && row.resource == kind.plural);
-            assert!(permitted.is_some_and(|row| row.verbs == WATCH && row.cluster), "{subject:?}");
+            assert!(
+                permitted.is_some_and(|row| WATCH.iter().all(|verb| row.verbs.contains(verb)) && row.cluster),
+                "{subject:?}"
+            );
         }
         let definitions: Vec<_> = Defined::ALL.into_iter().map(Defined::definition).collect();
-        assert_eq!(PERMISSIONS.last().map(|row| row.names.to_vec()).unwrap(), definitions);
+        let named = PERMISSIONS.iter().find(|row| !row.names.is_empty()).unwrap();
+        assert_eq!(named.names.to_vec(), definitions);
     }
 
     /// What a role of the shipped manifests grants: group, resource, verb, name.

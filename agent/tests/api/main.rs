@@ -15,3 +15,4 @@ mod gateway_api;
 mod harness;
 mod reports;
 mod status;
+mod watches;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use telltale::kube::PERMISSIONS;
 
 use crate::rendered::{text, yaml};
 
@@ -64,6 +65,19 @@ fn the_page_explains_each() {
 }
 
 #[test]
+fn the_roles_are_what_the_agent_needs() {
+    let mut needed = BTreeSet::new();
+    for row in PERMISSIONS {
+        let group = if row.group.is_empty() { String::new() } else { format!(".{}", row.group) };
+        let grants = row.verbs.iter().map(|&verb| (format!("{}{group}", row.resource), verb.to_owned(), row.cluster));
+        for grant in grants {
+            assert!(needed.insert(grant), "{row:?} repeats a permission");
+        }
+    }
+    assert_eq!(needed, granted());
+}
+
+#[test]
 fn definitions_are_read_by_name() {
     let role = yaml("deploy/kustomize/agent/cluster-role.yaml");
     let of_definitions = role["rules"]
@@ -71,7 +85,8 @@ fn definitions_are_read_by_name() {
         .unwrap()
         .iter()
         .find(|rule| words(&rule["resources"]) == ["customresourcedefinitions"]);
-    assert_eq!(words(&of_definitions.unwrap()["resourceNames"]).len(), 4);
+    let needed = PERMISSIONS.iter().find(|row| row.resource == "customresourcedefinitions").unwrap();
+    assert_eq!(words(&of_definitions.unwrap()["resourceNames"]), needed.names);
 }
 
 /// The table of capabilities of the page is what the pod has and the chart can grant.
