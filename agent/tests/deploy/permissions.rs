@@ -113,15 +113,18 @@ fn the_page_has_every_capability() {
     }
 }
 
-/// What `telltale check` tells people to set is there to be set.
+/// What `telltale check` tells people to set is there to be set, and is set where the agent is less without.
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
 #[test]
-fn values_that_check_names_exist() {
+fn the_chart_grants_what_check_misses() {
+    use telltale::capture::kernel::capability::{PRIVILEGES, Without};
+
     let values = yaml("deploy/helm/telltale/values.yaml");
-    let source = text("agent/src/capture/kernel/capability.rs");
-    // What is between quotes on one line.
-    let strings = source.lines().flat_map(|line| line.split('"').skip(1).step_by(2));
-    for said in strings.flat_map(|string| string.split("capabilities.").skip(1)) {
-        let value = said.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap();
-        assert!(!values["capabilities"][value].is_null(), "the chart has no value capabilities.{value}");
+    assert_eq!(values["capabilities"].as_object().unwrap().len(), PRIVILEGES.len());
+    for privilege in PRIVILEGES {
+        let value = privilege.chart.strip_prefix("capabilities.").unwrap();
+        let is_needed = !matches!(privilege.without, Without::Everything(_));
+        assert_eq!(values["capabilities"][value], is_needed, "{}", privilege.name);
+        assert_eq!(crate::agent::CAPABILITIES.contains(&privilege.name), is_needed, "{}", privilege.name);
     }
 }
