@@ -31,12 +31,14 @@ pub struct Attribution {
     pub directory: Arc<DirectoryStore>,
     /// Which cgroups are of which pods. Absent outside a cluster, where pods are those that a recording or an annotation names.
     pub cgroups: Option<Arc<PodCgroups>>,
+    /// `host.name`, where it is not what this process is told: a container has a name of its own.
+    pub host: Option<Arc<str>>,
 }
 
 impl Attribution {
     /// Of objects that do not come from a cluster.
     pub fn of(objects: &Objects) -> Self {
-        Self { directory: DirectoryStore::new(Directory::of(objects)), cgroups: None }
+        Self { directory: DirectoryStore::new(Directory::of(objects)), cgroups: None, host: None }
     }
 
     /// Changes whenever more may be known.
@@ -131,7 +133,8 @@ pub struct Registry {
 impl Registry {
     /// An empty registry that remembers at most `limit` processes.
     pub fn new(source: Source, attribution: Attribution, limit: usize) -> Self {
-        let host = if source == Source::System { host_name() } else { None };
+        let named = || attribution.host.as_deref().map(str::to_owned).or_else(host_name);
+        let host = if source == Source::System { named() } else { None };
         let (generation, directory) = attribution.directory.current();
         Self {
             source,

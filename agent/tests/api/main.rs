@@ -4,10 +4,14 @@
 
 #[path = "../common/api_server.rs"]
 mod api_server;
+#[path = "../common/mod.rs"]
+#[expect(dead_code, reason = "the tests of local runs use the rest")]
+mod common;
 #[path = "../common/kubectl.rs"]
 mod kubectl;
 
 mod agents;
+mod capture;
 mod check;
 mod definitions;
 mod election;

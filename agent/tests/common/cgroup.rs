@@ -28,6 +28,11 @@ impl Cgroup {
         fs::create_dir(&path).ok().map(|()| Self(path))
     }
 
+    /// One that was made elsewhere, to be removed as its own are.
+    pub(crate) fn adopt(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     /// Its folder.
     pub(crate) fn path(&self) -> &Path {
         &self.0
@@ -40,8 +45,13 @@ impl Cgroup {
 
     /// The same command, started inside.
     pub(crate) fn inside(&self, command: &Command) -> Command {
+        Self::enter(&self.0, command)
+    }
+
+    /// The same command, started inside the cgroup of this folder.
+    pub(crate) fn enter(directory: &Path, command: &Command) -> Command {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(self.0.join("cgroup.procs"));
+        shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(directory.join("cgroup.procs"));
         shell.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {

@@ -1,26 +1,34 @@
 //! From what the cluster is to what this node does: plans for the workers, a scope for the kernel, a report for the elected agent, and statuses, if this
 //! is the elected one.
 
-use std::{collections::HashMap, future, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tokio::sync::watch;
 
 use super::policies::{ClusterPolicies, uids};
 use crate::{
     admin::{Gate, Gauge, live::LiveState},
-    capture::kernel::{Membership, ScopeControl},
+    capture::{
+        Timestamp,
+        kernel::{Membership, ScopeControl},
+    },
     export::LogSinks,
     kube::{
         Leadership, NodeReporter, PolicyObject, PolicyObjectRef, PolicyReport, Report, Reported, ReportsWatch,
         Snapshot, StatusWriter, Watches, refused_note,
     },
     policy::{
-        Capture, Compiled, PlanStore, Plans, Reach,
+        Compiled, PlanStore, Plans, Reach,
         model::PolicyKey,
         status::{NodeReport, statuses},
     },
     telemetry::metrics::Metrics,
-    workload::cgroup::PodCgroups,
+    workload::{Attribution, mesh::Selection},
 };
 
 /// How often that is looked at of which nobody tells: lines that a rate limit refused.
@@ -34,8 +42,8 @@ pub(super) struct Controller {
     pub(super) node: String,
     /// What the cluster is.
     pub(super) watches: Watches,
-    /// The cgroups of this node's pods; `None` where there are none to be seen.
-    pub(super) cgroups: Option<Arc<PodCgroups>>,
+    /// By what the workers know whose a connection is; also the cgroups of this node's pods, if they are to be seen.
+    pub(super) attribution: Attribution,
     /// What is asked for.
     pub(super) policies: ClusterPolicies,
     /// Where the workers look it up.
@@ -73,7 +81,7 @@ pub(super) struct Controller {
 impl Controller {
     /// Follows until `stop` changes.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut cgroups = self.cgroups.as_ref().map(|cgroups| cgroups.changes());
+        let mut cgroups = self.attribution.cgroups.as_ref().map(|cgroups| cgroups.changes());
         let mut seen: Option<Arc<Snapshot>> = None;
         loop {
             tokio::select! {
@@ -107,29 +115,31 @@ impl Controller {
             self.policies.update(snapshot);
             let nodes = snapshot.objects.nodes.values();
             self.reach.set_nodes(nodes.flat_map(|node| node.addresses.iter().copied()));
-            // Plans before the scope: what comes into it has one from its first byte on.
+            // Both before the scope: what comes into it is somebody's, and has a plan, from its first byte on.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.attribution.directory.update(&snapshot.objects, Timestamp(now.as_nanos() as u64));
             let plans = self.policies.plans();
             self.series.retain(&plans);
             self.plans.replace(plans);
             self.live.set_policies(Arc::clone(self.policies.compiled()));
         }
         let (_, plans) = self.plans.current();
-        let cannot = self.select(snapshot, &plans);
+        let cannot = self.select(&plans);
         self.reporter.report(self.report(snapshot, &cannot));
         self.write_statuses(snapshot, is_new);
     }
 
     /// Puts the pods of this node into scope of which something is asked. Returns why that is not possible.
-    fn select(&mut self, snapshot: &Snapshot, plans: &Plans) -> Vec<String> {
+    fn select(&mut self, plans: &Plans) -> Vec<String> {
         let mut cannot = self.cannot.clone();
-        let (Some(scope), Some(cgroups)) = (&mut self.scope, &self.cgroups) else { return cannot };
-        let own = snapshot.objects.pods.iter().filter(|(_, pod)| pod.node.as_deref() == Some(self.node.as_str()));
-        let asked = own.filter(|(name, _)| plans.of(Some(name)).capture > Capture::Nothing);
+        let (Some(scope), Some(cgroups)) = (&mut self.scope, &self.attribution.cgroups) else { return cannot };
+        let (_, directory) = self.attribution.directory.current();
+        let own = directory.pods().filter(|pod| pod.pod.node.as_deref() == Some(self.node.as_str()));
         let (mut wanted, mut pods) = (Vec::new(), 0_i64);
-        for (_, pod) in asked {
-            let directories = cgroups.pod_directories(pod.uid.as_deref().unwrap_or_default());
-            pods += i64::from(!directories.is_empty());
-            wanted.extend(directories.into_iter().map(|directory| (directory.id, Membership::Included)));
+        for Selection { included, excluded } in own.map(|pod| Selection::of(pod, plans, cgroups)) {
+            pods += i64::from(!included.is_empty());
+            wanted.extend(included.into_iter().map(|directory| (directory.id, Membership::Included)));
+            wanted.extend(excluded.into_iter().map(|directory| (directory.id, Membership::Excluded)));
         }
         self.selected.set(pods);
         if let Err(error) = scope.set(wanted) {

@@ -1,5 +1,7 @@
 //! What of an agent is about its node: cgroups and capture, or why there are none.
 
+use std::sync::Arc;
+
 use anyhow::anyhow;
 use tokio::runtime::Runtime;
 
@@ -33,7 +35,7 @@ impl NodeSide {
     /// A flag is wrong.
     pub(super) fn start(
         args: &AgentArgs,
-        outputs: &Outputs,
+        outputs: &mut Outputs,
         live: &LiveState,
         runtime: &Runtime,
     ) -> Result<Self, Failure> {
@@ -41,6 +43,7 @@ impl NodeSide {
         let mut side = Self { capturing: None, cgroups: None, scope: None, cannot: Vec::new() };
         let mut start = || -> anyhow::Result<()> {
             let cgroups = CgroupWatcher::start(&args.cgroup_root, &outputs.health)?;
+            outputs.attribution.cgroups = Some(Arc::clone(cgroups.index()));
             let scope = Scope { hierarchy: Some(cgroups.tree().hierarchy.clone()), ..Scope::default() };
             let settings = Settings { backend, scope, workers: capturing::workers(), ..Settings::default() };
             let mut capturing = match Capturing::start(&settings, outputs, None, live, runtime) {

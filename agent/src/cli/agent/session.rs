@@ -74,7 +74,7 @@ impl Session {
             author: Author::Tenant,
             stdout_taken: false,
         };
-        let (outputs, setting, fallback) = Outputs::live(&live, &runtime)?;
+        let (mut outputs, setting, fallback) = Outputs::live(&live, &runtime)?;
         let node = node_name(args)?;
         let live = LiveState::new(About::of_this_process(Some(node.clone())), &outputs.health, &outputs.plans);
         let synced = live.readiness().gate("cluster", "the objects of the cluster were not read yet");
@@ -89,7 +89,9 @@ impl Session {
             .block_on(kube::connect(args.kubeconfig.as_deref(), &outputs.health))
             .map_err(anyhow::Error::from)?;
         let namespace = namespace(args);
-        let node_side = NodeSide::start(args, &outputs, &live, &runtime)?;
+        // A container has a name of its own.
+        outputs.attribution.host = Some(node.as_str().into());
+        let node_side = NodeSide::start(args, &mut outputs, &live, &runtime)?;
         tracing::info!(
             "node {node} of {}, leases in namespace {namespace}, metrics at http://{}/metrics, live state at http://{}/",
             connection.server,
@@ -109,7 +111,7 @@ impl Session {
                 WatchSettings { node: node.clone(), peers: config.follows_peers() },
                 &outputs.health,
             ),
-            cgroups: node_side.cgroups.as_ref().map(|cgroups| Arc::clone(cgroups.index())),
+            attribution: outputs.attribution.clone(),
             reach: setting.trust.reach.clone(),
             policies: ClusterPolicies::new(setting, fallback),
             plans: Arc::clone(&outputs.plans),
