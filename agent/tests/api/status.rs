@@ -176,7 +176,7 @@ fn an_api_server_that_was_away_is_told_what_changed() {
 /// A writer alone, and an election that it won.
 struct Single {
     writer: StatusWriter,
-    _election: Election,
+    election: Election,
     client: Client,
     health: Arc<Health>,
 }
@@ -190,7 +190,7 @@ async fn single(server: &ApiServer, namespace: &str) -> Single {
     while !leadership.is_leader() {
         leadership.changed().await;
     }
-    Single { writer, _election: election, client, health }
+    Single { writer, election, client, health }
 }
 
 fn entry(controller: &str, namespace: &str, generation: i64) -> Value {
@@ -355,4 +355,54 @@ async fn a_policy_that_was_made_again_does_not_get_the_status_of_the_former() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(refused(), 1, "it is not tried again");
     assert_eq!(generation(&api.get("a").await.unwrap(), OURS), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_no_longer_elected_writes_nothing() {
+    let Some(server) = ApiServer::shared() else { return };
+    define_all(server.kubectl());
+    apply_policies(server.kubectl(), "status-stopped", 500);
+    let Single { writer, election, client, health } = &single(server, "status-stopped").await;
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "status-stopped", &resource(Dialect::Gep));
+    let object = api.get("a").await.unwrap();
+    election.stop().await;
+    writer.write(vec![(reference(&object, "status-stopped"), our_status("status-stopped", 1))]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(health.value(&table::KUBERNETES_WRITES, &["status"]), 0);
+    assert_eq!(api.get("a").await.unwrap().metadata.resource_version, object.metadata.resource_version);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_forbidden_is_counted_and_tried_until_it_is_granted() {
+    let Some(server) = ApiServer::shared() else { return };
+    let kubectl = server.kubectl();
+    define_all(kubectl);
+    apply_policies(kubectl, "status-refused", 500);
+    let account = server.service_account("status-refused", "telltale");
+    let to = "--serviceaccount=status-refused:telltale";
+    let grant = |name: &str, verbs: &str, resource: &str| {
+        let (verbs, resource) = (format!("--verb={verbs}"), format!("--resource={resource}"));
+        kubectl.run(&["create", "role", name, "--namespace", "status-refused", &verbs, &resource]);
+        kubectl.run(&["create", "rolebinding", name, "--namespace", "status-refused", &format!("--role={name}"), to]);
+    };
+    grant("elect", "create,get,list,update,watch", "leases.coordination.k8s.io");
+    let health = Health::new();
+    let theirs = client(account.kubeconfig(), &health).await;
+    let election = Election::start(theirs.clone(), "single", "status-refused", QUICK, &health);
+    let writer = StatusWriter::start(theirs, "single", election.leadership(), &health);
+    let mut leadership = election.leadership();
+    while !leadership.is_leader() {
+        leadership.changed().await;
+    }
+    let client = client(kubectl.kubeconfig(), &Health::new()).await;
+    let api: Api<DynamicObject> = Api::namespaced_with(client, "status-refused", &resource(Dialect::Gep));
+    let object = api.get("a").await.unwrap();
+    writer.write(vec![(reference(&object, "status-refused"), our_status("status-refused", 1))]);
+    let refused = || health.value(&table::KUBERNETES_WRITE_FAILURES, &["status", "forbidden"]);
+    tokio::task::block_in_place(|| {
+        until("it is refused twice", || refused() >= 2);
+        grant("write", "get,update", "telemetrypolicies.gateway.networking.x-k8s.io/status");
+        until("it is written", || health.value(&table::KUBERNETES_WRITES, &["status"]) == 1);
+    });
+    assert_eq!(generation(&api.get("a").await.unwrap(), OURS), Some(1));
 }

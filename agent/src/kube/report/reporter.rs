@@ -13,7 +13,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{ListParams, PostParams},
+    api::PostParams,
     runtime::{WatchStreamExt as _, watcher},
 };
 use tokio::{
@@ -179,11 +179,9 @@ impl Writer {
     async fn find_owner(&mut self) {
         let Some(pod) = self.settings.pod.clone() else { return };
         loop {
-            // A list, which needs no permission beside those of the watches.
-            let named = ListParams::default().fields(&format!("metadata.name={pod}"));
-            match within(REQUEST, self.pods.list(&named)).await {
+            match within(REQUEST, self.pods.get_opt(&pod)).await {
                 Ok(found) => {
-                    self.owner = found.items.into_iter().next().and_then(|pod| {
+                    self.owner = found.and_then(|pod| {
                         Some(OwnerReference {
                             api_version: "v1".to_owned(),
                             kind: "Pod".to_owned(),
