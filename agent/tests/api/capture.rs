@@ -13,6 +13,7 @@ use crate::{
     common::{
         agent::{TELLTALE, logs},
         cgroup::Cgroup,
+        poll,
         program::{Program, Server, curl, done},
         wait_for,
     },
@@ -26,7 +27,8 @@ const NODE: &str = "n1";
 /// A node whose kubelet is the test.
 struct Node {
     server: ApiServer,
-    cgroups: Vec<Cgroup>,
+    /// Those that were made below the root, each before those that it is in.
+    cgroups: Vec<PathBuf>,
     root: Cgroup,
 }
 
@@ -73,7 +75,7 @@ impl Node {
         });
         kubectl.apply(&pod.to_string());
         let uid = kubectl.run(&["get", "pod", name, "--namespace", namespace, "--output", "jsonpath={.metadata.uid}"]);
-        let id: String = uid.bytes().map(|byte| format!("{byte:02x}")).collect::<String>()[..64].to_owned();
+        let id = uid.replace('-', "").repeat(2);
         let status = json!({"status": {
             "phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
             "conditions": [{"type": "Ready", "status": "True"}],
@@ -88,9 +90,7 @@ impl Node {
         let of_pod = self.root.path().join(format!("kubepods/burstable/pod{uid}"));
         let directory = of_pod.join(&id);
         fs::create_dir_all(&directory).expect("a cgroup can be made");
-        for path in [&directory, &of_pod] {
-            self.cgroups.push(Cgroup::adopt(path));
-        }
+        self.cgroups.extend([directory.clone(), of_pod]);
         Pod { name: name.to_owned(), directory }
     }
 
@@ -135,10 +135,10 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // From the inside out.
-        self.cgroups.drain(..).for_each(drop);
-        for path in ["kubepods/burstable", "kubepods"] {
-            drop(Cgroup::adopt(&self.root.path().join(path)));
+        self.cgroups.extend(["kubepods/burstable", "kubepods"].map(|path| self.root.path().join(path)));
+        for path in &self.cgroups {
+            // A process in the middle of its exit holds it for a moment.
+            poll(|| fs::remove_dir(path).ok());
         }
     }
 }

@@ -28,11 +28,6 @@ impl Cgroup {
         fs::create_dir(&path).ok().map(|()| Self(path))
     }
 
-    /// One that was made elsewhere, to be removed as its own are.
-    pub(crate) fn adopt(path: &Path) -> Self {
-        Self(path.to_owned())
-    }
-
     /// Its folder.
     pub(crate) fn path(&self) -> &Path {
         &self.0
