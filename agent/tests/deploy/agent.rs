@@ -1,6 +1,6 @@
 //! The pod of the agent: what it may do, and how it is started.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
 use serde_json::{Value, json};
 
@@ -56,6 +56,26 @@ fn it_runs_on_every_node_and_the_first_to_be_evicted_are_others() {
     assert_eq!(pod["priorityClassName"], "system-node-critical");
     let resources = &pod["containers"][0]["resources"];
     assert!(resources["limits"].get("cpu").is_none(), "a throttled agent loses events");
+}
+
+/// The flags and variables of the container are those of the binary.
+#[test]
+fn the_binary_knows_what_it_is_started_with() {
+    let pod = pod();
+    let container = &pod["containers"][0];
+    let help = Command::new(env!("CARGO_BIN_EXE_telltale")).args(["agent", "--help"]).output().unwrap();
+    // Lines are broken to fit a terminal.
+    let help = String::from_utf8(help.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let words: Vec<_> = container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(words[0], "agent");
+    for word in &words[1..] {
+        let flag = word.split('=').next().unwrap();
+        assert!(help.contains(&format!("{flag} <")), "`telltale agent` has no {flag}:\n{help}");
+    }
+    for variable in container["env"].as_array().unwrap() {
+        let name = variable["name"].as_str().unwrap();
+        assert!(help.contains(&format!("[env: {name}=")), "`telltale agent` does not read {name}:\n{help}");
+    }
 }
 
 #[test]
