@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     api_server::ApiServer,
-    rendered::{Helm, Objects, kustomize},
+    rendered::{Helm, Objects, kustomize, text},
 };
 
 /// As documents, which JSON is.
@@ -65,4 +65,44 @@ fn every_value_gives_valid_objects() {
         let said = server.kubectl().attempt(&DRY_RUN, &documents(&objects, &[]));
         assert!(said.as_ref().is_ok_and(|said| !said.contains("Warning")), "{variant:?}: {said:?}");
     }
+}
+
+/// Stands for one that somebody else installed.
+const FOREIGN: &str = "deploy/crds/gateway.networking.x-k8s.io_telemetrypolicies.yaml";
+
+#[test]
+fn a_definition_of_somebody_else_is_left_alone_and_ours_stays_when_the_release_goes() {
+    let (Some(helm), Some(server)) = (Helm::find(), ApiServer::start()) else { return };
+    let kubectl = server.kubectl();
+    kubectl.apply("{apiVersion: v1, kind: Namespace, metadata: {name: telltale}}");
+    kubectl.apply(&text(FOREIGN).replace("    - xtpol\n", "    - theirs\n"));
+    let definition = |group: &str| {
+        let mut object = kubectl.json(&["get", "crd", &format!("telemetrypolicies.{group}")]);
+        // The API server itself says a moment later that it serves it.
+        object["metadata"]["managedFields"].take();
+        object["metadata"]["resourceVersion"].take();
+        object["status"].take();
+        object
+    };
+    let before = definition("gateway.networking.x-k8s.io");
+    let release = |words: &[&str], flags: &[&str]| {
+        let flags =
+            [&["--namespace", "telltale", "--kubeconfig", kubectl.kubeconfig().to_str().unwrap()], flags].concat();
+        helm.call(words, &flags).unwrap_or_else(|said| panic!("{words:?}: {said}"))
+    };
+    let said = release(&["install", "telltale"], &[]);
+    assert!(said.contains("The cluster has telemetrypolicies.gateway.networking.x-k8s.io from elsewhere"), "{said}");
+    assert!(!said.contains("The cluster has telemetrypolicies.gateway.networking.k8s.io from"), "{said}");
+    release(&["upgrade", "telltale"], &["--set", "crds.gep=true", "--set", "hostNetwork=true"]);
+    assert!(definition("gateway.networking.x-k8s.io") == before);
+    let ours = &definition("gateway.networking.k8s.io")["metadata"]["annotations"];
+    assert_eq!(ours["meta.helm.sh/release-name"], "telltale");
+    let set = kubectl.json(&["get", "daemonset", "telltale", "--namespace", "telltale"]);
+    assert_eq!(set["spec"]["template"]["spec"]["hostNetwork"], true);
+
+    helm.uninstall("telltale", kubectl.kubeconfig());
+    let left = kubectl.run(&["get", "daemonset,crd", "--all-namespaces", "--output", "name"]);
+    assert!(!left.contains("daemonset"), "{left}");
+    assert!(left.contains("telemetrypolicies.gateway.networking.k8s.io"), "{left}");
+    assert!(definition("gateway.networking.x-k8s.io") == before);
 }

@@ -85,15 +85,25 @@ impl Helm {
         FOUND.get_or_init(|| program("helm")).clone().map(Self)
     }
 
-    /// Runs it on the chart.
-    pub(crate) fn call(&self, words: &[&str], flags: &[&str]) -> Result<String, String> {
-        let chart = root().join("deploy/helm/telltale");
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.0);
-        // Nobody's configuration, no cluster.
+        // Nobody's configuration, no cluster but one that a flag names.
         for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(name, env!("CARGO_TARGET_TMPDIR"));
         }
-        said(command.env("KUBECONFIG", "/dev/null").args(words).arg(chart).args(flags))
+        command.env("KUBECONFIG", "/dev/null");
+        command
+    }
+
+    /// Runs it on the chart.
+    pub(crate) fn call(&self, words: &[&str], flags: &[&str]) -> Result<String, String> {
+        said(self.command().args(words).arg(root().join("deploy/helm/telltale")).args(flags))
+    }
+
+    /// Removes a release from its namespace, which has the same name.
+    pub(crate) fn uninstall(&self, release: &str, kubeconfig: &Path) {
+        let flags = ["uninstall", release, "--namespace", release, "--kubeconfig"];
+        said(self.command().args(flags).arg(kubeconfig)).unwrap_or_else(|said| panic!("{said}"));
     }
 
     /// The documents that it renders with these flags, or why it does not.
