@@ -138,8 +138,8 @@ impl<'de> Deserialize<'de> for Peer {
         let mut annotations = metadata.annotations.unwrap_or_default();
         annotations.retain(|key, _| key.starts_with(KEPT_ANNOTATIONS));
         let pod = Pod {
-            labels: metadata.labels.unwrap_or_default(),
-            annotations,
+            labels: metadata.labels.unwrap_or_default().into(),
+            annotations: annotations.into(),
             uid: metadata.uid,
             service_account: spec.service_account_name.filter(|name| !name.is_empty()),
             node: spec.node_name.filter(|name| !name.is_empty()),
@@ -209,6 +209,8 @@ resource!(Peer);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -234,7 +236,7 @@ mod tests {
         assert_eq!(name, ObjectName::new("n", "p"));
         assert!(!whole.containers.is_empty() && whole.annotations.len() == 2);
         whole.containers.clear();
-        whole.annotations.remove("note");
+        Arc::make_mut(&mut whole.annotations).remove("note");
         assert_eq!(*peer, whole);
         let host = json!({"metadata": {"name": "h"}, "spec": {"hostNetwork": true}, "status": {"podIPs": [{"ip": "10.0.0.9"}]}});
         let (_, Received::Peer(host)) = Peer::deserialize(host).unwrap().open() else { panic!("a peer") };

@@ -29,6 +29,11 @@ fn entry<T>(name: &ObjectName) -> usize {
     (size_of::<ObjectName>() + size_of::<T>()) * 11 / ENTRIES + text(&name.namespace) + text(&name.name)
 }
 
+/// What a set of labels costs that pods share.
+pub(super) fn of_labels(set: &Labels) -> usize {
+    size_of::<Labels>() + PIECE + labels(set)
+}
+
 /// What an object under a name costs.
 pub(super) trait Size: Sized {
     fn inner(&self) -> usize;
@@ -39,6 +44,10 @@ pub(super) trait Size: Sized {
 }
 
 impl Size for Pod {
+    fn size(&self, name: &ObjectName) -> usize {
+        entry::<std::sync::Arc<Self>>(name) + self.inner()
+    }
+
     fn inner(&self) -> usize {
         let owner = self.owner.as_ref().map_or(0, |(kind, name)| text(kind) + text(name));
         let containers = self.containers.iter().map(|container| {
@@ -47,8 +56,9 @@ impl Size for Pod {
                 + option(container.id.as_ref())
                 + option(container.image.as_ref())
         });
-        labels(&self.labels)
-            + labels(&self.annotations)
+        // It is shared, and its labels are counted once for all pods that have them.
+        size_of::<Self>()
+            + PIECE
             + option(self.uid.as_ref())
             + option(self.service_account.as_ref())
             + option(self.node.as_ref())

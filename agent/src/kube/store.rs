@@ -11,13 +11,13 @@ use super::{
     Definition, Snapshot,
     kinds::{Defined, Subject},
     received::Received,
-    size::Size,
+    size::{Size, of_labels},
     snapshot::PolicyObject,
 };
 use crate::policy::{
     document::cluster,
     model::{Dialect, PolicyKey},
-    objects::{ObjectName, Objects, Pod, ReferenceGrant},
+    objects::{Labels, ObjectName, Objects, Pod, ReferenceGrant},
 };
 
 /// What is held of one subject.
@@ -65,6 +65,29 @@ pub(super) struct Store {
     /// What was listed completely at least once.
     listed: HashSet<Subject>,
     books: BTreeMap<Subject, Book>,
+    labels: Shared,
+}
+
+/// Labels and annotations of pods, each set once.
+#[derive(Debug, Default)]
+struct Shared {
+    sets: HashSet<Arc<Labels>>,
+    /// At so many it is looked which are of no pod any more.
+    limit: usize,
+}
+
+impl Shared {
+    fn share(&mut self, labels: &mut Arc<Labels>) {
+        if let Some(known) = self.sets.get(labels) {
+            *labels = Arc::clone(known);
+            return;
+        }
+        if self.sets.len() >= self.limit {
+            self.sets.retain(|labels| Arc::strong_count(labels) > 1);
+            self.limit = (self.sets.len() * 2).max(64);
+        }
+        self.sets.insert(Arc::clone(labels));
+    }
 }
 
 impl Store {
@@ -78,6 +101,7 @@ impl Store {
             listing: HashMap::new(),
             listed: HashSet::new(),
             books: BTreeMap::new(),
+            labels: Shared::default(),
         }
     }
 
@@ -164,7 +188,9 @@ impl Store {
     }
 
     /// A pod that is gone from this node and one of the same name on another node are told of by two watches, in any order.
-    fn put_pod(&mut self, subject: Subject, name: ObjectName, pod: Pod) -> bool {
+    fn put_pod(&mut self, subject: Subject, name: ObjectName, mut pod: Pod) -> bool {
+        self.labels.share(&mut pod.labels);
+        self.labels.share(&mut pod.annotations);
         let mut old = self.objects.pods.get(&name);
         if let Some(other) = old.map(|old| self.subject_of(old)).filter(|&other| other != subject)
             && let Some(old) = old.take()
@@ -276,6 +302,11 @@ impl Store {
         self.books.iter().map(|(&subject, &book)| (subject, book))
     }
 
+    /// The sets of labels and annotations that pods share: how many, and their bytes, estimated.
+    pub(super) fn labels(&self) -> (usize, usize) {
+        (self.labels.sets.len(), self.labels.sets.iter().map(|set| of_labels(set)).sum())
+    }
+
     /// Dialects whose definition is installed.
     pub(super) fn dialects(&self) -> BTreeMap<Dialect, Definition> {
         let of = |dialect| Some((dialect, self.definitions.get(&Defined::Policies(dialect))?.clone()));
@@ -368,6 +399,27 @@ mod tests {
             assert!(store.remove(Subject::Pods, &name()));
             assert!(store.books().all(|(_, book)| book == Book::default()));
         }
+    }
+
+    #[test]
+    fn pods_with_the_same_labels_share_them() {
+        let mut store = Store::new("n1".to_owned());
+        let labelled = |app: usize| {
+            let labels = Arc::new([("app".to_owned(), app.to_string())].into());
+            Received::Peer(Box::new(Pod { node: Some("n2".to_owned()), labels, ..Pod::default() }))
+        };
+        for index in 0..100 {
+            store.put(Subject::Peers, ObjectName::new("shop", index.to_string()), labelled(index / 50));
+        }
+        // Two of them, and that of no annotations.
+        assert_eq!(store.labels().0, 3);
+        let pods: Vec<_> = store.objects.pods.values().collect();
+        assert!(Arc::ptr_eq(&pods[0].labels, &pods[1].labels));
+        // What no pod has any more goes.
+        for app in 0..10_000 {
+            store.put(Subject::Peers, name(), labelled(app));
+        }
+        assert!(store.labels().0 < 200, "{:?}", store.labels());
     }
 
     #[test]

@@ -234,6 +234,10 @@ fn register(shared: &Arc<Shared>) {
             one(&table::KUBERNETES_OBJECT_BYTES, book.bytes as f64);
             one(&table::KUBERNETES_REFUSED, book.refused as f64);
         }
+        let (sets, bytes) = store.labels();
+        for (metric, value) in [(&table::KUBERNETES_OBJECTS, sets), (&table::KUBERNETES_OBJECT_BYTES, bytes)] {
+            add(Sample { metric, labels: vec!["pod_labels".to_owned()], value: value as f64 });
+        }
         let dialects = store.dialects();
         for dialect in Dialect::ALL.into_iter().filter(|dialect| dialects.contains_key(dialect)) {
             let labels = vec![dialect.group().to_owned()];

@@ -217,7 +217,7 @@ mod tests {
         let mut objects = Objects::default();
         objects.namespaces.insert("shop".to_owned(), Namespace::default());
         objects.gateways.insert(ObjectName::new("shop", "edge"), std::collections::BTreeMap::new());
-        let labels = [(Pod::GATEWAY_NAME.to_owned(), "edge".to_owned())].into();
+        let labels = Arc::new([(Pod::GATEWAY_NAME.to_owned(), "edge".to_owned())].into());
         objects.pods.insert(ObjectName::new("shop", "edge-1"), Arc::new(Pod { labels, ..Pod::default() }));
         objects.pods.insert(ObjectName::new("shop", "cart-1"), Arc::default());
         objects

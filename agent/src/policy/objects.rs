@@ -43,10 +43,10 @@ pub struct Namespace {
 /// What is known of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
-    /// Its labels.
-    pub labels: Labels,
-    /// Its annotations.
-    pub annotations: Labels,
+    /// Its labels. Pods of one owner mostly have the same, and share them.
+    pub labels: Arc<Labels>,
+    /// Its annotations, likewise.
+    pub annotations: Arc<Labels>,
     /// `metadata.uid`
     pub uid: Option<String>,
     /// `spec.serviceAccountName`

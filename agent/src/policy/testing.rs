@@ -55,7 +55,9 @@ pub(crate) fn cluster() -> Objects {
     }
     objects.gateways.insert(ObjectName::new("shop", "edge"), BTreeMap::new());
     let labels = BTreeMap::from([(Pod::GATEWAY_NAME.to_owned(), "edge".to_owned())]);
-    objects.pods.insert(ObjectName::new("shop", "edge-1"), Arc::new(Pod { labels, ..Pod::default() }));
+    objects
+        .pods
+        .insert(ObjectName::new("shop", "edge-1"), Arc::new(Pod { labels: Arc::new(labels), ..Pod::default() }));
     objects.pods.insert(ObjectName::new("shop", "cart-1"), Arc::default());
     objects
 }

@@ -91,7 +91,7 @@ mod tests {
     fn a_pod_has_all_cgroups_below_its_own_also_later_ones() {
         let directory = tempfile::tempdir().unwrap();
         let mut objects = Objects::default();
-        let annotations = [(CGROUP_ANNOTATION.to_owned(), directory.path().display().to_string())].into();
+        let annotations = Arc::new([(CGROUP_ANNOTATION.to_owned(), directory.path().display().to_string())].into());
         let pod = Pod { annotations, ..Pod::default() };
         objects.pods.insert(ObjectName::new("a", "p"), Arc::new(pod));
         let mut index = CgroupIndex::of(&Directory::of(&objects));

@@ -206,7 +206,7 @@ mod tests {
         let container =
             |name: &&str| Container { name: (*name).to_owned(), id: Some(format!("id-{name}")), image: None };
         let pod = Pod {
-            labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            labels: Arc::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
             uid: Some("u".to_owned()),
             containers: containers.iter().map(container).collect(),
             ..Pod::default()

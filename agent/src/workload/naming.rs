@@ -176,7 +176,7 @@ mod tests {
     const LABELS: Naming = Naming { well_known_labels: true };
 
     fn pod(owner: (&str, &str), labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> PodIdentity {
-        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let map = |pairs: &[(&str, &str)]| Arc::new(pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect());
         let container = |name: &str, image: &str| Container {
             name: name.to_owned(),
             id: Some(format!("id-{name}")),
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn what_annotations_say_is_bounded() {
         let mut one = pod(("", ""), &[], &[]);
-        let annotations = &mut Arc::make_mut(&mut one.pod).annotations;
+        let annotations = Arc::make_mut(&mut Arc::make_mut(&mut one.pod).annotations);
         for number in 0..100 {
             annotations.insert(format!("{ANNOTATION}a.b{number}"), "x".to_owned());
         }

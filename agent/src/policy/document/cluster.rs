@@ -81,8 +81,8 @@ pub(crate) fn pod(value: &Value) -> Pod {
     }
     let owner = items(&metadata["ownerReferences"]).find(|owner| owner["controller"] == Value::Bool(true));
     Pod {
-        labels: labels(&metadata["labels"]),
-        annotations: labels(&metadata["annotations"]),
+        labels: labels(&metadata["labels"]).into(),
+        annotations: labels(&metadata["annotations"]).into(),
         uid: text(&metadata["uid"]),
         service_account: text(&spec["serviceAccountName"]),
         node: text(&spec["nodeName"]),

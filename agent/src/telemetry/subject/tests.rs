@@ -40,8 +40,8 @@ fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn workload() -> Workload {
     let pod = Pod {
-        labels: labels(&[("app", "cart"), ("version", "v2"), ("pod-template-hash", "7d")]),
-        annotations: labels(&[("note", "n")]),
+        labels: labels(&[("app", "cart"), ("version", "v2"), ("pod-template-hash", "7d")]).into(),
+        annotations: labels(&[("note", "n")]).into(),
         service_account: Some("robot".into()),
         owner: Some(("ReplicaSet".into(), "cart-7d".into())),
         ..Pod::default()

@@ -68,7 +68,8 @@ fn a_pod_that_took_over_an_address_has_it_from_then_on() {
     assert_eq!([then(150), then(190), then(199), then(201), then(500)], ["old", "old", "old", "new", "new"]);
     // Labels of the new one change: it is the same pod.
     let mut changed = objects(&[given("new", "10.0.0.1", 180)]);
-    Arc::make_mut(changed.pods.values_mut().next().unwrap()).labels.insert("a".into(), "b".into());
+    let pod = Arc::make_mut(changed.pods.values_mut().next().unwrap());
+    Arc::make_mut(&mut pod.labels).insert("a".into(), "b".into());
     let later = new.next(&changed, at(220));
     assert_eq!(name(&later, "10.0.0.1", at(150)).unwrap(), "old");
     assert_eq!(later.pod_at("10.0.0.1".parse().unwrap(), at(300)).unwrap().pod.labels.len(), 1);
@@ -153,7 +154,7 @@ fn services_and_nodes_have_addresses_and_host_pods_none() {
     let mut objects = objects(&[given("web", "10.0.0.1", 1)]);
     let static_pod = Pod {
         uid: Some("mirror".into()),
-        annotations: [(PodIdentity::CONFIG_HASH.to_owned(), "0123".to_owned())].into(),
+        annotations: Arc::new([(PodIdentity::CONFIG_HASH.to_owned(), "0123".to_owned())].into()),
         host_network: true,
         // As a source that does not know better would say.
         addresses: vec!["192.0.2.1".parse().unwrap()],
