@@ -88,9 +88,7 @@ impl Election {
             timing,
             object: None,
             chance: clock::chance(),
-            until: Arc::clone(&until),
-            publish,
-            leader: health.gauge(&table::KUBERNETES_LEADER, &[]),
+            shown: Shown { until: Arc::clone(&until), publish, leader: health.gauge(&table::KUBERNETES_LEADER, &[]) },
             writes: Writes::new("lease", health),
             failing: false,
         };
@@ -120,6 +118,36 @@ impl Election {
     }
 }
 
+/// What the others see.
+struct Shown {
+    until: Arc<AtomicU64>,
+    publish: watch::Sender<bool>,
+    leader: Gauge,
+}
+
+impl Shown {
+    /// We lead until then, or not.
+    fn show(&self, until: Option<Duration>, now: Duration) {
+        let before = self.until.swap(until.unwrap_or_default().as_nanos() as u64, Ordering::AcqRel);
+        // Who asked the clock meanwhile has seen that we did not lead for a while, and waits to be told that we do.
+        if *self.publish.borrow() && Duration::from_nanos(before) <= now {
+            self.publish.send_replace(false);
+        }
+        let leads = until.is_some();
+        self.leader.set(i64::from(leads));
+        self.publish.send_if_modified(|before| {
+            let changed = *before != leads;
+            if changed && leads {
+                tracing::info!("this agent is elected and writes the status of policies");
+            } else if changed {
+                tracing::info!("this agent is no longer elected");
+            }
+            *before = leads;
+            changed
+        });
+    }
+}
+
 struct Candidate {
     leases: Api<Lease>,
     state: LeaseState,
@@ -129,9 +157,7 @@ struct Candidate {
     /// The Lease as it was seen last: what others keep in it stays.
     object: Option<Lease>,
     chance: f64,
-    until: Arc<AtomicU64>,
-    publish: watch::Sender<bool>,
-    leader: Gauge,
+    shown: Shown,
     writes: Writes,
     /// Whether that is in the log already.
     failing: bool,
@@ -167,24 +193,12 @@ impl Candidate {
 
     /// Tells the others whether we lead.
     fn show(&self, now: Duration, stopped: &watch::Receiver<bool>) {
-        let leads = self.state.leads(now) && !*stopped.borrow();
-        let until = self.state.until().filter(|_| leads).unwrap_or_default();
-        self.until.store(until.as_nanos() as u64, Ordering::Release);
+        let until = self.state.until().filter(|until| now < *until && !*stopped.borrow());
+        self.shown.show(until, now);
         // A stop that came since then has set 0, which must stay.
         if *stopped.borrow() {
-            self.until.store(0, Ordering::Release);
+            self.shown.until.store(0, Ordering::Release);
         }
-        self.leader.set(i64::from(leads));
-        self.publish.send_if_modified(|before| {
-            let changed = *before != leads;
-            if changed && leads {
-                tracing::info!("this agent is elected and writes the status of policies");
-            } else if changed {
-                tracing::info!("this agent is no longer elected");
-            }
-            *before = leads;
-            changed
-        });
     }
 
     fn watched(&mut self, event: watcher::Result<watcher::Event<Lease>>) {
@@ -320,5 +334,35 @@ fn seen(lease: &Lease) -> Seen {
             transitions: spec.lease_transitions.unwrap_or_default(),
             duration: Duration::from_secs(seconds.max(1)),
         },
+    }
+}
+
+#[cfg(test)]
+mod shown {
+    use super::*;
+
+    #[test]
+    fn a_time_in_which_it_did_not_lead_is_told_even_if_it_is_over() {
+        let (publish, mut changed) = watch::channel(false);
+        let leader = Health::new().gauge(&table::KUBERNETES_LEADER, &[]);
+        let shown = Shown { until: Arc::default(), publish, leader };
+        let seconds = Duration::from_secs;
+        let mut is_told = || {
+            let told = changed.has_changed().unwrap().then(|| *changed.borrow());
+            changed.mark_unchanged();
+            told
+        };
+        shown.show(Some(seconds(10)), seconds(1));
+        assert_eq!(is_told(), Some(true));
+        // It was renewed in time.
+        shown.show(Some(seconds(15)), seconds(6));
+        assert_eq!(is_told(), None);
+        // It was not, and then it was.
+        shown.show(Some(seconds(25)), seconds(16));
+        assert_eq!(is_told(), Some(true));
+        shown.show(None, seconds(17));
+        assert_eq!(is_told(), Some(false));
+        shown.show(None, seconds(18));
+        assert_eq!(is_told(), None);
     }
 }
