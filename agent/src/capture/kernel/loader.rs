@@ -145,7 +145,7 @@ impl Capture {
             match attach(backend, settings, &layout, &kernel, &types) {
                 Ok(ebpf) => {
                     drop((types, kernel));
-                    return_memory();
+                    super::memory::give_back();
                     return Ok(Self {
                         ebpf,
                         backend,
@@ -230,15 +230,6 @@ impl Capture {
     /// What the kernel side counted, readable from any thread.
     pub fn counters(&self) -> Result<super::KernelCounters, CaptureError> {
         Ok(super::KernelCounters::open(&self.ebpf)?)
-    }
-}
-
-/// Gives back what the kernel's types took: the allocator would keep it for ever, more than all else the agent needs.
-fn return_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it takes no pointers and may be called at any time.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 

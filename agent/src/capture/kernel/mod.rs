@@ -8,6 +8,7 @@ mod counters;
 mod debug_log;
 mod layout;
 mod loader;
+mod memory;
 mod record;
 mod ring;
 mod scope;

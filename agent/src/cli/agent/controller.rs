@@ -52,6 +52,8 @@ pub(super) struct Controller {
     pub(super) scope: Option<ScopeControl>,
     /// What no policy can have on this node.
     pub(super) cannot: Vec<String>,
+    /// What is told less exactly on this node.
+    pub(super) notes: Vec<String>,
     /// Series of policies that are gone go.
     pub(super) series: Arc<Metrics>,
     /// Knows how many lines its limit refused.
@@ -156,7 +158,7 @@ impl Controller {
             let report = NodeReport {
                 generation: object.generation,
                 cannot: cannot.to_vec(),
-                notes: refused_note(refused).into_iter().collect(),
+                notes: refused_note(refused).into_iter().chain(self.notes.iter().cloned()).collect(),
             };
             (object.key.clone(), PolicyReport { uid: object.uid.clone(), report })
         });

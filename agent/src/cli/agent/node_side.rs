@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     admin::live::LiveState,
-    capture::kernel::{Scope, ScopeControl, Settings},
+    capture::kernel::{CaptureError, Scope, ScopeControl, Settings, capability},
     cli::{
         args::AgentArgs,
         capturing::{self, Capturing},
@@ -26,6 +26,8 @@ pub(super) struct NodeSide {
     pub(super) scope: Option<ScopeControl>,
     /// What no policy can have here, each in a few words.
     pub(super) cannot: Vec<String>,
+    /// What is told less exactly here, likewise.
+    pub(super) notes: Vec<String>,
 }
 
 impl NodeSide {
@@ -40,7 +42,9 @@ impl NodeSide {
         runtime: &Runtime,
     ) -> Result<Self, Failure> {
         let backend = capturing::backend(args.backend.as_deref())?;
-        let mut side = Self { capturing: None, cgroups: None, scope: None, cannot: Vec::new() };
+        let effective = capability::effective();
+        let notes = capability::notes(effective);
+        let mut side = Self { capturing: None, cgroups: None, scope: None, cannot: Vec::new(), notes };
         let mut start = || -> anyhow::Result<()> {
             let cgroups = CgroupWatcher::start(&args.cgroup_root, &outputs.health)?;
             outputs.attribution.cgroups = Some(Arc::clone(cgroups.index()));
@@ -60,9 +64,11 @@ impl NodeSide {
         };
         if let Err(error) = start() {
             tracing::error!("nothing is captured on this node: {error:#}");
-            // A message of a status has one line.
-            let first = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
-            side.cannot.push(format!("nothing is captured: {first}"));
+            side.cannot.push(match error.downcast_ref::<CaptureError>() {
+                Some(error) => capability::refusal(error, effective),
+                // A message of a status has one line.
+                None => format!("nothing is captured: {}", format!("{error:#}").lines().next().unwrap_or_default()),
+            });
         }
         live.set_cannot(side.cannot.clone());
         Ok(side)

@@ -117,6 +117,7 @@ impl Session {
             plans: Arc::clone(&outputs.plans),
             scope: node_side.scope,
             cannot: node_side.cannot,
+            notes: node_side.notes,
             series: outputs.series(),
             sinks: outputs.log_sinks(),
             reporter: NodeReporter::start(

@@ -1,5 +1,6 @@
 //! What this machine allows, found by trying: the rows of `telltale check`.
 
+mod ability;
 mod confinement;
 mod privilege;
 
@@ -7,6 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use ability::{notes, refusal};
 pub use privilege::{PRIVILEGES, Privilege, Without, effective};
 
 use super::{Backend, Capture, CaptureError, Settings, btf::Btf, layout, loader::Refusal};
