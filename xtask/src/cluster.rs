@@ -1,13 +1,16 @@
 //! `cargo xtask cluster`: a real cluster of one node here, with traffic in two namespaces and the agent from the shipped manifests.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use crate::{
     exec,
-    node::{Cluster, images},
+    node::{Cluster, Machine, images},
     setup, workspace,
 };
 
@@ -24,7 +27,7 @@ enum Verb {
     Up,
     /// Take it away
     Down,
-    /// Run the tests of a node, on one that lives as long as they run
+    /// Run the tests of a node, on one that lives as long as they run; a step of `cargo xtask test`
     Test,
 }
 
@@ -69,17 +72,27 @@ fn up(cluster: &Cluster) -> Result<()> {
     show(cluster)
 }
 
-/// The tests of a node, on one that lives as long as they run.
+/// The tests of a node, on a native one that lives as long as they run.
 pub(crate) fn test() -> Result<()> {
+    tests("node-test", Cluster::up)
+}
+
+/// The same on a virtual machine.
+pub(crate) fn test_on(machine: Machine) -> Result<()> {
+    setup::ensure(&[setup::Purpose::Vm])?;
+    tests("node-machine", |cluster, images| cluster.up_machine(machine, images))
+}
+
+fn tests(state: &str, up: impl Fn(&Cluster, &[PathBuf]) -> Result<()>) -> Result<()> {
     setup::ensure(&[setup::Purpose::Cluster])?;
-    let cluster = Cluster::at(&workspace::target().join("node-test"))?;
+    let cluster = Cluster::at(&workspace::target().join(state))?;
     let images = images::ensure(&agent()?)?;
     // Compiled before the node is there, which then lives only as long as the tests run.
     let test = ["test", "--package", "telltale", "--test", "node"];
     exec::run(workspace::cargo().args(test).arg("--no-run"))?;
     let start = Instant::now();
     let _guard = cluster.guard()?;
-    cluster.up(&images)?;
+    up(&cluster, &images)?;
     println!("the node is ready after {:.0} s", start.elapsed().as_secs_f64());
     deploy(&cluster)?;
     for namespace in NAMESPACES {
@@ -88,11 +101,12 @@ pub(crate) fn test() -> Result<()> {
     let tested = exec::run(
         workspace::cargo().args(test).args(["--", "--test-threads=1"]).env("TELLTALE_TEST_NODE", cluster.state()),
     );
+    println!("the tests have ended after {:.0} s", start.elapsed().as_secs_f64());
     tested.with_context(|| cluster.describe("telltale"))
 }
 
 /// The agent's program, as a developer builds it.
-pub(crate) fn agent() -> Result<std::path::PathBuf> {
+pub(crate) fn agent() -> Result<PathBuf> {
     let built = workspace::executables(&["build", "--package", "telltale", "--bin", "telltale"])?;
     let program = built.into_iter().find(|(name, kind, _)| name == "telltale" && kind == "bin");
     program.map(|(.., file)| file).context("cargo built no program `telltale`")

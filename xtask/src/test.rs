@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{deny, exec, repository, setup, vm, workspace};
+use crate::{cluster, deny, exec, repository, setup, vm, workspace};
 
 /// `cargo xtask test [STEP]...`
 #[derive(Args)]
@@ -47,6 +47,7 @@ const STEPS: &[Step] = &[
         check: || cargo(&["doc", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "--deny warnings")]),
     },
     Step { name: "tests", what: "all tests on this machine's kernel", check: tests },
+    Step { name: "node", what: "the agent on a real Kubernetes node", check: cluster::test },
     Step { name: "fuzz", what: "fuzz targets compile", check: fuzz },
     Step { name: "kernels", what: "the kernel tests on stock kernels in QEMU", check: vm::default_tests },
 ];

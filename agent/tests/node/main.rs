@@ -7,4 +7,6 @@
 mod kubectl;
 
 mod cluster;
+mod observed;
+mod policy;
 mod traffic;

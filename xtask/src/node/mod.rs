@@ -6,6 +6,7 @@
 mod cgroup;
 mod control;
 pub(crate) mod images;
+mod machine;
 mod native;
 mod pki;
 
@@ -23,6 +24,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use self::cgroup::Cgroups;
+pub(crate) use self::machine::Machine;
 use crate::{exec, setup};
 
 /// The API server's address, and a native node's.
@@ -72,24 +74,51 @@ impl Cluster {
         self.state.join("audit.log")
     }
 
-    /// Starts it with these images, after taking away what an earlier one left; ready when the node is.
+    /// Starts it with these images and a native node, after taking away what an earlier one left; ready when the node is.
     pub(crate) fn up(&self, images: &[PathBuf]) -> Result<()> {
-        self.down()?;
-        fs::create_dir_all(self.state.join("log"))?;
-        fs::write(self.state.join("audit.yaml"), AUDIT)?;
-        pki::write(&self.state.join("pki"))?;
+        let namespace = self.begin()?;
         native::configure(self)?;
-        self.cgroups.make()?;
-        let namespace = self.network()?;
+        self.network(namespace, &format!("ip address add {ADDRESS}/32 dev lo"))?;
         control::start(self, namespace)?;
         let containerd = native::start_containerd(self, namespace)?;
-        self.write_kubectl(namespace)?;
         let imported = self.import(containerd, images);
-        self.wait("the API server", || Ok(self.ask(&["get", "--raw", "/readyz"]).is_ok()))?;
+        self.wait_for_api()?;
         control::start_controllers(self, namespace)?;
         imported?;
         native::start_kubelet(self, containerd)?;
         native::start_proxy(self, containerd)?;
+        self.wait_for_node()
+    }
+
+    /// The same with a node that is a virtual machine.
+    pub(crate) fn up_machine(&self, _machine: Machine, images: &[PathBuf]) -> Result<()> {
+        let namespace = self.begin()?;
+        machine::network(self, namespace)?;
+        control::start(self, namespace)?;
+        machine::build(self, images)?;
+        machine::start(self, namespace)?;
+        self.wait_for_api()?;
+        control::start_controllers(self, namespace)?;
+        self.wait_for_node()
+    }
+
+    /// What both begin with: gives the process that holds the network namespace.
+    fn begin(&self) -> Result<u32> {
+        self.down()?;
+        fs::create_dir_all(self.state.join("log"))?;
+        fs::write(self.state.join("audit.yaml"), AUDIT)?;
+        pki::write(&self.state.join("pki"))?;
+        self.cgroups.make()?;
+        let namespace = self.namespace()?;
+        self.write_kubectl(namespace)?;
+        Ok(namespace)
+    }
+
+    fn wait_for_api(&self) -> Result<()> {
+        self.wait("the API server", || Ok(self.ask(&["get", "--raw", "/readyz"]).is_ok()))
+    }
+
+    fn wait_for_node(&self) -> Result<()> {
         let ready = "--output=jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
         self.wait("the node", || Ok(self.ask(&["get", "node", NODE, ready]).is_ok_and(|said| said == "True")))
     }
@@ -164,21 +193,23 @@ impl Cluster {
     }
 
     /// Makes the network namespace; gives a process that holds it.
-    fn network(&self) -> Result<u32> {
+    fn namespace(&self) -> Result<u32> {
         let words = ["--net", "sleep", "infinity"].map(str::to_owned);
         let holder = self.spawn("namespace", &self.cgroups.control(), "unshare", &words)?;
         let namespace = |id: &str| fs::read_link(format!("/proc/{id}/ns/net")).ok();
         let (own, of_holder) = (namespace("self"), holder.to_string());
         self.wait("a network namespace", || Ok(namespace(&of_holder).is_some_and(|it| Some(it) != own)))?;
-        for line in [
-            "ip link set lo up".to_owned(),
-            format!("ip address add {SERVICE_ADDRESS}/32 dev lo"),
-            format!("ip address add {ADDRESS}/32 dev lo"),
-        ] {
-            let net = format!("--net=/proc/{holder}/ns/net");
-            exec::output(Command::new("nsenter").arg(net).args(line.split(' ')))?;
-        }
+        self.network(holder, "ip link set lo up")?;
+        self.network(holder, &format!("ip address add {SERVICE_ADDRESS}/32 dev lo"))?;
         Ok(holder)
+    }
+
+    /// Runs a command of `ip` in the network namespace.
+    fn network(&self, holder: u32, line: &str) -> Result<()> {
+        let net = format!("--net=/proc/{holder}/ns/net");
+        exec::output(Command::new("nsenter").arg(net).args(line.split(' ')))
+            .map(drop)
+            .with_context(|| format!("in the network namespace of {}", self.name))
     }
 
     /// A script for people and tests, which finds its way by itself.

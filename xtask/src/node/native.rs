@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::{ADDRESS, Cluster, INSIDE, NODE};
 
 const SCRIPT: &str = include_str!("../../assets/node/native.sh");
-const CONTAINERD: &str = include_str!("../../assets/node/containerd.toml");
-const KUBELET: &str = include_str!("../../assets/node/kubelet.yaml");
-const BRIDGE: &str = include_str!("../../assets/node/bridge.conflist");
+pub(super) const CONTAINERD: &str = include_str!("../../assets/node/containerd.toml");
+pub(super) const KUBELET: &str = include_str!("../../assets/node/kubelet.yaml");
+pub(super) const BRIDGE: &str = include_str!("../../assets/node/bridge.conflist");
 
 /// Writes what the node reads.
 pub(super) fn configure(cluster: &Cluster) -> Result<()> {

@@ -75,6 +75,60 @@ pub(crate) fn ensure(kernel: &Kernel) -> Result<PathBuf> {
     Ok(image)
 }
 
+/// The modules of these names and those that they depend on, in the order in which they are to be loaded, for the image that is there.
+///
+/// What is a part of the kernel itself has no module.
+pub(crate) fn modules_for(kernel: &Kernel, wanted: &[&str]) -> Result<Vec<PathBuf>> {
+    let image = ensure(kernel)?;
+    let folder = image.with_file_name("modules-of-node");
+    let list = folder.join(LIST);
+    let package = fs::read_to_string(image.with_file_name("package"))?;
+    let recipe = format!("{}: {}\n", package.trim(), wanted.join(" "));
+    let known = fs::read_to_string(&list).unwrap_or_default();
+    if !known.starts_with(&recipe) {
+        println!("downloading the modules of {}", package.trim());
+        let scratch = image.with_file_name("apt-of-node");
+        let tree = Suite::open(kernel.archive, kernel.suite, &scratch)?.unpack(package.trim())?;
+        let partial = image.with_file_name("modules-of-node.partial");
+        for old in [&partial, &folder] {
+            if old.exists() {
+                fs::remove_dir_all(old)?;
+            }
+        }
+        fs::create_dir_all(&partial)?;
+        let mut order = Vec::new();
+        for name in wanted {
+            add_module(&tree, &partial, name, &mut order)?;
+        }
+        fs::write(partial.join(LIST), format!("{recipe}{}\n", order.join("\n")))?;
+        fs::rename(&partial, &folder)?;
+        fs::remove_dir_all(&scratch)?;
+    }
+    let names = fs::read_to_string(&list)?;
+    Ok(names.lines().skip(1).map(|name| folder.join(format!("{name}.ko"))).collect())
+}
+
+/// Unpacks a module after those that it depends on, unless it is there.
+fn add_module(tree: &Path, to: &Path, name: &str, order: &mut Vec<String>) -> Result<()> {
+    let found = find(tree, &format!("{name}.ko")).or_else(|| find(tree, &format!("{}.ko", name.replace('_', "-"))));
+    let Some(packed) = found.filter(|_| !order.iter().any(|known| known == name)) else { return Ok(()) };
+    let file = to.join(format!("{name}.ko"));
+    unpack_module(&packed, &file)?;
+    for dependency in depends(&fs::read(&file)?) {
+        add_module(tree, to, &dependency, order)?;
+    }
+    order.push(name.to_owned());
+    Ok(())
+}
+
+/// What a module says that it depends on (its section `.modinfo`, of strings that end with NUL).
+fn depends(module: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\0depends=";
+    let start = module.windows(KEY.len()).position(|bytes| bytes == KEY).map(|at| at + KEY.len());
+    let value = start.and_then(|start| module[start..].split(|byte| *byte == 0).next()).unwrap_or_default();
+    String::from_utf8_lossy(value).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// Copies a module, as the kernel loads it: not compressed.
 fn unpack_module(from: &Path, to: &Path) -> Result<()> {
     if from.extension().is_none_or(|extension| extension != "xz") {
@@ -125,7 +179,13 @@ fn find(folder: &Path, start: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use super::{depends, numbers};
+
+    #[test]
+    fn a_module_names_what_it_depends_on() {
+        assert_eq!(depends(b"\x7fELF\0license=GPL\0depends=bridge,nf_nat\0retpoline=Y\0"), ["bridge", "nf_nat"]);
+        assert!(depends(b"license=GPL\0depends=\0name=llc\0").is_empty());
+    }
 
     #[test]
     fn versions_are_ordered_by_number() {

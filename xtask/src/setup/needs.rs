@@ -86,6 +86,7 @@ pub(crate) const NEEDS: &[Need] = &[
     need("nginx", "is a real server", &["nginx-light"], &[Test, Bench], Found::Program("nginx")),
     need("Prometheus", "scrapes the agent", &["prometheus"], &[Test], Found::Program("promtool")),
     need("ss", "shows sockets", &["iproute2"], &[Test], Found::Program("ss")),
+    need("mkfs.ext4", "makes a node's disk", &["e2fsprogs"], &[Cluster, Test], Found::Program("mkfs.ext4")),
     need("ip", "makes network namespaces", &["iproute2"], &[Cluster, Test], Found::Program("ip")),
     need("nft", "translates addresses", &["nftables"], &[Cluster, Test], Found::Program("nft")),
     need("systemd-analyze", "reads the unit of a bare node", &["systemd"], &[Test], Found::Program("systemd-analyze")),

@@ -28,7 +28,7 @@ pub(crate) struct Row {
 
 static V5_10: Kernel = Kernel { version: "5.10", suite: "bullseye-security", archive: "debian-security" };
 static V6_1: Kernel = Kernel { version: "6.1", suite: "bookworm", archive: "debian" };
-static V6_12: Kernel = Kernel { version: "6.12", suite: "bookworm-backports", archive: "debian" };
+pub(crate) static V6_12: Kernel = Kernel { version: "6.12", suite: "bookworm-backports", archive: "debian" };
 static V6_18: Kernel = Kernel { version: "6.18", suite: "trixie-backports", archive: "debian" };
 static V7_1: Kernel = Kernel { version: "7.1", suite: "trixie-backports", archive: "debian" };
 

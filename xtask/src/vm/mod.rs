@@ -3,7 +3,7 @@
 mod cpio;
 mod initramfs;
 pub(crate) mod matrix;
-mod qemu;
+pub(crate) mod qemu;
 mod report;
 
 use std::{fs, path::PathBuf, time::Instant};
@@ -11,13 +11,14 @@ use std::{fs, path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+pub(crate) use cpio::Archive;
 pub(crate) use initramfs::libraries_of;
 
 use self::{
     initramfs::Guest,
     matrix::{ROWS, Row},
 };
-use crate::{setup, workspace};
+use crate::{cluster, node::Machine, setup, workspace};
 
 /// The integration test of package `telltale` that runs inside.
 const TEST: &str = "kernel";
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// Run only the tests whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Run the tests of a Kubernetes node instead, on one that is such a machine
+    #[arg(long)]
+    node: Option<Machine>,
     /// Run this in the guest's shell (`telltale` and busybox are there) instead of the tests, and show what it prints
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -41,6 +45,9 @@ pub(crate) struct Arguments {
 
 /// The verb.
 pub(crate) fn main(arguments: &Arguments) -> Result<()> {
+    if let Some(machine) = arguments.node {
+        return cluster::test_on(machine);
+    }
     setup::ensure(&[setup::Purpose::Vm])?;
     let rows = rows(&arguments.kernels)?;
     if arguments.command.is_empty() {

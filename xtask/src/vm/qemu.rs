@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The emulated processor: everything that this QEMU can emulate but `cmpxchg16b`. QEMU 7.2 leaves a wrong flags register
 /// behind it now and then, and kernels from 6.12 on allocate memory with it: without this, one boot in five panics in
 /// `kmem_cache_alloc` or `do_sync_core`.
-const PROCESSOR: &str = "max,-cx16";
+pub(crate) const PROCESSOR: &str = "max,-cx16";
 
 /// A machine that has not reached its first process by then is booted again: nothing was tested yet.
 const START: Duration = Duration::from_secs(90);
