@@ -76,6 +76,8 @@ pub(crate) struct Orders {
     pub(crate) follows: String,
     /// The dialects that are defined.
     pub(crate) dialects: Vec<Dialect>,
+    /// What its node cannot do.
+    pub(crate) cannot: Vec<String>,
     pub(crate) timing: Timing,
 }
 
@@ -257,7 +259,11 @@ impl Controller {
         let candidates = &checked.compiled.candidates;
         let policies = candidates.iter().map(|candidate| {
             let key = &candidate.policy.key;
-            let report = NodeReport { generation: candidate.policy.generation, ..NodeReport::default() };
+            let report = NodeReport {
+                generation: candidate.policy.generation,
+                cannot: self.orders.cannot.clone(),
+                notes: Vec::new(),
+            };
             (key.clone(), PolicyReport { uid: object(key).uid, report })
         });
         self.reporter.report(Report { policies: policies.collect() });

@@ -16,6 +16,7 @@ fn orders(server: &ApiServer, namespace: &str, node: &str, timing: Timing) -> Or
         node: node.to_owned(),
         follows: namespace.to_owned(),
         dialects: Vec::new(),
+        cannot: Vec::new(),
         timing,
     }
 }
