@@ -14,6 +14,7 @@ mod command;
 mod config;
 mod detach;
 mod endings;
+mod live_state;
 mod load;
 mod messages;
 mod outputs;
