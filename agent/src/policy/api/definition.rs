@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::{gep, proposal};
 use crate::policy::model::Dialect;
 
-static DEFINITIONS: LazyLock<[Value; 2]> =
-    LazyLock::new(|| [made(&proposal::TelemetryPolicy::crd()), made(&gep::TelemetryPolicy::crd())]);
+static PROPOSAL: LazyLock<Value> = LazyLock::new(|| made(&proposal::TelemetryPolicy::crd()));
+static GEP: LazyLock<Value> = LazyLock::new(|| made(&gep::TelemetryPolicy::crd()));
 
 /// The definition of a dialect (`apiextensions.k8s.io/v1`).
 pub fn definition(dialect: Dialect) -> &'static Value {
     match dialect {
-        Dialect::Proposal => &DEFINITIONS[0],
-        Dialect::Gep => &DEFINITIONS[1],
+        Dialect::Proposal => &PROPOSAL,
+        Dialect::Gep => &GEP,
     }
 }
 

@@ -1,6 +1,9 @@
 //! `x-kubernetes-validations`: CEL rules of a schema.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use cel::{
     Context, Program, Value as Cel,
@@ -34,10 +37,11 @@ const RESERVED: [&str; 20] = [
     "void",
 ];
 
-/// A rule, compiled.
+/// A rule, compiled when it is first asked.
 #[derive(Debug)]
 pub(super) struct Rule {
-    program: Result<Program, String>,
+    text: String,
+    program: OnceLock<Result<Program, String>>,
     /// What is wrong where it does not hold.
     pub(super) message: String,
 }
@@ -47,12 +51,13 @@ impl Rule {
     pub(super) fn new(rule: &Value) -> Self {
         let text = rule["rule"].as_str().unwrap_or_default();
         let message = rule["message"].as_str().map_or_else(|| format!("failed rule: {text}"), str::to_owned);
-        Self { program: Program::compile(text).map_err(|error| error.to_string()), message }
+        Self { text: text.to_owned(), program: OnceLock::new(), message }
     }
 
     /// Whether it holds for a value.
     pub(super) fn check(&self, this: &Cel) -> Result<bool, String> {
-        let program = self.program.as_ref().map_err(Clone::clone)?;
+        let compile = || Program::compile(&self.text).map_err(|error| error.to_string());
+        let program = self.program.get_or_init(compile).as_ref().map_err(Clone::clone)?;
         let mut context = Context::default();
         context.add_variable_from_value("self", this.clone());
         match program.execute(&context) {

@@ -1,6 +1,9 @@
 //! A custom resource definition's schema (`OpenAPI` v3, structural), made ready to check values with.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, OnceLock},
+};
 
 use regex::Regex;
 use serde_json::Value;
@@ -46,7 +49,7 @@ pub(super) struct Shape {
     pub(super) map_keys: Vec<String>,
     pub(super) default: Option<Value>,
     pub(super) words: Vec<String>,
-    pub(super) pattern: Option<Regex>,
+    pub(super) pattern: Option<Pattern>,
     /// `minLength` or `minItems`, in characters or elements.
     pub(super) min_size: Option<u64>,
     /// `maxLength` or `maxItems`.
@@ -56,14 +59,41 @@ pub(super) struct Shape {
     pub(super) rules: Vec<Rule>,
 }
 
-static SHAPES: LazyLock<[Shape; 2]> = LazyLock::new(|| Dialect::ALL.map(|dialect| Shape::new(api::schema(dialect))));
+static PROPOSAL: LazyLock<Shape> = LazyLock::new(|| Shape::new(api::schema(Dialect::Proposal)));
+static GEP: LazyLock<Shape> = LazyLock::new(|| Shape::new(api::schema(Dialect::Gep)));
+
+/// A pattern, compiled when the first text comes: a schema has many, and a policy few of the fields.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), compiled: OnceLock::new() }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it occurs in a text. One that cannot be compiled, of which a test finds none in our schemas, occurs in all.
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.regex().is_none_or(|regex| regex.is_match(text))
+    }
+
+    fn regex(&self) -> Option<&Regex> {
+        self.compiled.get_or_init(|| Regex::new(&self.text).ok()).as_ref()
+    }
+}
 
 impl Shape {
     /// Of the objects of a dialect.
     pub(super) fn of(dialect: Dialect) -> &'static Self {
         match dialect {
-            Dialect::Proposal => &SHAPES[0],
-            Dialect::Gep => &SHAPES[1],
+            Dialect::Proposal => &PROPOSAL,
+            Dialect::Gep => &GEP,
         }
     }
 
@@ -95,7 +125,7 @@ impl Shape {
             map_keys: texts("x-kubernetes-list-map-keys"),
             default: schema.get("default").cloned(),
             words: texts("enum"),
-            pattern: schema["pattern"].as_str().and_then(|pattern| Regex::new(pattern).ok()),
+            pattern: schema["pattern"].as_str().map(Pattern::new),
             min_size: schema["minLength"].as_u64().or_else(|| schema["minItems"].as_u64()),
             max_size: schema["maxLength"].as_u64().or_else(|| schema["maxItems"].as_u64()),
             minimum: schema["minimum"].as_f64().or(format.map(|bounds| bounds.0)),
@@ -120,7 +150,7 @@ mod tests {
     }
 
     fn patterns(shape: &Shape) -> usize {
-        usize::from(shape.pattern.is_some())
+        usize::from(shape.pattern.as_ref().is_some_and(|pattern| pattern.regex().is_some()))
             + shape.items.as_deref().map_or(0, patterns)
             + shape.properties.values().map(patterns).sum::<usize>()
     }
