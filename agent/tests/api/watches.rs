@@ -510,7 +510,8 @@ fn what_a_start_costs() {
     let synced = start.elapsed();
     agent.until("all of it", |snapshot| !peers || snapshot.objects.pods.len() > 1000);
     println!(
-        "\ncost: peers {peers}: first snapshot after {synced:.2?}; resident {schemas} before the schemas, {before} before, {} after",
-        resident()
+        "\ncost: peers {peers}: first snapshot after {synced:.2?}; resident {schemas} before the schemas, {before} before, {} after; received {} bytes",
+        resident(),
+        agent.health.value(&table::KUBERNETES_RECEIVED, &[])
     );
 }
