@@ -85,10 +85,16 @@ impl Directory {
     pub fn next(&self, objects: &Objects, now: Timestamp) -> Self {
         let mut next = Self { naming: self.naming, forgotten: self.forgotten, ..Self::default() };
         let mut claims: Map<IpAddr, Vec<Arc<Known>>> = Map::default();
+        let mut mirrors: Map<String, Option<Arc<Known>>> = Map::default();
         for (name, pod) in &objects.pods {
             let known = self.known(objects, name, pod);
-            for uid in pod.uid.iter().chain(pod.annotations.get(PodIdentity::CONFIG_HASH)) {
+            if let Some(uid) = &pod.uid {
                 next.by_uid.insert(uid.clone(), Arc::clone(&known));
+            }
+            if let Some(hash) = known.identity.static_hash() {
+                // What two say that they have is of none.
+                let only = |first: &mut Option<Arc<Known>>| *first = None;
+                mirrors.entry(hash.to_owned()).and_modify(only).or_insert_with(|| Some(Arc::clone(&known)));
             }
             // Those of a pod on the network of its node are of others too.
             let own = pod.addresses.iter().filter(|address| !address.is_loopback() && !pod.host_network);
@@ -96,6 +102,12 @@ impl Directory {
                 claims.entry(address.to_canonical()).or_default().push(Arc::clone(&known));
             }
             next.pods.insert(name.clone(), known);
+        }
+        for (hash, known) in mirrors {
+            // The API server gave the UIDs; a hash takes none of them away.
+            if let Some(known) = known {
+                next.by_uid.entry(hash).or_insert(known);
+            }
         }
         let nobody: Vec<Arc<Known>> = Vec::new();
         for (address, before) in &self.by_address {
@@ -169,7 +181,7 @@ impl Directory {
         self.pods.get(name).map(|known| &known.identity)
     }
 
-    /// The pod of this UID, or the static pod whose cgroups are named by this hash.
+    /// The pod of this UID, or the mirror of the one static pod whose cgroups are named by this hash.
     pub fn pod_by_uid(&self, uid: &str) -> Option<&Arc<PodIdentity>> {
         self.by_uid.get(uid).map(|known| &known.identity)
     }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{PodCgroups, PodIdentity, cgroup::CgroupDirectory};
+use super::{Directory, PodCgroups, PodIdentity, cgroup::CgroupDirectory};
 use crate::policy::{Capture, Plan, Plans};
 
 /// A proxy.
@@ -158,14 +158,16 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// That of a pod under the plans that hold.
-    pub fn of(pod: &Arc<PodIdentity>, plans: &Plans, cgroups: &PodCgroups) -> Self {
+    /// That of a pod of this directory under the plans that hold.
+    pub fn of(pod: &Arc<PodIdentity>, directory: &Directory, plans: &Plans, cgroups: &PodCgroups) -> Self {
         let plan = plans.of(Some(&pod.name));
         if plan.capture == Capture::Nothing || !observes(pod, plan, plans) {
             return Self::default();
         }
         let mut selection = Self::default();
-        for uid in pod.cgroup_uids() {
+        // What names another pod's cgroups too brings none into scope: they would be under the wrong plan.
+        let own = |uid: &&str| directory.pod_by_uid(uid).is_some_and(|known| Arc::ptr_eq(known, pod));
+        for uid in pod.cgroup_uids().filter(own) {
             selection.included.extend(cgroups.pod_directories(uid));
             for (container, _) in sidecars(pod) {
                 let Some(id) = &container.id else { continue };
@@ -200,9 +202,12 @@ pub fn is_observed(pod: &PodIdentity, plans: &Plans) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::objects::{Container, ObjectName, Pod};
+    use crate::{
+        capture::Timestamp,
+        policy::objects::{Container, ObjectName, Objects, Pod},
+    };
 
-    fn pod(labels: &[(&str, &str)], containers: &[&str]) -> Arc<PodIdentity> {
+    fn pod(labels: &[(&str, &str)], containers: &[&str]) -> (Arc<PodIdentity>, Directory) {
         let container =
             |name: &&str| Container { name: (*name).to_owned(), id: Some(format!("id-{name}")), image: None };
         let pod = Pod {
@@ -211,8 +216,15 @@ mod tests {
             containers: containers.iter().map(container).collect(),
             ..Pod::default()
         };
+        known(pod)
+    }
+
+    fn known(pod: Pod) -> (Arc<PodIdentity>, Directory) {
         let name = ObjectName::new("shop", "p");
-        Arc::new(PodIdentity { name, pod: Arc::new(pod), ..PodIdentity::default() })
+        let mut objects = Objects::default();
+        objects.pods.insert(name.clone(), Arc::new(pod));
+        let directory = Directory::of(&objects);
+        (Arc::clone(directory.pod(&name).unwrap()), directory)
     }
 
     fn plan() -> Arc<Plan> {
@@ -257,13 +269,13 @@ mod tests {
     #[test]
     fn each_request_is_observed_once() {
         for (labels, containers, by_gateway, included, excluded) in TABLE {
-            let pod = pod(labels, containers);
+            let (pod, directory) = pod(labels, containers);
             let ids: Vec<String> = containers.iter().map(|name| format!("id-{name}")).collect();
             let mut places = vec![(1, "u", None)];
             places.extend(ids.iter().zip(2..).map(|(id, number)| (number, "u", Some(id.as_str()))));
             let cgroups = PodCgroups::of(&places);
             let plans = plans(*by_gateway);
-            let selection = Selection::of(&pod, &plans, &cgroups);
+            let selection = Selection::of(&pod, &directory, &plans, &cgroups);
             let row = format!("{labels:?} {containers:?} {by_gateway}");
             assert_eq!(
                 selection.included.iter().map(|directory| directory.id).collect::<Vec<_>>(),
@@ -281,25 +293,53 @@ mod tests {
     }
 
     #[test]
+    fn cgroups_of_another_pod_are_not_selected() {
+        const HASH: &str = "0123456789abcdef0123456789abcdef";
+        let annotations =
+            [PodIdentity::CONFIG_HASH, PodIdentity::CONFIG_MIRROR].map(|key| (key.to_owned(), HASH.to_owned()));
+        let mirror = Pod {
+            uid: Some("u".to_owned()),
+            annotations: Arc::new(annotations.into()),
+            owner: Some(("Node".to_owned(), "n1".to_owned())),
+            node: Some("n1".to_owned()),
+            ..Pod::default()
+        };
+        let (pod, directory) = known(mirror);
+        let cgroups = PodCgroups::of(&[(1, "u", None), (2, HASH, None)]);
+        let ids = |directory: &Directory| {
+            let selection = Selection::of(&pod, directory, &plans(false), &cgroups);
+            selection.included.iter().map(|directory| directory.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&directory), [1, 2]);
+        // Another one says that it has the same.
+        let mut objects = Objects::default();
+        objects.pods.insert(pod.name.clone(), Arc::clone(&pod.pod));
+        let other = Pod { uid: Some("v".to_owned()), ..(*pod.pod).clone() };
+        objects.pods.insert(ObjectName::new("shop", "q"), Arc::new(other));
+        assert_eq!(ids(&directory.next(&objects, Timestamp(1))), [1]);
+    }
+
+    #[test]
     fn without_a_policy_nothing_is_selected() {
         let cgroups = PodCgroups::of(&[(1, "u", None)]);
-        assert_eq!(Selection::of(&pod(&[], &["app"]), &Plans::default(), &cgroups), Selection::default());
-        let waypoint = pod(&[GATEWAY, WAYPOINT], &["istio-proxy"]);
+        let selection = |(pod, directory): &(_, _), plans: &_| Selection::of(pod, directory, plans, &cgroups);
+        let app = pod(&[], &["app"]);
+        assert_eq!(selection(&app, &Plans::default()), Selection::default());
         // A default policy for all namespaces is none for a Gateway.
         let everywhere = Plans::everywhere(plan());
-        assert_eq!(Selection::of(&waypoint, &everywhere, &cgroups), Selection::default());
-        assert_eq!(Selection::of(&pod(&[], &["app"]), &everywhere, &cgroups).included.len(), 1);
+        assert_eq!(selection(&pod(&[GATEWAY, WAYPOINT], &["istio-proxy"]), &everywhere), Selection::default());
+        assert_eq!(selection(&app, &everywhere).included.len(), 1);
     }
 
     #[test]
     fn a_process_is_known_before_its_container_is() {
-        let beside = pod(&[], &["app", "istio-proxy"]);
+        let (beside, _) = pod(&[], &["app", "istio-proxy"]);
         assert!(is_beside(&beside, None, "envoy") && is_beside(&beside, None, "pilot-agent"));
         assert!(!is_beside(&beside, None, "python3"));
         // An application that is Envoy itself.
         assert!(!is_beside(&beside, Some("app"), "envoy"));
-        assert!(!is_beside(&pod(&[], &["app"]), None, "envoy"));
-        assert!(!is_beside(&pod(&[], &["envoy"]), None, "envoy"));
+        assert!(!is_beside(&pod(&[], &["app"]).0, None, "envoy"));
+        assert!(!is_beside(&pod(&[], &["envoy"]).0, None, "envoy"));
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Controller {
         let (_, directory) = self.attribution.directory.current();
         let own = directory.pods().filter(|pod| pod.pod.node.as_deref() == Some(self.node.as_str()));
         let (mut wanted, mut pods) = (Vec::new(), 0_i64);
-        for Selection { included, excluded } in own.map(|pod| Selection::of(pod, plans, cgroups)) {
+        for Selection { included, excluded } in own.map(|pod| Selection::of(pod, &directory, plans, cgroups)) {
             pods += i64::from(!included.is_empty());
             wanted.extend(included.into_iter().map(|directory| (directory.id, Membership::Included)));
             wanted.extend(excluded.into_iter().map(|directory| (directory.id, Membership::Excluded)));

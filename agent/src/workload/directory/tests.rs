@@ -149,16 +149,77 @@ fn what_did_not_change_is_shared() {
     assert_eq!(third.pod_by_uid("uid-a").unwrap().namespace_labels.len(), 1);
 }
 
+const HASH: &str = "0123456789abcdef0123456789abcdef";
+
+/// As the kubelet of the node `n1` makes one.
+fn mirror(uid: &str, hash: &str) -> Pod {
+    let annotations =
+        [PodIdentity::CONFIG_HASH, PodIdentity::CONFIG_MIRROR].map(|key| (key.to_owned(), hash.to_owned()));
+    Pod {
+        uid: Some(uid.to_owned()),
+        annotations: Arc::new(annotations.into()),
+        owner: Some(("Node".to_owned(), "n1".to_owned())),
+        node: Some("n1".to_owned()),
+        ..Pod::default()
+    }
+}
+
+fn without(mut pod: Pod, annotation: &str) -> Pod {
+    Arc::make_mut(&mut pod.annotations).remove(annotation);
+    pod
+}
+
+/// Whose a cgroup is decides under whose policy it is captured: what a pod's author can write must not decide it.
+#[test]
+fn a_pod_has_no_cgroups_by_its_annotations_alone() {
+    const UID: &str = "2f1c6b8e-9d1f-4a54-8a53-0c6c3b8f1d2e";
+    let owned = |kind: &str, name: &str| Pod { owner: Some((kind.into(), name.into())), ..mirror("m", HASH) };
+    let refused = [
+        ("the UID of another pod", mirror("m", UID)),
+        ("a UID without its dashes, in capitals", mirror("m", &HASH.to_uppercase())),
+        ("too short", mirror("m", "0123")),
+        ("no mirror", without(mirror("m", HASH), PodIdentity::CONFIG_MIRROR)),
+        ("only a mirror", without(mirror("m", HASH), PodIdentity::CONFIG_HASH)),
+        ("owned by none", Pod { owner: None, ..mirror("m", HASH) }),
+        ("owned by another kind", owned("DaemonSet", "n1")),
+        ("owned by another node", owned("Node", "n2")),
+        ("of no node", Pod { node: None, ..mirror("m", HASH) }),
+    ];
+    for (why, pod) in refused {
+        let mut objects = Objects::default();
+        let victim = Pod { uid: Some(UID.into()), ..Pod::default() };
+        objects.pods.insert(ObjectName::new("shop", "cart"), Arc::new(victim));
+        // After the victim, in the order of names.
+        objects.pods.insert(ObjectName::new("tenant", "p"), Arc::new(pod));
+        let directory = Directory::of(&objects);
+        assert_eq!(directory.pod_by_uid(UID).unwrap().name.name, "cart", "{why}");
+        assert_eq!(directory.pod_by_uid(HASH), None, "{why}");
+        let pod = directory.pod(&ObjectName::new("tenant", "p")).unwrap();
+        assert_eq!(pod.cgroup_uids().collect::<Vec<_>>(), ["m"], "{why}");
+    }
+}
+
+#[test]
+fn a_hash_that_two_pods_have_is_of_none_and_takes_no_uid_away() {
+    let directory = |pods: &[(&str, Pod)]| {
+        let pods = pods.iter().map(|(name, pod)| (ObjectName::new("kube-system", *name), Arc::new(pod.clone())));
+        Directory::of(&Objects { pods: pods.collect(), ..Objects::default() })
+    };
+    let both = directory(&[("a", mirror("ua", HASH)), ("b", mirror("ub", HASH)), ("c", mirror("uc", HASH))]);
+    assert_eq!(both.pod_by_uid(HASH), None);
+    assert_eq!(both.pod_by_uid("ub").unwrap().name.name, "b");
+    let of_uid = directory(&[("a", Pod { uid: Some(HASH.into()), ..Pod::default() }), ("b", mirror("ub", HASH))]);
+    assert_eq!(of_uid.pod_by_uid(HASH).unwrap().name.name, "a");
+}
+
 #[test]
 fn services_and_nodes_have_addresses_and_host_pods_none() {
     let mut objects = objects(&[given("web", "10.0.0.1", 1)]);
     let static_pod = Pod {
-        uid: Some("mirror".into()),
-        annotations: Arc::new([(PodIdentity::CONFIG_HASH.to_owned(), "0123".to_owned())].into()),
         host_network: true,
         // As a source that does not know better would say.
         addresses: vec!["192.0.2.1".parse().unwrap()],
-        ..Pod::default()
+        ..mirror("mirror", HASH)
     };
     objects.pods.insert(ObjectName::new("kube-system", "etcd-n1"), Arc::new(static_pod));
     let service = Service { addresses: vec!["10.96.0.10".parse().unwrap()], ..Service::default() };
@@ -178,7 +239,7 @@ fn services_and_nodes_have_addresses_and_host_pods_none() {
     assert_eq!(who("10.96.0.10"), expected(WorkloadKind::Service, "shop", "cart"));
     assert_eq!(who("192.0.2.1"), expected(WorkloadKind::Node, "", "n1"));
     assert_eq!(who("203.0.113.1"), None);
-    assert_eq!(directory.pod_by_uid("0123").unwrap().name.name, "etcd-n1");
+    assert_eq!(directory.pod_by_uid(HASH).unwrap().name.name, "etcd-n1");
     let may_be = |address: &str| directory.may_be_of_a_pod(address.parse().unwrap());
     assert!(may_be("10.0.0.77") && !may_be("10.0.1.1"));
 }
