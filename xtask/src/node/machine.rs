@@ -51,6 +51,8 @@ const MODULES: &[&str] = &[
     "nft_hash",
     "nft_limit",
     "nft_reject_inet",
+    "nft_reject_ipv4",
+    "nft_reject_ipv6",
     "nft_log",
 ];
 
