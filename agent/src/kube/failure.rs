@@ -44,6 +44,15 @@ impl Failure {
         }
     }
 
+    /// Whether another request would most likely fail too. What is forbidden or refused may be so for one object only: by its namespace's roles, or
+    /// by an admission webhook.
+    pub(super) const fn is_of_the_server(self) -> bool {
+        match self {
+            Self::Throttled | Self::Server | Self::Timeout | Self::Unreachable => true,
+            Self::NotFound | Self::Conflict | Self::Forbidden | Self::Refused => false,
+        }
+    }
+
     /// Its word.
     pub(super) const fn word(self) -> &'static str {
         match self {

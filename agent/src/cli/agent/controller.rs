@@ -91,7 +91,8 @@ impl Controller {
                 _ = self.watches.changed() => {}
                 () = changed(&mut cgroups) => {}
                 () = self.reports.changed() => {}
-                () = self.leadership.changed() => {}
+                // The writer has forgotten what was wanted if it saw that we did not lead, even for a moment.
+                () = self.leadership.changed() => self.told = None,
                 () = tokio::time::sleep(LOOK) => {}
             }
             tokio::time::sleep(COLLECT).await;

@@ -55,8 +55,8 @@ pub struct Election {
 #[derive(Clone, Debug)]
 pub struct Leadership {
     /// Until when it is, in nanoseconds of [`clock::local`].
-    until: Arc<AtomicU64>,
-    changed: watch::Receiver<bool>,
+    pub(super) until: Arc<AtomicU64>,
+    pub(super) changed: watch::Receiver<bool>,
 }
 
 impl Leadership {

@@ -128,7 +128,9 @@ impl Writing {
     async fn run(mut self, mut wanted: watch::Receiver<Wanted>) {
         loop {
             let now = Instant::now();
-            let next = self.entries.iter().filter_map(|(key, entry)| Some((entry.due?, key))).min();
+            // Who does not lead does nothing about them until it is told of its leadership, which it is after every lapse: they stay due.
+            let due = self.entries.iter().filter(|_| self.leadership.is_leader());
+            let next = due.filter_map(|(key, entry)| Some((entry.due?, key))).min();
             let next = next.map(|(due, key)| (due.max(self.paused).max(self.rate.next(now)), key.clone()));
             self.queued.set(self.entries.values().filter(|entry| entry.due.is_some()).count() as i64);
             let turn = async {
@@ -182,12 +184,9 @@ impl Writing {
     async fn work(&mut self, key: &PolicyKey) {
         let api = self.api(key);
         for conflicts in 0..=MAX_CONFLICTS {
-            let Some(entry) = self.entries.get_mut(key) else { return };
+            let Some(entry) = self.entries.get_mut(key).filter(|_| self.leadership.is_leader()) else { return };
             entry.due = None;
             let todo = entry.todo(Instant::now());
-            if !self.leadership.is_leader() {
-                return;
-            }
             if !todo.tell.is_empty() {
                 let told = self.events.no_room(entry.object(), &todo.tell).await;
                 if told || todo.status.is_some() {
@@ -199,6 +198,7 @@ impl Writing {
             let Some(status) = todo.status else { return };
             // Asked right before, since the time of an election may end while we wait for anything.
             if !self.leadership.is_leader() {
+                entry.due = Some(Instant::now());
                 return;
             }
             self.rate.take(Instant::now());
@@ -244,11 +244,11 @@ impl Writing {
         self.entries.get(key).map(|entry| entry.object().uid.as_str())
     }
 
-    /// It is tried again later; where it is not about this policy, nothing is sent before then.
+    /// It is tried again later; where it is about the server and not about this policy, nothing is sent before then.
     fn failed(&mut self, key: &PolicyKey, failure: Failure, message: &str) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let again = entry.failed(Instant::now());
-        if failure != Failure::Conflict {
+        if failure.is_of_the_server() {
             self.paused = again;
         }
         if std::mem::replace(&mut self.failing, true) {

@@ -1,18 +1,29 @@
 //! What is done about one policy, without a server.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use axum::{Router, body::Bytes, http::StatusCode};
+use kube::{Client, Config};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
-    BURST, PolicyObjectRef, Rate, SPACING,
+    BURST, Leadership, PolicyObjectRef, Rate, SPACING, StatusWriter, clock,
     entry::{EVENT_AGAIN, Entry, WORDS_SPACING},
 };
-use crate::policy::{
-    api::status::{AncestorReference, Condition, ConditionStatus, PolicyAncestorStatus, PolicyStatus},
-    model::{Dialect, PolicyKey},
-    status::{CONTROLLER_NAME, MAX_ANCESTORS},
+use crate::{
+    admin::{Health, table},
+    policy::{
+        api::status::{AncestorReference, Condition, ConditionStatus, PolicyAncestorStatus, PolicyStatus},
+        model::{Dialect, PolicyKey},
+        status::{CONTROLLER_NAME, MAX_ANCESTORS},
+    },
 };
 
 fn ours(status: ConditionStatus, generation: i64, message: &str) -> PolicyStatus {
@@ -33,7 +44,11 @@ fn ours(status: ConditionStatus, generation: i64, message: &str) -> PolicyStatus
 }
 
 fn object(version: u64, status: Option<Value>) -> PolicyObjectRef {
-    let key = PolicyKey { namespace: "shop".to_owned(), name: "p".to_owned(), dialect: Dialect::Gep };
+    named("p", version, status)
+}
+
+fn named(name: &str, version: u64, status: Option<Value>) -> PolicyObjectRef {
+    let key = PolicyKey { namespace: "shop".to_owned(), name: name.to_owned(), dialect: Dialect::Gep };
     let mut object = json!({"metadata": {"uid": "u", "resourceVersion": version.to_string()}});
     if let Some(status) = status {
         object["status"] = status;
@@ -153,4 +168,69 @@ fn writes_come_in_bursts_and_then_one_at_a_time() {
     assert_eq!(rate.next(now), now + SPACING);
     let later = now + SPACING * (BURST + 10);
     assert_eq!(rate.next(later), later);
+}
+
+/// A server that forbids to write the policies `forbidden-N`, takes all others as they are, and says which it took.
+async fn server() -> (Client, watch::Receiver<Vec<String>>) {
+    let (took, taken) = watch::channel(Vec::new());
+    let answer = move |uri: http::Uri, body: Bytes| {
+        let took = took.clone();
+        async move {
+            let name = uri.path().split('/').nth(7).unwrap_or_default().to_owned();
+            if name.starts_with("forbidden") {
+                let status =
+                    json!({"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403, "message": "no"});
+                return (StatusCode::FORBIDDEN, status.to_string());
+            }
+            took.send_modify(|names| names.push(name));
+            (StatusCode::OK, String::from_utf8(body.to_vec()).unwrap())
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    (Client::try_from(Config::new(url.parse().unwrap())).unwrap(), taken)
+}
+
+/// A leadership that the test gives and takes: until when, and who is told.
+fn leadership(until: Duration) -> (Leadership, Arc<AtomicU64>, watch::Sender<bool>) {
+    let until = Arc::new(AtomicU64::new(until.as_nanos() as u64));
+    let (tell, changed) = watch::channel(true);
+    (Leadership { until: Arc::clone(&until), changed }, until, tell)
+}
+
+const LONG: Duration = Duration::from_hours(10);
+
+#[tokio::test]
+async fn what_is_forbidden_of_some_policies_holds_up_no_other() {
+    let (client, mut taken) = server().await;
+    let (leadership, ..) = leadership(clock::local() + LONG);
+    let health = Health::new();
+    let writer = StatusWriter::start(client, "a", leadership, &health);
+    let good = || ours(ConditionStatus::True, 1, "Good.");
+    let mut wanted: Vec<_> = (0..100).map(|n| (named(&format!("forbidden-{n}"), 1, None), good())).collect();
+    wanted.push((named("other", 1, None), good()));
+    writer.write(wanted);
+    // With a wait after each of the hundred it would come in a minute.
+    let came = tokio::time::timeout(Duration::from_secs(10), taken.wait_for(|names| !names.is_empty())).await;
+    assert_eq!(*came.expect("it is written").unwrap(), ["other"]);
+}
+
+#[tokio::test]
+async fn what_was_due_in_a_lapse_is_written_after_it() {
+    let (client, mut taken) = server().await;
+    let (leadership, until, tell) = leadership(clock::local() + LONG);
+    let health = Health::new();
+    let writer = StatusWriter::start(client, "a", leadership, &health);
+    // All of the burst, so that the last has to wait while we do not lead.
+    let many = (0..BURST + 30).map(|n| (named(&format!("p{n}"), 1, None), ours(ConditionStatus::True, 1, "Good.")));
+    writer.write(many.collect());
+    taken.wait_for(|names| names.len() > BURST as usize).await.unwrap();
+    until.store(0, Ordering::Release);
+    tokio::time::sleep(SPACING * 4).await;
+    until.store((clock::local() + LONG).as_nanos() as u64, Ordering::Release);
+    tell.send_replace(true);
+    let all = taken.wait_for(|names| names.len() == BURST as usize + 30);
+    let came = tokio::time::timeout(Duration::from_secs(20), all).await;
+    assert!(came.is_ok(), "{} are written", health.value(&table::KUBERNETES_WRITES, &["status"]));
 }
