@@ -13,6 +13,7 @@ mod agent;
 mod chart;
 mod files;
 mod monitor;
+mod overlay;
 mod permissions;
 mod rendered;
 mod same;

@@ -68,7 +68,7 @@ fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// What a folder of `deploy/kustomize` says; `None` where there is no kubectl.
+/// What a folder of `deploy/kustomize` (or one anywhere, by its absolute path) says; `None` where there is no kubectl.
 pub(crate) fn kustomize(folder: &str) -> Option<Objects> {
     let kubectl = program("kubectl")?;
     let folder = root().join("deploy/kustomize").join(folder);
