@@ -15,7 +15,8 @@ pub(super) fn start(verbose: u8, quiet: bool) {
         (false, _) => LevelFilter::TRACE,
     };
     // Libraries say more than anyone asked for: only Telltale's own lines follow the flags.
-    let default = if verbose > 2 { level.to_string() } else { format!("warn,telltale={level}") };
+    // The Kubernetes client says of every try that it failed; what matters of it is told once, by us.
+    let default = if verbose > 2 { level.to_string() } else { format!("warn,kube_client=off,telltale={level}") };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

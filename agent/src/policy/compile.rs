@@ -100,17 +100,22 @@ struct Part {
     plan: Arc<Plan>,
     /// What the compiler said.
     said: Vec<Finding>,
+    /// Whether there was nothing that its schema refused.
+    was_valid: bool,
+    /// [`refs_resolve`]
+    refs_resolve: bool,
 }
 
 impl Part {
-    fn new(policy: &Policy, objects: &Objects, setting: &Setting) -> Self {
-        let (mut plan, said) = compile(policy, setting);
+    fn new(candidate: &Candidate, objects: &Objects, setting: &Setting) -> Self {
+        let (mut plan, said) = compile(&candidate.policy, setting);
+        let refs_resolve = refs_resolve(&candidate.policy, objects);
         if let Some(tracing) = plan.tracing.as_mut().and_then(Arc::get_mut)
-            && !refs_resolve(policy, objects)
+            && !refs_resolve
         {
             tracing.provider = SpanProvider::Nobody;
         }
-        Self { plan: Arc::new(plan), said }
+        Self { plan: Arc::new(plan), said, was_valid: candidate.is_valid(), refs_resolve }
     }
 }
 
@@ -123,11 +128,8 @@ impl Compiled {
         before: Option<&Self>,
     ) -> Self {
         let objects = objects.into();
-        // What a reference leads to may have changed although the policy did not.
-        let before = before.filter(|before| {
-            let (old, new) = (&*before.objects, &*objects);
-            old.services == new.services && old.grants == new.grants && old.nodes == new.nodes
-        });
+        // Where policies may not send depends on the nodes.
+        let before = before.filter(|before| before.objects.nodes == objects.nodes);
         let kept: HashMap<_, _> = before
             .iter()
             .flat_map(|before| before.candidates.iter().zip(&before.parts))
@@ -136,12 +138,16 @@ impl Compiled {
         let (candidates, parts): (Vec<_>, Vec<_>) = candidates
             .into_iter()
             .map(|mut candidate| {
-                // The plan of one that was invalid lacks what was wrong with it.
-                let is_same = |before: &Candidate| before.is_valid() && before.policy.spec == candidate.policy.spec;
-                let same = kept.get(&candidate.policy.key).filter(|(before, _)| is_same(before));
+                // The plan of one that its schema refused lacks what was wrong with it. What a reference leads to may change although the policy does not.
+                let is_same = |(before, part): &&(&Candidate, &Part)| {
+                    part.was_valid == candidate.is_valid()
+                        && before.policy.spec == candidate.policy.spec
+                        && part.refs_resolve == refs_resolve(&candidate.policy, &objects)
+                };
+                let same = kept.get(&candidate.policy.key).filter(is_same);
                 let part = match same {
                     Some((_, part)) => (*part).clone(),
-                    None => Part::new(&candidate.policy, &objects, setting),
+                    None => Part::new(&candidate, &objects, setting),
                 };
                 // What the schema refuses need not be refused twice.
                 let refused: HashSet<FieldPath> =
@@ -250,6 +256,11 @@ mod tests {
         assert!(Arc::ptr_eq(&first.parts[0].plan, &again.parts[0].plan));
         let other = Compiled::new(one(Direction::Client), objects(), &setting(), Some(&first));
         assert!(!Arc::ptr_eq(&first.parts[0].plan, &other.parts[0].plan));
+        // Whatever else there is in the cluster.
+        let mut more = objects();
+        more.services.insert(ObjectName::new("shop", "queue"), crate::policy::objects::Service::default());
+        let again = Compiled::new(one(Direction::Both), more, &setting(), Some(&first));
+        assert!(Arc::ptr_eq(&first.parts[0].plan, &again.parts[0].plan));
         // What was invalid lacks a part: as soon as it is valid it has a plan of its own.
         let mut invalid = one(Direction::Both);
         invalid[0].findings.push(Finding::invalid(&FieldPath::new("spec"), "is wrong".to_owned()));

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     objects::{ObjectName, Objects},
-    plan::Plan,
+    plan::{Capture, Plan},
 };
 
 /// The plans of all workloads at one time. Immutable.
@@ -39,6 +39,22 @@ impl Plans {
     pub fn of(&self, pod: Option<&ObjectName>) -> &Arc<Plan> {
         let Some(pod) = pod else { return &self.local };
         self.pods.get(pod).or_else(|| self.namespaces.get(&pod.namespace)).unwrap_or(&self.none)
+    }
+
+    /// Whether everybody has the very same plans as with `other`.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        fn same<K: Eq + std::hash::Hash>(one: &HashMap<K, Arc<Plan>>, other: &HashMap<K, Arc<Plan>>) -> bool {
+            let is_in = |(key, plan): (&K, &Arc<Plan>)| other.get(key).is_some_and(|other| Arc::ptr_eq(plan, other));
+            one.len() == other.len() && one.iter().all(is_in)
+        }
+        // What nobody asks for need not be the same nothing.
+        let alike = |one: &Arc<Plan>, other: &Arc<Plan>| {
+            Arc::ptr_eq(one, other) || (one.capture == Capture::Nothing && other.capture == Capture::Nothing)
+        };
+        same(&self.pods, &other.pods)
+            && same(&self.namespaces, &other.namespaces)
+            && alike(&self.local, &other.local)
+            && alike(&self.none, &other.none)
     }
 
     /// Each plan once.
@@ -111,6 +127,20 @@ mod tests {
         assert!(Arc::ptr_eq(of(None), &local));
         assert!(of(Some(("b", "gateway"))).metrics.is_none());
         assert_eq!(plans.distinct().len(), 4);
+    }
+
+    #[test]
+    fn the_same_plans_ask_the_same() {
+        let of = |name: &str, plan: &Arc<Plan>| Plans {
+            namespaces: [(name.to_owned(), Arc::clone(plan))].into(),
+            ..Plans::default()
+        };
+        let (one, equal) = (plan(true), plan(true));
+        assert!(of("a", &one).asks_the_same(&of("a", &one)));
+        assert!(!of("a", &one).asks_the_same(&of("a", &equal)), "its series are another's");
+        assert!(!of("a", &one).asks_the_same(&of("b", &one)));
+        assert!(!of("a", &one).asks_the_same(&Plans { local: Arc::clone(&one), ..of("a", &one) }));
+        assert!(!of("a", &one).asks_the_same(&Plans::default()) && !Plans::default().asks_the_same(&of("a", &one)));
     }
 
     #[test]

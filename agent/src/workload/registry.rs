@@ -140,9 +140,9 @@ impl Registry {
             source,
             host,
             limit: limit.max(1),
+            annotated: annotated(&attribution, &directory),
             attribution,
             generation,
-            annotated: CgroupIndex::of(&directory),
             directory,
             known: HashMap::default(),
             order: VecDeque::new(),
@@ -156,7 +156,7 @@ impl Registry {
             return;
         }
         (self.generation, self.directory) = self.attribution.directory.current();
-        self.annotated = CgroupIndex::of(&self.directory);
+        self.annotated = annotated(&self.attribution, &self.directory);
     }
 
     /// What attribution knows the cluster by.
@@ -292,6 +292,11 @@ impl Registry {
         });
         Workload { service_name, attributes, ..Workload::default() }
     }
+}
+
+/// Cgroups that annotations name: in a cluster nobody's annotation says which processes are a pod's.
+fn annotated(attribution: &Attribution, directory: &Directory) -> CgroupIndex {
+    if attribution.is_live() { CgroupIndex::default() } else { CgroupIndex::of(directory) }
 }
 
 /// `host.name` of this machine.

@@ -50,8 +50,10 @@ pub(super) struct Controller {
     pub(super) plans: Arc<PlanStore>,
     /// Where the kernel looks it up; `None` where nothing can be captured.
     pub(super) scope: Option<ScopeControl>,
-    /// What no policy can have on this node.
+    /// What no policy can ever have on this node.
     pub(super) cannot: Vec<String>,
+    /// The same with what it cannot have now.
+    pub(super) cannot_now: Vec<String>,
     /// What is told less exactly on this node.
     pub(super) notes: Vec<String>,
     /// Series of policies that are gone go.
@@ -84,51 +86,67 @@ impl Controller {
     /// Follows until `stop` changes.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut cgroups = self.attribution.cgroups.as_ref().map(|cgroups| cgroups.changes());
+        let mut looks = tokio::time::interval(LOOK);
         let mut seen: Option<Arc<Snapshot>> = None;
+        let mut is_open = false;
         loop {
+            let mut is_due = false;
             tokio::select! {
                 _ = stop.changed() => return,
+                // The elected agent waits for the reports of nodes that are ready.
+                () = self.reporter.reported(), if !is_open && seen.is_some() => {
+                    self.synced.open();
+                    is_open = true;
+                    continue;
+                }
                 _ = self.watches.changed() => {}
                 () = changed(&mut cgroups) => {}
                 () = self.reports.changed() => {}
                 // The writer has forgotten what was wanted if it saw that we did not lead, even for a moment.
                 () = self.leadership.changed() => self.told = None,
-                () = tokio::time::sleep(LOOK) => {}
+                _ = looks.tick() => is_due = true,
             }
-            tokio::time::sleep(COLLECT).await;
+            tokio::select! {
+                _ = stop.changed() => return,
+                () = tokio::time::sleep(COLLECT) => {}
+            }
             let snapshot = self.watches.snapshot();
             if snapshot.synced {
-                let is_new = seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot));
                 // Many policies take long to compile, and exporters share the threads.
-                tokio::task::block_in_place(|| self.follow(&snapshot, is_new));
-                if seen.is_none() {
-                    // The elected agent waits for the reports of nodes that are ready.
-                    tokio::select! {
-                        () = self.reporter.reported() => self.synced.open(),
-                        _ = stop.changed() => return,
-                    }
-                }
+                tokio::task::block_in_place(|| self.follow(&snapshot, seen.as_deref(), is_due));
                 seen = Some(snapshot);
             }
         }
     }
 
-    fn follow(&mut self, snapshot: &Snapshot, is_new: bool) {
-        if is_new {
-            self.policies.update(snapshot);
+    /// `before` is what was followed last; `is_due` that what nobody tells of is to be looked at.
+    fn follow(&mut self, snapshot: &Snapshot, before: Option<&Snapshot>, is_due: bool) {
+        let is_new = before.is_none_or(|before| !std::ptr::eq(before, snapshot));
+        if before.is_none_or(|before| asks_otherwise(before, snapshot)) {
+            // Asked when policies are compiled.
             let nodes = snapshot.objects.nodes.values();
             self.reach.set_nodes(nodes.flat_map(|node| node.addresses.iter().copied()));
+            self.policies.update(snapshot);
             // Both before the scope: what comes into it is somebody's, and has a plan, from its first byte on.
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.attribution.directory.update(&snapshot.objects, Timestamp(now.as_nanos() as u64));
             let plans = self.policies.plans();
-            self.series.retain(&plans);
-            self.plans.replace(plans);
+            let (_, current) = self.plans.current();
+            if before.is_none() || !plans.asks_the_same(&current) {
+                self.series.retain(&plans);
+                self.plans.replace(plans);
+            }
             self.live.set_policies(Arc::clone(self.policies.compiled()));
         }
         let (_, plans) = self.plans.current();
         let cannot = self.select(&plans);
-        self.reporter.report(self.report(snapshot, &cannot));
+        if is_new || is_due || cannot != self.cannot_now {
+            self.reporter.report(self.report(snapshot, &cannot));
+        }
+        if cannot != self.cannot_now {
+            self.live.set_cannot(cannot.clone());
+            self.cannot_now = cannot;
+        }
         self.write_statuses(snapshot, is_new);
     }
 
@@ -146,8 +164,11 @@ impl Controller {
         }
         self.selected.set(pods);
         if let Err(error) = scope.set(wanted) {
-            tracing::error!("{error}; the others are captured");
-            cannot.push(error.to_string());
+            let error = error.to_string();
+            if !self.cannot_now.contains(&error) {
+                tracing::error!("{error}; the others are captured");
+            }
+            cannot.push(error);
         }
         cannot
     }
@@ -199,6 +220,17 @@ impl References {
         self.0 = references.iter().map(|reference| (reference.key.clone(), reference.clone())).collect();
         references
     }
+}
+
+/// Whether more than the statuses of policies differs.
+fn asks_otherwise(before: &Snapshot, now: &Snapshot) -> bool {
+    let same = |(before, now): (&Arc<PolicyObject>, &Arc<PolicyObject>)| {
+        before.uid == now.uid && Arc::ptr_eq(&before.document, &now.document)
+    };
+    !Arc::ptr_eq(&before.objects, &now.objects)
+        || before.dialects != now.dialects
+        || before.policies.len() != now.policies.len()
+        || !before.policies.iter().zip(&now.policies).all(same)
 }
 
 /// Waits for cgroups to come or go.

@@ -36,6 +36,8 @@ use crate::{
 
 /// How long the end waits for a scrape that is under way.
 const SERVER_DEADLINE: Duration = Duration::from_secs(1);
+/// How long the end waits for what follows the cluster.
+const CONTROLLER_DEADLINE: Duration = Duration::from_secs(2);
 /// The namespace of the installation where nothing tells.
 const NAMESPACE: &str = "telltale";
 /// Where a pod finds the namespace of its service account.
@@ -116,6 +118,7 @@ impl Session {
             policies: ClusterPolicies::new(setting, fallback),
             plans: Arc::clone(&outputs.plans),
             scope: node_side.scope,
+            cannot_now: node_side.cannot.clone(),
             cannot: node_side.cannot,
             notes: node_side.notes,
             series: outputs.series(),
@@ -163,6 +166,13 @@ impl Session {
             }
         });
         let _ = self.stop.send(true);
+        if !died {
+            // It must not write a scope after that was closed.
+            let ended = async { tokio::time::timeout(CONTROLLER_DEADLINE, &mut self.controller).await };
+            if self.runtime.block_on(ended).is_err() {
+                tracing::debug!("what follows the cluster does not end; capture ends all the same");
+            }
+        }
         // Another agent leads from now on, whatever the rest of the end takes.
         self.runtime.block_on(self.election.stop());
         let captured = self.capturing.map(Capturing::stop);

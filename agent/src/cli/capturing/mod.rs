@@ -146,7 +146,7 @@ impl Capturing {
             tracing::debug!("{error}; capture goes on until it is detached");
         }
         let mut captured = Captured { summary: Summary::default(), panicked: false };
-        for thread in self.workers {
+        for thread in std::mem::take(&mut self.workers) {
             match thread.join() {
                 Ok(mut worker) => captured.summary.merge(&worker.pipeline.finish()),
                 Err(_) => captured.panicked = true,
@@ -168,6 +168,12 @@ fn capture_state(capture: &Capture) -> CaptureState {
         kernel: release.unwrap_or_default(),
         backend: capture.backend().name().to_owned(),
         refusals: capture.refusals().iter().map(refusal).collect(),
+    }
+}
+
+impl Drop for Capturing {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
     }
 }
 
