@@ -36,11 +36,12 @@ fn set_state(context: BtfTracePointContext) -> i32 {
 /// Remembers that nothing was moved yet: that proves whose the first bytes are.
 #[inline(always)]
 fn begin(sk: *const u8) {
-    if scope::current().generation != 0
+    let generation = scope::current().generation;
+    if generation != 0
         && is_tcp(sk)
         && let Some(socket) = socket_state(sk, true)
     {
-        socket.begin();
+        socket.begin(generation);
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) struct Socket {
     pub(crate) isn_known: u8,
     /// By direction: 1 once a byte was accounted for, so that `reached` is proven.
     pub(crate) proven: [u8; 2],
-    /// 1 if the connection was seen to begin: nothing was moved before.
+    /// 1 if the connection was seen to begin under the scope that holds: nothing was moved before.
     fresh: u8,
     /// How the connection ended, while the application still has bytes to receive; 0 otherwise.
     pub(crate) closing: u8,
@@ -85,9 +85,10 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// A connection begins; the socket may have had another one before.
+    /// A connection begins under this generation of the scope; the socket may have had another one before.
     #[inline(always)]
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, generation: u32) {
+        self.generation = generation;
         self.verdict = UNDECIDED;
         self.placed = 0;
         self.opened = 0;
@@ -136,6 +137,10 @@ pub(crate) fn admit(sk: *const u8) -> Option<Admitted> {
     let by_process = scope.kinds & agent_common::scope::PROCESS != 0;
     let verdict = if new || by_process {
         let verdict = if scope::admits(scope, sk, process) { ADMITTED } else { REFUSED };
+        if state.generation != scope.generation {
+            // Out of scope until now, it may have moved bytes: it is joined where it is.
+            state.fresh = 0;
+        }
         state.verdict = verdict;
         state.generation = scope.generation;
         verdict

@@ -238,3 +238,6 @@ pub(super) fn attribute(exchange: &mut Exchange, workload: &Arc<Workload>, peer:
     connection.workload = Arc::clone(workload);
     connection.peer = peer.map(Arc::clone);
 }
+
+#[cfg(test)]
+mod tests;

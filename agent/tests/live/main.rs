@@ -8,6 +8,7 @@
 mod common;
 
 mod addresses;
+mod attribution;
 mod bad_input;
 mod capabilities;
 mod command;
