@@ -207,10 +207,15 @@ pub enum DefaultSinkType {
 
 /// What `agent` follows of its cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Cluster {
     /// Whether pods of other nodes are followed, so that peers have names; `true` if it is absent. What that costs is in `docs/kubernetes.md`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<bool>,
+    /// Whether the labels `app.kubernetes.io/instance`, `app.kubernetes.io/name` and `app.kubernetes.io/version` of pods name services and their versions,
+    /// before what controls the pods; `false` if it is absent, as the conventions have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_labels: Option<bool>,
 }
 
 /// What policies may do.

@@ -115,6 +115,12 @@ impl Config {
         self.file.cluster.as_ref().and_then(|cluster| cluster.peers).unwrap_or(true)
     }
 
+    /// `cluster.serviceLabels`: how services are named after pods.
+    pub fn naming(&self) -> crate::workload::Naming {
+        let labels = self.file.cluster.as_ref().and_then(|cluster| cluster.service_labels);
+        crate::workload::Naming { well_known_labels: labels.unwrap_or(false) }
+    }
+
     /// `accessLogs.directory`
     pub fn log_directory(&self) -> Option<&Path> {
         self.file.access_logs.as_ref()?.directory.as_deref().map(Path::new)

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `# ...` | a remark |
 //! | `@ include NAME` | the lines of `traffic/NAME.txt` |
-//! | `@ open ROLE POD LOCAL PEER [tls] [isn=OUT,IN]` | a connection is opened, by a pod or (`-`) a local process; what follows is on it |
+//! | `@ open ROLE POD LOCAL PEER [tls] [isn=OUT,IN] [container=NAME]` | a connection is opened, by a pod or (`-`) a local process; what follows is on it |
 //! | `> text` | the client sends this line, and CR LF |
 //! | `< text` | the server does |
 //! | `>|text`, `<|text` | without CR LF |
@@ -92,6 +92,10 @@ impl Recording {
                     event["pod"] = json!(pod);
                 }
                 for word in rest {
+                    if let Some(name) = word.strip_prefix("container=") {
+                        event["container"] = json!(name);
+                        continue;
+                    }
                     match word.strip_prefix("isn=").and_then(|numbers| numbers.split_once(',')) {
                         Some((sent, received)) => {
                             event["isn_out"] = json!(sent.parse::<u32>().expect("a number"));

@@ -31,7 +31,7 @@ use crate::{
     kube::{
         self, Election, NodeReporter, NodeReporterSettings, ReportsWatch, StatusWriter, Timing, WatchSettings, Watches,
     },
-    workload::cgroup::CgroupWatcher,
+    workload::{Directory, cgroup::CgroupWatcher},
 };
 
 /// How long the end waits for a scrape that is under way.
@@ -91,6 +91,7 @@ impl Session {
             .block_on(kube::connect(args.kubeconfig.as_deref(), &outputs.health))
             .map_err(anyhow::Error::from)?;
         let namespace = namespace(args);
+        outputs.attribution.directory.replace(Directory::naming(config.naming()));
         // A container has a name of its own.
         outputs.attribution.host = Some(node.as_str().into());
         let node_side = NodeSide::start(args, &mut outputs, &live, &runtime)?;
