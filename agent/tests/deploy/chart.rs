@@ -41,7 +41,6 @@ fn a_package_holds_what_the_chart_needs() {
         assert!(listing.lines().any(|line| line == format!("telltale/files/crds/{file}")), "{listing}");
     }
     assert!(listing.contains("telltale/files/cluster-role.yaml\n"), "{listing}");
-    assert!(!listing.contains("kustomization.yaml"), ".helmignore names it: {listing}");
 }
 
 #[test]
@@ -113,10 +112,41 @@ fn what_cannot_be_is_refused_before_it_is_installed() {
         ("crds.gep=maybe", "gep"),
         ("hostnetwork=true", "hostnetwork"),
         ("image.digest=abc", "digest"),
+        ("args={--metrics-addr=127.0.0.1:1}", "args"),
+        ("args={--config,a.yaml}", "args"),
+        ("env[0].name=TELLTALE_NODE_NAME,env[0].value=a", "env"),
+        ("metrics.address=::", "address"),
+        ("metrics.address=127.0.0.1", "address"),
+        ("podLabels.app\\.kubernetes\\.io/name=a", "app.kubernetes.io/name"),
+        ("podAnnotations.kubectl\\.kubernetes\\.io/default-container=a", "default-container"),
+        ("metrics.annotations=true,podAnnotations.prometheus\\.io/port=a", "prometheus.io/port"),
+        ("resourceQuota.enabled=true,priorityClassName=", "priorityClassName"),
+        ("config.prometheus.port=1", "set metrics.address and metrics.port"),
+        ("config.accessLogs.directory=/logs", "set logDirectory"),
+        ("logDirectory=/var/log/telltale,args={--log-dir=/logs}", "logDirectory sets already"),
     ] {
         let said = helm.template(&["--set", value]).expect_err(value);
         assert!(said.contains(named) && said.contains("values"), "{value}: {said}");
     }
+}
+
+#[test]
+fn what_looks_like_it_and_can_be_is_taken() {
+    let Some(helm) = Helm::find() else { return };
+    for values in [
+        "metrics.address=[::]",
+        "config.accessLogs.directory=/logs/a,volumes[0].name=l,volumeMounts[0].name=l,volumeMounts[0].mountPath=/logs",
+        "config.accessLogs.directory=/logs,logDirectory=/var/log/telltale",
+        "podAnnotations.prometheus\\.io/port=a",
+        "logDirectory=/var/log/a: b",
+    ] {
+        assert_eq!(helm.template(&["--set", values]).err(), None, "{values}");
+    }
+    let quoted = with(&helm, &["logDirectory=/var/log/a: b", "hostNetwork=true", "admin.port=9999"]);
+    let volumes = pod(&quoted)["volumes"].to_string();
+    assert!(volumes.contains("/var/log/a: b"), "{volumes}");
+    let args = pod(&quoted)["containers"][0]["args"].to_string();
+    assert!(args.contains("--admin-addr=127.0.0.1:9999"), "{args}");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::rendered::{Helm, kustomize, object, yaml};
+use crate::{
+    rendered::{Helm, kustomize, object, yaml},
+    same::comparable,
+};
 
 fn check(monitor: &Value) {
     assert_eq!(monitor["apiVersion"], "monitoring.coreos.com/v1");
@@ -25,7 +28,7 @@ fn it_selects_the_pods_and_a_port_that_they_have() {
     let monitor = object(&example, "PodMonitor", "telltale");
     check(monitor);
     if let Some(helm) = Helm::find() {
-        let chart = helm.objects(&["--set", "metrics.podMonitor.enabled=true"]);
+        let chart = comparable(helm.objects(&["--set", "metrics.podMonitor.enabled=true"]));
         assert_eq!(object(&chart, "PodMonitor", "telltale"), monitor);
     }
 }
