@@ -114,7 +114,7 @@ metrics! {
     KUBERNETES_ERRORS = Counter "telltale_kubernetes_errors" ["kind", "reason"] "Lists and watches that failed; they are tried again.";
     KUBERNETES_OBJECTS = Gauge "telltale_kubernetes_objects" ["kind"] "Objects of the cluster that are known.";
     KUBERNETES_OBJECT_BYTES = Gauge "telltale_kubernetes_object_memory" ("bytes") ["kind"] "Memory of the objects that are known, estimated.";
-    KUBERNETES_REFUSED = Counter "telltale_kubernetes_objects_refused" ["kind"] "Times that an object was not kept, because too many of its kind are.";
+    KUBERNETES_REFUSED = Counter "telltale_kubernetes_objects_refused" ["kind"] "Times that an object was not kept, because too many of its kind are, or they are too large.";
     POLICY_FIELDS_PRUNED = Gauge "telltale_policy_fields_pruned" ["dialect"] "Fields of policies that the installed definition of the dialect drops.";
     KUBERNETES_RECEIVED = Counter "telltale_kubernetes_received" ("bytes") [] "Bytes that the API server sent, without HTTP's own and before encryption.";
     KUBERNETES_CONTACT_AGE = Gauge "telltale_kubernetes_contact_age" ("seconds") [] "Time since the API server last sent something; about a minute at most while all is well.";

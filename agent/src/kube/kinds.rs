@@ -63,11 +63,13 @@ pub(super) struct Kind {
     pub(super) plural: &'static str,
     /// So many objects are kept; those beyond are counted.
     pub(super) limit: usize,
+    /// So many bytes of them, estimated; likewise. Every tenant may make objects, and large ones.
+    pub(super) bytes: usize,
 }
 
 /// One row for each subject.
 macro_rules! kinds {
-    ($($constant:ident = $label:literal $group:expr, [$($version:literal),+] $name:expr, $plural:literal, at most $limit:literal;)+) => {
+    ($($constant:ident = $label:literal $group:expr, [$($version:literal),+] $name:expr, $plural:literal, at most $limit:literal, $mib:literal MiB;)+) => {
         $(const $constant: Kind = Kind {
             label: $label,
             group: $group,
@@ -75,21 +77,22 @@ macro_rules! kinds {
             name: $name,
             plural: $plural,
             limit: $limit,
+            bytes: $mib << 20,
         };)+
     };
 }
 
 kinds! {
-    PODS = "pods" "", ["v1"] "Pod", "pods", at most 2_000;
-    PEERS = "peers" "", ["v1"] "Pod", "pods", at most 50_000;
-    NAMESPACES = "namespaces" "", ["v1"] "Namespace", "namespaces", at most 20_000;
-    NODES = "nodes" "", ["v1"] "Node", "nodes", at most 10_000;
-    SERVICES = "services" "", ["v1"] "Service", "services", at most 20_000;
-    GATEWAYS = "gateways" PROPOSAL_GROUP, ["v1", "v1beta1"] "Gateway", "gateways", at most 5_000;
-    GRANTS = "referencegrants" PROPOSAL_GROUP, ["v1", "v1beta1"] "ReferenceGrant", "referencegrants", at most 5_000;
-    PROPOSAL = "telemetrypolicies.gateway.networking.k8s.io" PROPOSAL_GROUP, ["v1alpha2"] KIND, "telemetrypolicies", at most 10_000;
-    GEP = "telemetrypolicies.gateway.networking.x-k8s.io" GEP_GROUP, ["v1alpha1"] KIND, "telemetrypolicies", at most 10_000;
-    DEFINITIONS = "customresourcedefinitions" "apiextensions.k8s.io", ["v1"] "CustomResourceDefinition", "customresourcedefinitions", at most 1;
+    PODS = "pods" "", ["v1"] "Pod", "pods", at most 2_000, 16 MiB;
+    PEERS = "peers" "", ["v1"] "Pod", "pods", at most 50_000, 96 MiB;
+    NAMESPACES = "namespaces" "", ["v1"] "Namespace", "namespaces", at most 20_000, 16 MiB;
+    NODES = "nodes" "", ["v1"] "Node", "nodes", at most 10_000, 16 MiB;
+    SERVICES = "services" "", ["v1"] "Service", "services", at most 20_000, 16 MiB;
+    GATEWAYS = "gateways" PROPOSAL_GROUP, ["v1", "v1beta1"] "Gateway", "gateways", at most 5_000, 16 MiB;
+    GRANTS = "referencegrants" PROPOSAL_GROUP, ["v1", "v1beta1"] "ReferenceGrant", "referencegrants", at most 5_000, 16 MiB;
+    PROPOSAL = "telemetrypolicies.gateway.networking.k8s.io" PROPOSAL_GROUP, ["v1alpha2"] KIND, "telemetrypolicies", at most 10_000, 64 MiB;
+    GEP = "telemetrypolicies.gateway.networking.x-k8s.io" GEP_GROUP, ["v1alpha1"] KIND, "telemetrypolicies", at most 10_000, 64 MiB;
+    DEFINITIONS = "customresourcedefinitions" "apiextensions.k8s.io", ["v1"] "CustomResourceDefinition", "customresourcedefinitions", at most 1, 1 MiB;
 }
 
 impl Subject {

@@ -103,6 +103,7 @@ impl Size for ReferenceGrant {
 impl Size for PolicyObject {
     fn inner(&self) -> usize {
         // What was read from it is about three times as large as its text.
-        size_of::<crate::policy::document::Document>() + self.text_size() * 4
+        let (text, said) = self.sizes();
+        size_of::<crate::policy::document::Document>() + text + said * 3
     }
 }

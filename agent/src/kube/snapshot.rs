@@ -24,8 +24,10 @@ pub struct PolicyObject {
     pub resource_version: String,
     /// What it says, read once for each generation.
     pub document: Arc<Document>,
-    /// As JSON, a fraction of what it takes as a tree.
+    /// What of it a status is written to, as JSON, which is a fraction of what it takes as a tree: not what it says, nor its annotations.
     text: Box<str>,
+    /// Bytes of what it says, as JSON.
+    said: usize,
 }
 
 impl PolicyObject {
@@ -35,9 +37,9 @@ impl PolicyObject {
         let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
         let (uid, generation) = (text("uid"), metadata["generation"].as_i64().unwrap_or_default());
         let same = before.filter(|before| (&before.uid, before.generation) == (&uid, generation));
-        let document = match same {
-            Some(before) => Arc::clone(&before.document),
-            None => Arc::new(Document::of_object(dialect, object)),
+        let (document, said) = match same {
+            Some(before) => (Arc::clone(&before.document), before.said),
+            None => (Arc::new(Document::of_object(dialect, object)), object["spec"].to_string().len()),
         };
         Self {
             key: document.key.clone(),
@@ -45,18 +47,32 @@ impl PolicyObject {
             generation,
             resource_version: text("resourceVersion"),
             document,
-            text: object.to_string().into(),
+            text: for_status(object).to_string().into(),
+            said,
         }
     }
 
-    /// The whole object as it was read, with its status, without `metadata.managedFields`.
+    /// The object as it was read, but only its status and what names it: `apiVersion`, `kind`, and of `metadata` the namespace, the name, the uid,
+    /// `resourceVersion` and `generation`.
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    pub(super) fn text_size(&self) -> usize {
-        self.text.len()
+    /// Bytes of what is kept as text, and of what it says, which is kept as what was read from it.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.text.len(), self.said)
     }
+}
+
+/// What [`PolicyObject::value`] gives.
+fn for_status(object: &Value) -> Value {
+    let pick = |from: &Value, keys: &[&str]| -> Value {
+        let picked = keys.iter().filter_map(|&key| Some((key.to_owned(), from.get(key)?.clone())));
+        Value::Object(picked.collect())
+    };
+    let mut kept = pick(object, &["apiVersion", "kind", "status"]);
+    kept["metadata"] = pick(&object["metadata"], &["namespace", "name", "uid", "resourceVersion", "generation"]);
+    kept
 }
 
 impl PartialEq for PolicyObject {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Definition, Snapshot,
-    kinds::{Defined, Subject},
+    kinds::{Defined, Kind, Subject},
     received::Received,
     size::{Size, of_labels},
     snapshot::PolicyObject,
@@ -26,23 +26,24 @@ pub(super) struct Book {
     pub(super) objects: usize,
     /// Estimated.
     pub(super) bytes: usize,
-    /// Times that an object was not taken, since there were too many.
+    /// Times that an object was not taken, since there were too many, or too many bytes of them.
     pub(super) refused: u64,
 }
 
 impl Book {
-    /// Enters a new object, or one in place of another. False if it is the same, or one too many.
-    fn take<T: Size + PartialEq>(&mut self, limit: usize, name: &ObjectName, old: Option<&T>, new: &T) -> bool {
-        match old {
-            Some(old) if old == new => return false,
-            Some(old) => self.bytes = self.bytes.saturating_sub(old.size(name)),
-            None if self.objects >= limit => {
-                self.refused += 1;
-                return false;
-            }
-            None => self.objects += 1,
+    /// Enters a new object, or one in place of another. False if it is the same, one too many, or too large: then the old one stays.
+    fn take<T: Size + PartialEq>(&mut self, kind: &Kind, name: &ObjectName, old: Option<&T>, new: &T) -> bool {
+        if old == Some(new) {
+            return false;
         }
-        self.bytes += new.size(name);
+        let (before, after) = (old.map_or(0, |old| old.size(name)), new.size(name));
+        let bytes = self.bytes.saturating_sub(before) + after;
+        if (old.is_none() && self.objects >= kind.limit) || (after > before && bytes > kind.bytes) {
+            self.refused += 1;
+            return false;
+        }
+        self.objects += usize::from(old.is_none());
+        self.bytes = bytes;
         true
     }
 
@@ -68,25 +69,47 @@ pub(super) struct Store {
     labels: Shared,
 }
 
+/// Bytes of a value of a label or an annotation. The API allows 256 KiB of annotations for one object; what is longer than this is no word of a
+/// metric, and left out.
+const MAX_VALUE: usize = 4096;
+
+/// Bytes of all labels and annotations of pods, estimated.
+const MAX_LABEL_BYTES: usize = 64 << 20;
+
+fn bounded(mut labels: Labels) -> Labels {
+    labels.retain(|_, value| value.len() <= MAX_VALUE);
+    labels
+}
+
 /// Labels and annotations of pods, each set once.
 #[derive(Debug, Default)]
 struct Shared {
     sets: HashSet<Arc<Labels>>,
+    /// Estimated.
+    bytes: usize,
     /// At so many it is looked which are of no pod any more.
     limit: usize,
 }
 
 impl Shared {
-    fn share(&mut self, labels: &mut Arc<Labels>) {
+    /// False if there is no room for it.
+    fn share(&mut self, labels: &mut Arc<Labels>) -> bool {
         if let Some(known) = self.sets.get(labels) {
             *labels = Arc::clone(known);
-            return;
+            return true;
         }
-        if self.sets.len() >= self.limit {
+        let bytes = of_labels(labels);
+        if self.sets.len() >= self.limit || self.bytes + bytes > MAX_LABEL_BYTES {
             self.sets.retain(|labels| Arc::strong_count(labels) > 1);
             self.limit = (self.sets.len() * 2).max(64);
+            self.bytes = self.sets.iter().map(|set| of_labels(set)).sum();
         }
-        self.sets.insert(Arc::clone(labels));
+        let has_room = self.bytes + bytes <= MAX_LABEL_BYTES;
+        if has_room {
+            self.bytes += bytes;
+            self.sets.insert(Arc::clone(labels));
+        }
+        has_room
     }
 }
 
@@ -142,12 +165,12 @@ impl Store {
     }
 
     fn put_value(&mut self, subject: Subject, name: ObjectName, value: &Value) -> bool {
-        let limit = subject.kind().limit;
+        let kind = subject.kind();
         let book = self.books.entry(subject).or_default();
         macro_rules! put {
             ($map:ident, $key:expr, $new:expr) => {{
                 let new = $new;
-                let is_taken = book.take(limit, &name, self.objects.$map.get(&$key), &new);
+                let is_taken = book.take(kind, &name, self.objects.$map.get(&$key), &new);
                 if is_taken {
                     Arc::make_mut(&mut self.objects).$map.insert($key, new);
                 }
@@ -159,10 +182,10 @@ impl Store {
             Subject::Namespaces => put!(namespaces, name.name.clone(), cluster::namespace(value)),
             Subject::Nodes => put!(nodes, name.name.clone(), cluster::node(value)),
             Subject::Services => put!(services, name.clone(), cluster::service(value)),
-            Subject::Gateways => put!(gateways, name.clone(), cluster::labels(&value["metadata"]["labels"])),
+            Subject::Gateways => put!(gateways, name.clone(), bounded(cluster::labels(&value["metadata"]["labels"]))),
             Subject::Grants => {
                 let new = cluster::grant(name.namespace.clone(), value);
-                let is_taken = book.take(limit, &name, self.grants.get(&name), &new);
+                let is_taken = book.take(kind, &name, self.grants.get(&name), &new);
                 if is_taken {
                     self.grants.insert(name, new);
                     self.copy_grants();
@@ -173,7 +196,7 @@ impl Store {
                 let key = policy_key(dialect, &name);
                 let before = self.policies.get(&key).map(|before| &**before);
                 let new = PolicyObject::new(dialect, value, before);
-                let is_taken = book.take(limit, &name, before, &new);
+                let is_taken = book.take(kind, &name, before, &new);
                 if is_taken {
                     self.policies.insert(key, Arc::new(new));
                 }
@@ -189,8 +212,15 @@ impl Store {
 
     /// A pod that is gone from this node and one of the same name on another node are told of by two watches, in any order.
     fn put_pod(&mut self, subject: Subject, name: ObjectName, mut pod: Pod) -> bool {
-        self.labels.share(&mut pod.labels);
-        self.labels.share(&mut pod.annotations);
+        for set in [&mut pod.labels, &mut pod.annotations] {
+            if set.values().any(|value| value.len() > MAX_VALUE) {
+                *set = Arc::new(bounded(std::mem::take(Arc::make_mut(set))));
+            }
+            if !self.labels.share(set) {
+                self.books.entry(subject).or_default().refused += 1;
+                return false;
+            }
+        }
         let mut old = self.objects.pods.get(&name);
         if let Some(other) = old.map(|old| self.subject_of(old)).filter(|&other| other != subject)
             && let Some(old) = old.take()
@@ -198,7 +228,7 @@ impl Store {
             self.books.entry(other).or_default().give_back(&name, &**old);
         }
         let book = self.books.entry(subject).or_default();
-        let is_taken = book.take(subject.kind().limit, &name, old.map(|old| &**old), &pod);
+        let is_taken = book.take(subject.kind(), &name, old.map(|old| &**old), &pod);
         if is_taken {
             Arc::make_mut(&mut self.objects).pods.insert(name, Arc::new(pod));
         }
@@ -304,7 +334,7 @@ impl Store {
 
     /// The sets of labels and annotations that pods share: how many, and their bytes, estimated.
     pub(super) fn labels(&self) -> (usize, usize) {
-        (self.labels.sets.len(), self.labels.sets.iter().map(|set| of_labels(set)).sum())
+        (self.labels.sets.len(), self.labels.bytes)
     }
 
     /// Dialects whose definition is installed.
@@ -433,6 +463,51 @@ mod tests {
         let (_, book) = store.books().next().unwrap();
         assert_eq!((book.objects, book.refused), (limit, 3));
         assert!(book.bytes > limit * size_of::<Pod>());
+    }
+
+    #[test]
+    fn large_objects_are_kept_up_to_a_number_of_bytes_and_without_what_is_not_needed() {
+        let mut store = Store::new("n1".to_owned());
+        let policies = Subject::Policies(Dialect::Gep);
+        let policy = |note: usize, word: usize| {
+            Received::Whole(json!({
+                "metadata": {
+                    "namespace": "shop", "name": "p", "uid": "u", "generation": word, "resourceVersion": format!("{word}.{note}"),
+                    "annotations": {"note": "x".repeat(note)},
+                },
+                "spec": {"targetRefs": [{"group": "", "kind": "Namespace", "name": "x".repeat(word)}]},
+                "status": {"ancestors": []},
+            }))
+        };
+        let book = |store: &Store, subject| store.books().find(|(of, _)| *of == subject).unwrap().1;
+        store.put(policies, name(), policy(1, 1));
+        let bytes = book(&store, policies).bytes;
+        assert!(store.put(policies, name(), policy(200_000, 1)));
+        assert!(book(&store, policies).bytes < bytes + 100, "its annotations are not kept");
+        let value = store.policies.values().next().unwrap().value();
+        assert_eq!((&value["status"], value.get("spec")), (&json!({"ancestors": []}), None));
+        // One that grows too large stays what it was.
+        assert!(!store.put(policies, name(), policy(1, policies.kind().bytes)));
+        assert_eq!(book(&store, policies).refused, 1);
+        assert_eq!(store.policies.values().next().unwrap().generation, 1);
+
+        let gateway =
+            |value: usize| Received::Whole(json!({"metadata": {"labels": {"short": "x", "long": "x".repeat(value)}}}));
+        store.put(Subject::Gateways, name(), gateway(MAX_VALUE + 1));
+        assert_eq!(store.objects.gateways[&name()].keys().collect::<Vec<_>>(), ["short"]);
+        let annotated = |index: usize| {
+            let note = |note: usize| (format!("resource.opentelemetry.io/{note}"), format!("{index:0MAX_VALUE$}"));
+            let annotations = Arc::new((0..32).map(note).collect());
+            Received::Peer(Box::new(Pod { node: Some("n2".to_owned()), annotations, ..Pod::default() }))
+        };
+        for index in 0..1_000 {
+            store.put(Subject::Peers, ObjectName::new("shop", index.to_string()), annotated(index));
+        }
+        assert!(
+            store.labels().1 <= MAX_LABEL_BYTES && book(&store, Subject::Peers).refused > 400,
+            "{:?}",
+            store.labels()
+        );
     }
 
     #[test]
