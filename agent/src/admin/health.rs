@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use super::table::{Kind, SelfMetric};
+use super::{
+    Liveness,
+    table::{Kind, SelfMetric},
+};
 
 /// A handle to count with: one relaxed addition, no lock. Each handle has a cell of its own, so workers do not share cache lines with each
 /// other's; cells of the same metric and labels are summed when somebody reads.
@@ -85,6 +88,7 @@ pub struct Health {
     /// Those of the cells that are given out more than once.
     shared: Mutex<Vec<Registered>>,
     sources: Mutex<Vec<Source>>,
+    liveness: Liveness,
 }
 
 impl fmt::Debug for Health {
@@ -97,6 +101,11 @@ impl Health {
     /// With nothing in it.
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// Whether those who do the work still do it.
+    pub const fn liveness(&self) -> &Liveness {
+        &self.liveness
     }
 
     /// A new cell of a counter. Made once per worker and label, at start or when a label value first occurs: never per event.

@@ -83,8 +83,9 @@ impl Shared {
 struct Task(JoinHandle<()>);
 
 impl Task {
-    fn start(task: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(task))
+    /// Of a panic in it `/healthz` tells.
+    fn start(name: &str, health: &Health, task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(health.liveness().task(&format!("watch of {name}"), task)))
     }
 
     /// Ends it, and waits until it has.
@@ -120,7 +121,7 @@ impl Watches {
         });
         register(&shared);
         let (sender, snapshots) = watch::channel(Arc::default());
-        let mut tasks = vec![Task::start(publish(Arc::clone(&shared), sender))];
+        let mut tasks = vec![Task::start("everything", health, publish(Arc::clone(&shared), sender))];
         for subject in [Subject::Pods, Subject::Namespaces, Subject::Nodes, Subject::Services] {
             tasks.push(watch(&shared, client, subject, subject.kind().versions[0], &node));
         }
@@ -130,8 +131,8 @@ impl Watches {
         for defined in Defined::ALL {
             let subject = Subject::Definition(defined);
             tasks.push(watch(&shared, client, subject, subject.kind().versions[0], &node));
-            let (shared, client, node) = (Arc::clone(&shared), client.clone(), node.clone());
-            tasks.push(Task::start(async move { watch_while_defined(shared, client, defined, node).await }));
+            let watching = watch_while_defined(Arc::clone(&shared), client.clone(), defined, node.clone());
+            tasks.push(Task::start(subject.label(), health, watching));
         }
         Self { shared, snapshots, _tasks: Arc::new(tasks) }
     }
@@ -169,11 +170,12 @@ fn watch(shared: &Arc<Shared>, client: &Client, subject: Subject, version: &str,
         kind: kind.name.to_owned(),
         plural: kind.plural.to_owned(),
     };
+    let (health, label) = (Arc::clone(&shared.health), subject.label());
     let (shared, client, fields) = (Arc::clone(shared), client.clone(), subject.fields(node));
     if subject == Subject::Peers {
-        Task::start(follow(shared, subject, Api::<Peer>::all_with(client, &resource), fields))
+        Task::start(label, &health, follow(shared, subject, Api::<Peer>::all_with(client, &resource), fields))
     } else {
-        Task::start(follow(shared, subject, Api::<Whole>::all_with(client, &resource), fields))
+        Task::start(label, &health, follow(shared, subject, Api::<Whole>::all_with(client, &resource), fields))
     }
 }
 

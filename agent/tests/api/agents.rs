@@ -106,7 +106,7 @@ impl Agent {
             };
             let controller = Controller {
                 reporter: NodeReporter::start(client.clone(), settings, &health),
-                reports: ReportsWatch::start(client.clone(), &orders.namespace, election.leadership()),
+                reports: ReportsWatch::start(client.clone(), &orders.namespace, election.leadership(), &health),
                 writer: StatusWriter::start(client.clone(), &pod, election.leadership(), &health),
                 client,
                 orders,

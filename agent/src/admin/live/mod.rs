@@ -93,7 +93,7 @@ impl LiveState {
             about,
             health: Arc::clone(health),
             plans: Arc::clone(plans),
-            liveness: Liveness::default(),
+            liveness: health.liveness().clone(),
             readiness: Readiness::default(),
             capture: Mutex::default(),
             cannot: Mutex::default(),

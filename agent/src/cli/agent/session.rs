@@ -129,7 +129,7 @@ impl Session {
                 NodeReporterSettings { namespace: namespace.clone(), node: node.clone(), pod },
                 &outputs.health,
             ),
-            reports: ReportsWatch::start(client.clone(), &namespace, leadership.clone()),
+            reports: ReportsWatch::start(client.clone(), &namespace, leadership.clone(), &outputs.health),
             writer: StatusWriter::start(client, &identity, leadership.clone(), &outputs.health),
             references: References::default(),
             told: None,

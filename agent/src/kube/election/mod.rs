@@ -92,7 +92,7 @@ impl Election {
             writes: Writes::new("lease", health),
             failing: false,
         };
-        let task = tokio::spawn(candidate.run(stopped));
+        let task = tokio::spawn(health.liveness().task("election", candidate.run(stopped)));
         Self { leadership: Leadership { until, changed }, stop: Arc::new(stop), task: Arc::new(Mutex::new(Some(task))) }
     }
 

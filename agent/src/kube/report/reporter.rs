@@ -78,7 +78,7 @@ impl NodeReporter {
             writes: Writes::new("report", health),
             log: Log::default(),
         };
-        let task = tokio::spawn(writer.run(wanted, done));
+        let task = tokio::spawn(health.liveness().task("reporter", writer.run(wanted, done)));
         Self { report, reported, task }
     }
 

@@ -24,6 +24,7 @@ use super::{
     content::{self, Followed},
 };
 use crate::{
+    admin::Health,
     kube::Leadership,
     policy::{
         model::PolicyKey,
@@ -44,7 +45,7 @@ pub struct ReportsWatch {
 
 impl ReportsWatch {
     /// Starts on the current tokio runtime, in the namespace of the installation.
-    pub fn start(client: Client, namespace: &str, leadership: Leadership) -> Self {
+    pub fn start(client: Client, namespace: &str, leadership: Leadership, health: &Health) -> Self {
         let (publish, reported) = watch::channel(None);
         let watching = Watching {
             leases: Api::namespaced(client.clone(), namespace),
@@ -52,7 +53,8 @@ impl ReportsWatch {
             leadership: leadership.clone(),
             publish,
         };
-        Self { leadership, reported, task: tokio::spawn(watching.run()) }
+        let task = health.liveness().task("watch of reports", watching.run());
+        Self { leadership, reported, task: tokio::spawn(task) }
     }
 
     /// What all nodes reported; `None` while this agent is not the elected one, or does not know yet. Then no status is to be written.

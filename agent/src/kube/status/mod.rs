@@ -72,7 +72,8 @@ impl StatusWriter {
             queued: health.gauge(&table::QUEUE_LENGTH, &["status"]),
             failing: false,
         };
-        Self { wanted, task: tokio::spawn(writing.run(receiver)) }
+        let task = health.liveness().task("writer of statuses", writing.run(receiver));
+        Self { wanted, task: tokio::spawn(task) }
     }
 
     /// Has these written where they are not what is there: all policies that there are, each with what

@@ -94,7 +94,12 @@ impl CgroupWatcher {
         };
         worker.look();
         let thread = std::thread::Builder::new().name("telltale-cgroups".to_owned());
-        let thread = thread.spawn(move || worker.run()).map_err(failed)?;
+        let heartbeat = health.liveness().silent("watch of cgroups");
+        let run = move || {
+            let _heartbeat = heartbeat;
+            worker.run();
+        };
+        let thread = thread.spawn(run).map_err(failed)?;
         Ok(Self { index, tree, wake, stop, thread: Some(thread) })
     }
 
