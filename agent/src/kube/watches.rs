@@ -189,7 +189,10 @@ async fn watch_while_defined(shared: Arc<Shared>, client: Client, defined: Defin
         let version = versions.borrow_and_update().clone();
         if let Some(task) = running.take() {
             task.end().await;
-            shared.change(subject, |store| store.clear(subject));
+            // In another version there are the same objects: what is known stays until they are listed, and only what the list does not name goes.
+            if version.is_none() {
+                shared.change(subject, |store| store.clear(subject));
+            }
         }
         if let Some(version) = version {
             tracing::info!("following {} {version}", subject.label());
