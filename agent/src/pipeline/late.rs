@@ -16,8 +16,10 @@ use crate::{
 pub(super) const PATIENCE: u64 = 5_000_000_000;
 /// The most exchanges of one worker that wait; beyond it the oldest goes as it is.
 pub(super) const MAX_WAITING: usize = 1024;
-/// Addresses that were waited for in vain and are not again: of a node's bridge, for instance.
+/// Addresses, and cgroups of containers, that were waited for in vain.
 const MAX_GIVEN_UP: usize = 4096;
+/// How long they are not waited for again.
+const GIVEN_UP_FOR: u64 = 600 * 1_000_000_000;
 
 /// What is not known of whose a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,19 @@ pub(super) struct Whose {
     pub(super) unknown: Unknown,
 }
 
+impl Whose {
+    /// Of a connection that was `former`'s: it stays a pod's whose object is gone by now, as a pod that is deleted goes while its last exchanges are
+    /// told of. The process never is another pod's.
+    pub(super) fn or_former(mut self, former: &Arc<Workload>, was_proxy: bool) -> Self {
+        if self.unknown.local == Missing::Pod && former.pod.is_some() {
+            self.workload = Arc::clone(former);
+            self.unknown.local = Missing::Nothing;
+            self.unknown.is_proxy = was_proxy;
+        }
+        self
+    }
+}
+
 impl Unknown {
     fn is_everything_known(self) -> bool {
         self.local == Missing::Nothing && self.peer == PeerState::Known
@@ -65,6 +80,38 @@ impl Unknown {
     }
 }
 
+/// What was waited for in vain, and is not again for a while: an address of a node's bridge, a container that the API does not name any more since
+/// another one took its place.
+#[derive(Default)]
+struct GivenUp {
+    addresses: HashSet<IpAddr>,
+    /// Those of containers.
+    cgroups: HashSet<u64>,
+    since: Option<Timestamp>,
+}
+
+impl GivenUp {
+    fn add(&mut self, open: &Open, unknown: Unknown, now: Timestamp) {
+        if self.addresses.len() + self.cgroups.len() >= MAX_GIVEN_UP {
+            *self = Self::default();
+        }
+        self.since.get_or_insert(now);
+        if unknown.peer == PeerState::Awaited {
+            self.addresses.insert(open.peer.ip());
+        }
+        if unknown.local == Missing::Container {
+            self.cgroups.extend(open.cgroup);
+        }
+    }
+
+    /// Addresses come to be of pods, and ids of cgroups are given again.
+    fn expire(&mut self, now: Timestamp) {
+        if self.since.is_some_and(|since| now.0.saturating_sub(since.0) >= GIVEN_UP_FOR) {
+            *self = Self::default();
+        }
+    }
+}
+
 struct Waiting {
     connection: ConnectionId,
     exchange: Exchange,
@@ -77,7 +124,7 @@ struct Waiting {
 pub(super) struct Late {
     waiting: VecDeque<Waiting>,
     by_connection: HashMap<ConnectionId, u32>,
-    given_up: HashSet<IpAddr>,
+    given_up: GivenUp,
     generation: u64,
     length: Gauge,
     attributed: Counter,
@@ -90,7 +137,7 @@ impl Late {
         Self {
             waiting: VecDeque::new(),
             by_connection: HashMap::default(),
-            given_up: HashSet::default(),
+            given_up: GivenUp::default(),
             generation: 0,
             length: health.gauge(&table::ATTRIBUTION_WAITING, &[]),
             attributed: health.counter(&table::ATTRIBUTION_LATE, &[]),
@@ -106,7 +153,9 @@ impl Late {
         let local = registry.local(open);
         let (peer, state) = match registry.peer(open, began) {
             Peer::Known(workload) => (Some(workload), PeerState::Known),
-            Peer::Unknown { may_come: true } if !self.given_up.contains(&open.peer.ip()) => (None, PeerState::Awaited),
+            Peer::Unknown { may_come: true } if !self.given_up.addresses.contains(&open.peer.ip()) => {
+                (None, PeerState::Awaited)
+            }
             Peer::Unknown { .. } => (None, PeerState::Unknown),
         };
         let unknown = Unknown { local: local.missing, peer: state, is_proxy: local.is_proxy, asked };
@@ -115,8 +164,10 @@ impl Late {
 
     /// Whether the exchanges of a connection of which this is unknown wait.
     pub(super) fn is_worth_waiting(&self, unknown: Unknown, open: &Open) -> bool {
-        let peer = unknown.peer == PeerState::Awaited && !self.given_up.contains(&open.peer.ip());
-        unknown.local == Missing::Container || peer
+        let GivenUp { addresses, cgroups, .. } = &self.given_up;
+        let peer = unknown.peer == PeerState::Awaited && !addresses.contains(&open.peer.ip());
+        let container = unknown.local == Missing::Container && !open.cgroup.is_some_and(|id| cgroups.contains(&id));
+        container || peer
     }
 
     /// Whether an exchange of this connection waits.
@@ -171,6 +222,7 @@ impl Late {
         registry: &mut Registry,
         record: &mut impl FnMut(&Exchange, &Arc<Plan>),
     ) {
+        self.given_up.expire(now);
         if self.waiting.is_empty() {
             return;
         }
@@ -183,8 +235,9 @@ impl Late {
                 self.waiting.push_back(waiting);
                 continue;
             }
-            let open = &waiting.exchange.connection.open;
-            let whose = self.whose(registry, open, waiting.began);
+            let Connection { open, workload, .. } = &*waiting.exchange.connection;
+            // Nothing of a proxy waits.
+            let whose = self.whose(registry, open, waiting.began).or_former(workload, false);
             let worth = self.is_worth_waiting(whose.unknown, open);
             if worth && !long {
                 self.waiting.push_back(waiting);
@@ -192,12 +245,7 @@ impl Late {
             }
             if worth {
                 self.timed_out.add(1);
-                if whose.unknown.peer == PeerState::Awaited {
-                    if self.given_up.len() >= MAX_GIVEN_UP {
-                        self.given_up.clear();
-                    }
-                    self.given_up.insert(open.peer.ip());
-                }
+                self.given_up.add(open, whose.unknown, now);
             } else {
                 self.attributed.add(1);
             }

@@ -153,8 +153,8 @@ impl Tracked {
 
     /// Asks again whose it is.
     fn ask(&mut self, registry: &mut Registry, late: &Late) {
-        let open = self.assembler.connection().open.clone();
-        let whose = late.whose(registry, &open, self.began);
+        let Connection { open, workload, .. } = &**self.assembler.connection();
+        let whose = late.whose(registry, open, self.began).or_former(workload, self.unknown.is_proxy());
         self.unknown = whose.unknown;
         self.assembler.set_whose(whose.workload, whose.peer);
     }

@@ -275,3 +275,36 @@ fn a_proxy_beside_the_application_is_not_observed() {
         assert_eq!(cluster.lines.take().len(), 1, "{known:?}");
     }
 }
+
+/// Its object goes before its last exchanges are told of.
+#[test]
+fn a_pod_that_is_gone_meanwhile_is_still_who_it_was() {
+    let mut cluster = Cluster::new([client()]);
+    cluster.open(1, 1, 6, "10.0.0.2");
+    cluster.exchange(2, 1, 0);
+    cluster.tell(3, [pod("server", Some("10.0.0.2"), None)]);
+    cluster.tick(3);
+    assert_eq!(cluster.lines.take(), ["02 shop/client shop/server app"], "one that waited for its peer");
+    let mut cluster = Cluster::new([pod("client", None, None)]);
+    cluster.open(1, 1, 6, "203.0.113.9");
+    cluster.tell(3, []);
+    cluster.exchange(4, 1, 0);
+    assert_eq!(cluster.lines.take(), ["04 shop/client h:80 -"], "one of a connection that was asked again");
+}
+
+#[test]
+fn a_container_that_is_never_named_is_waited_for_once_in_a_while() {
+    let mut cluster = Cluster::new([pod("client", None, Some("c-2"))]);
+    cluster.open(1, 1, 6, "203.0.113.9");
+    cluster.exchange(2, 1, 0);
+    cluster.tick(7);
+    assert_eq!(cluster.lines.take(), ["02 shop/client h:80 -"]);
+    cluster.exchange(8, 1, 1);
+    cluster.open(8, 2, 6, "203.0.113.9");
+    cluster.tick(606);
+    cluster.exchange(606, 2, 0);
+    assert_eq!((cluster.lines.take().len(), cluster.counts()), (2, [0, 1, 0]), "neither waits");
+    cluster.tick(607);
+    cluster.exchange(608, 1, 2);
+    assert!(cluster.lines.take().is_empty(), "it waits again");
+}
