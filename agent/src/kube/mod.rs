@@ -28,7 +28,7 @@ pub use election::{Election, LEASE, Leadership, Timing};
 pub use kinds::{PERMISSIONS, Permission, WRITES};
 pub use report::{
     AGENT_PODS, LABEL, LEFT_OUT, NodeReporter, NodeReporterSettings, POLICIES, PolicyReport, REMARKS, Report, Reported,
-    ReportsWatch, lease_name, refused_note,
+    ReportsWatch, lease_name, proxies_note, refused_note,
 };
 pub use snapshot::{PolicyObject, Snapshot};
 pub use status::{PolicyObjectRef, StatusWriter};

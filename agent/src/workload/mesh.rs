@@ -29,7 +29,7 @@ pub struct Proxy {
 pub enum ProxyPlace {
     /// A container beside the application: its container is out of scope.
     Sidecar,
-    /// A pod for all pods of a node: never in scope.
+    /// A pod for all pods of a node, as a `DaemonSet` makes one, with a container of that name: never in scope.
     Node,
     /// A pod between others: in scope only by a policy for its Gateway.
     Waypoint,
@@ -108,9 +108,15 @@ pub static PROXIES: &[Proxy] = &[
 impl Proxy {
     /// Whether the pod is nothing but this proxy.
     fn is_pod(&self, pod: &PodIdentity) -> bool {
-        self.label.is_some_and(|(key, wanted)| {
+        let is_labelled = self.label.is_some_and(|(key, wanted)| {
             pod.pod.labels.get(key).is_some_and(|value| wanted.is_none_or(|wanted| wanted == value))
-        })
+        });
+        // A label alone would let any pod out of every policy.
+        let is_of_node = || {
+            let by_daemon_set = pod.pod.owner.as_ref().is_some_and(|(kind, _)| kind == "DaemonSet");
+            by_daemon_set && pod.pod.containers.iter().any(|container| self.containers.contains(&&*container.name))
+        };
+        is_labelled && (self.place != ProxyPlace::Node || is_of_node())
     }
 
     /// The proxy that a pod is, if its labels say that it is one.
@@ -155,16 +161,21 @@ pub struct Selection {
     pub included: Vec<CgroupDirectory>,
     /// Out of scope, with all below them.
     pub excluded: Vec<CgroupDirectory>,
+    /// Something is asked of the pod, and it or a container of it is left out as a proxy. People are told: who writes a pod can make it look like one.
+    pub is_proxied: bool,
 }
 
 impl Selection {
     /// That of a pod of this directory under the plans that hold.
     pub fn of(pod: &Arc<PodIdentity>, directory: &Directory, plans: &Plans, cgroups: &PodCgroups) -> Self {
         let plan = plans.of(Some(&pod.name));
-        if plan.capture == Capture::Nothing || !observes(pod, plan, plans) {
+        if plan.capture == Capture::Nothing {
             return Self::default();
         }
-        let mut selection = Self::default();
+        if !observes(pod, plan, plans) {
+            return Self { is_proxied: true, ..Self::default() };
+        }
+        let mut selection = Self { is_proxied: sidecars(pod).next().is_some(), ..Self::default() };
         // What names another pod's cgroups too brings none into scope: they would be under the wrong plan.
         let own = |uid: &&str| directory.pod_by_uid(uid).is_some_and(|known| Arc::ptr_eq(known, pod));
         for uid in pod.cgroup_uids().filter(own) {
@@ -175,7 +186,7 @@ impl Selection {
             }
         }
         // A container whose directory is the pod's topmost (there is none of the pod): out of scope is simply not in it.
-        let Self { included, excluded } = &mut selection;
+        let Self { included, excluded, .. } = &mut selection;
         included.retain(|directory| !excluded.contains(directory));
         selection
     }
@@ -214,6 +225,7 @@ mod tests {
             labels: Arc::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
             uid: Some("u".to_owned()),
             containers: containers.iter().map(container).collect(),
+            owner: Some(("DaemonSet".to_owned(), "d".to_owned())),
             ..Pod::default()
         };
         known(pod)
@@ -260,6 +272,7 @@ mod tests {
         // By their labels.
         (&[("app", "ztunnel")], &["istio-proxy"], false, false, &[]),
         (&[("app", "ztunnel")], &["istio-proxy"], true, false, &[]),
+        (&[("app", "ztunnel")], &["app"], false, true, &[]),
         (&[GATEWAY, WAYPOINT], &["istio-proxy"], false, false, &[]),
         (&[GATEWAY, WAYPOINT], &["istio-proxy"], true, true, &[]),
         (&[GATEWAY], &["istio-proxy"], false, true, &[]),
@@ -286,9 +299,21 @@ mod tests {
             let expected: Vec<_> = excluded.iter().map(|name| format!("/podu/id-{name}").into()).collect();
             assert_eq!(names, expected as Vec<std::path::PathBuf>, "{row}");
             assert_eq!(is_observed(&pod, &plans), *included, "{row}");
+            assert_eq!(selection.is_proxied, !*included || !excluded.is_empty(), "{row}");
             for name in *containers {
                 assert_eq!(is_beside(&pod, Some(name), "x"), excluded.contains(name), "{row}: {name}");
             }
+        }
+    }
+
+    /// A label is written by the pod's author.
+    #[test]
+    fn what_no_daemon_set_made_is_no_proxy_of_a_node() {
+        let (ztunnel, _) = pod(&[("app", "ztunnel")], &["istio-proxy"]);
+        assert!(!is_observed(&ztunnel, &plans(false)));
+        for owner in [None, Some(("ReplicaSet".to_owned(), "r".to_owned()))] {
+            let (forged, _) = known(Pod { owner, ..(*ztunnel.pod).clone() });
+            assert!(is_observed(&forged, &plans(false)));
         }
     }
 
@@ -327,7 +352,8 @@ mod tests {
         assert_eq!(selection(&app, &Plans::default()), Selection::default());
         // A default policy for all namespaces is none for a Gateway.
         let everywhere = Plans::everywhere(plan());
-        assert_eq!(selection(&pod(&[GATEWAY, WAYPOINT], &["istio-proxy"]), &everywhere), Selection::default());
+        let waypoint = selection(&pod(&[GATEWAY, WAYPOINT], &["istio-proxy"]), &everywhere);
+        assert_eq!(waypoint, Selection { is_proxied: true, ..Selection::default() });
         assert_eq!(selection(&app, &everywhere).included.len(), 1);
     }
 

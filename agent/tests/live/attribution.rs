@@ -173,7 +173,7 @@ impl Agent {
         let (_, plans) = self.plans.current();
         let mut wanted = Vec::new();
         for pod in directory.pods() {
-            let Selection { included, excluded } = Selection::of(pod, &directory, &plans, self.watcher.index());
+            let Selection { included, excluded, .. } = Selection::of(pod, &directory, &plans, self.watcher.index());
             wanted.extend(included.iter().map(|directory| (directory.id, Membership::Included)));
             wanted.extend(excluded.iter().map(|directory| (directory.id, Membership::Excluded)));
         }

@@ -20,7 +20,7 @@ use crate::{
     export::LogSinks,
     kube::{
         Leadership, NodeReporter, PolicyObject, PolicyObjectRef, PolicyReport, Report, Reported, ReportsWatch,
-        Snapshot, StatusWriter, Watches, refused_note,
+        Snapshot, StatusWriter, Watches, proxies_note, refused_note,
     },
     policy::{
         Compiled, PlanStore, Plans, Reach,
@@ -139,9 +139,9 @@ impl Controller {
             self.live.set_policies(Arc::clone(self.policies.compiled()));
         }
         let (_, plans) = self.plans.current();
-        let cannot = self.select(&plans);
+        let (cannot, proxies) = self.select(&plans);
         if is_new || is_due || cannot != self.cannot_now {
-            self.reporter.report(self.report(snapshot, &cannot));
+            self.reporter.report(self.report(snapshot, &cannot, &proxies));
         }
         if cannot != self.cannot_now {
             self.live.set_cannot(cannot.clone());
@@ -150,14 +150,21 @@ impl Controller {
         self.write_statuses(snapshot, is_new);
     }
 
-    /// Puts the pods of this node into scope of which something is asked. Returns why that is not possible.
-    fn select(&mut self, plans: &Plans) -> Vec<String> {
-        let mut cannot = self.cannot.clone();
-        let (Some(scope), Some(cgroups)) = (&mut self.scope, &self.attribution.cgroups) else { return cannot };
+    /// Puts the pods of this node into scope of which something is asked. Returns why that is not possible, and how many pods of each policy are left
+    /// out as proxies.
+    fn select(&mut self, plans: &Plans) -> (Vec<String>, HashMap<PolicyKey, usize>) {
+        let (mut cannot, mut proxies) = (self.cannot.clone(), HashMap::<PolicyKey, usize>::new());
+        let (Some(scope), Some(cgroups)) = (&mut self.scope, &self.attribution.cgroups) else {
+            return (cannot, proxies);
+        };
         let (_, directory) = self.attribution.directory.current();
         let own = directory.pods().filter(|pod| pod.pod.node.as_deref() == Some(self.node.as_str()));
         let (mut wanted, mut pods) = (Vec::new(), 0_i64);
-        for Selection { included, excluded } in own.map(|pod| Selection::of(pod, &directory, plans, cgroups)) {
+        for pod in own {
+            let Selection { included, excluded, is_proxied } = Selection::of(pod, &directory, plans, cgroups);
+            if is_proxied && let Some(policy) = &plans.of(Some(&pod.name)).policy {
+                *proxies.entry(policy.clone()).or_default() += 1;
+            }
             pods += i64::from(!included.is_empty());
             wanted.extend(included.into_iter().map(|directory| (directory.id, Membership::Included)));
             wanted.extend(excluded.into_iter().map(|directory| (directory.id, Membership::Excluded)));
@@ -170,17 +177,19 @@ impl Controller {
             }
             cannot.push(error);
         }
-        cannot
+        (cannot, proxies)
     }
 
     /// What this node acknowledges.
-    fn report(&self, snapshot: &Snapshot, cannot: &[String]) -> Report {
+    fn report(&self, snapshot: &Snapshot, cannot: &[String], proxies: &HashMap<PolicyKey, usize>) -> Report {
         let policies = snapshot.policies.iter().map(|object| {
             let refused = self.sinks.as_ref().map_or(0, |sinks| sinks.refused(&object.key));
+            let left_out = proxies.get(&object.key).copied().unwrap_or(0);
+            let counted = refused_note(refused).into_iter().chain(proxies_note(left_out));
             let report = NodeReport {
                 generation: object.generation,
                 cannot: cannot.to_vec(),
-                notes: refused_note(refused).into_iter().chain(self.notes.iter().cloned()).collect(),
+                notes: counted.chain(self.notes.iter().cloned()).collect(),
             };
             (object.key.clone(), PolicyReport { uid: object.uid.clone(), report })
         });

@@ -8,7 +8,7 @@ mod watch;
 use std::hash::Hasher as _;
 
 pub use content::{PolicyReport, Report};
-pub use notes::refused_note;
+pub use notes::{proxies_note, refused_note};
 pub use reporter::{NodeReporter, NodeReporterSettings};
 pub use watch::{Reported, ReportsWatch};
 

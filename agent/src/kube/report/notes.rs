@@ -10,6 +10,18 @@ pub fn refused_note(lines: u64) -> Option<String> {
     ))
 }
 
+/// What a policy's author should know of so many pods that are left out as proxies, or a container of them is: from ten on in steps of ten, for the
+/// same reasons. `None` for none.
+pub fn proxies_note(pods: usize) -> Option<String> {
+    let power = pods.checked_ilog10()?;
+    let pods = match power {
+        0 if pods == 1 => "1 pod is".to_owned(),
+        0 => format!("{pods} pods are"),
+        _ => format!("at least {} pods are", 10_usize.pow(power)),
+    };
+    Some(format!("{pods} left out as proxies of a mesh, whole or with a container"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -21,5 +33,14 @@ mod tests {
         assert_eq!(refused_note(10), refused_note(99));
         assert!(refused_note(123_456).unwrap().starts_with("at least 100000 lines"));
         assert!(refused_note(u64::MAX).is_some());
+    }
+
+    #[test]
+    fn pods_are_counted_up_to_ten() {
+        assert_eq!(proxies_note(0), None);
+        assert!(proxies_note(1).unwrap().starts_with("1 pod is left out"));
+        assert!(proxies_note(9).unwrap().starts_with("9 pods are left out"));
+        assert_eq!(proxies_note(10), proxies_note(99));
+        assert!(proxies_note(100).unwrap().starts_with("at least 100 pods"));
     }
 }
