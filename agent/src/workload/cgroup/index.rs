@@ -66,6 +66,14 @@ pub(super) struct Found {
     pub(super) above: Option<Place>,
 }
 
+/// What happened to a cgroup.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Found(Found),
+    /// It is gone, and was of this pod.
+    Gone(CgroupDirectory, Arc<str>),
+}
+
 impl Default for PodCgroups {
     fn default() -> Self {
         let (changes, _) = watch::channel(0);
@@ -127,17 +135,17 @@ impl PodCgroups {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what was found and what is gone (each with the pod that it was of).
-    pub(super) fn update(&self, found: Vec<Found>, gone: Vec<(CgroupDirectory, Arc<str>)>) {
-        if found.is_empty() && gone.is_empty() {
+    /// Takes over what happened, in its order: what was found may be gone again, and what is gone come again.
+    pub(super) fn update(&self, steps: Vec<Step>) {
+        if steps.is_empty() {
             return;
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        for (directory, pod) in gone {
-            state.remove(&directory, &pod);
-        }
-        for found in found {
-            state.insert(found);
+        for step in steps {
+            match step {
+                Step::Found(found) => state.insert(found),
+                Step::Gone(directory, pod) => state.remove(&directory, &pod),
+            }
         }
         drop(state);
         let generation = self.generation.fetch_add(1, Ordering::Release) + 1;
@@ -152,9 +160,9 @@ impl PodCgroups {
             let place = Place { pod: (*pod).into(), container: container.map(Into::into) };
             let above = container.map(|_| Place { pod: (*pod).into(), container: None });
             let path = PathBuf::from(format!("/pod{pod}/{}", container.unwrap_or_default()));
-            Found { directory: CgroupDirectory { path, id: *id }, place, above }
+            Step::Found(Found { directory: CgroupDirectory { path, id: *id }, place, above })
         });
-        index.update(found.collect(), Vec::new());
+        index.update(found.collect());
         Arc::new(index)
     }
 }
@@ -207,7 +215,8 @@ mod tests {
         assert_eq!(index.container_directories("p", "c"), [directory(2, "/podp/c")]);
         assert_eq!(index.len(), 2);
         let before = index.generation();
-        index.update(Vec::new(), vec![(directory(2, "/podp/c"), "p".into()), (directory(1, "/podp/"), "p".into())]);
+        let gone = |id, path, pod: &str| Step::Gone(directory(id, path), pod.into());
+        index.update(vec![gone(2, "/podp/c", "p"), gone(1, "/podp/", "p")]);
         assert!(index.generation() > before && *index.changes().borrow() == index.generation());
         assert!(index.pod_directories("p").is_empty() && index.container_directories("p", "c").is_empty());
         assert_eq!(index.place(2).unwrap().container.as_deref(), Some("c"));
@@ -215,8 +224,9 @@ mod tests {
         for id in 0..MAX_GONE as u64 {
             let place = Place { pod: "q".into(), container: None };
             let found = Found { directory: directory(100 + id, "/q"), place, above: None };
-            index.update(vec![found], Vec::new());
-            index.update(Vec::new(), vec![(directory(100 + id, "/q"), "q".into())]);
+            // Both in one look: it came and went.
+            index.update(vec![Step::Found(found), gone(100 + id, "/q", "q")]);
+            assert!(index.is_empty() && index.pod_directories("q").is_empty());
         }
         assert_eq!((index.place(1), index.place(2)), (None, None));
         assert_eq!(index.read().places.len(), MAX_GONE);

@@ -4,13 +4,12 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use super::{
     CgroupDirectory,
     hierarchy::{MAX_DEPTH, MAX_VISITED, subfolders},
-    index::{Found, Place},
+    index::{Found, Place, Step},
     path::parse,
 };
 
@@ -29,8 +28,7 @@ pub(super) trait Watch {
 /// What a look at the tree changed.
 #[derive(Debug, Default)]
 pub(super) struct Change {
-    pub(super) found: Vec<Found>,
-    pub(super) gone: Vec<(CgroupDirectory, Arc<str>)>,
+    pub(super) steps: Vec<Step>,
     /// Cgroups of pods beyond [`MAX_CGROUPS`].
     pub(super) beyond: u64,
 }
@@ -156,7 +154,7 @@ impl<W: Watch> Mirror<W> {
         if is_new {
             let above = folder.parent().and_then(|above| self.place(above));
             let directory = CgroupDirectory { path: folder.to_owned(), id };
-            change.found.push(Found { directory, place, above });
+            change.steps.push(Step::Found(Found { directory, place, above }));
         }
         true
     }
@@ -184,7 +182,8 @@ impl<W: Watch> Mirror<W> {
             self.watched.remove(&key);
         }
         if let Some(place) = node.place {
-            change.gone.push((CgroupDirectory { path: folder.to_owned(), id: node.id }, place.pod));
+            let directory = CgroupDirectory { path: folder.to_owned(), id: node.id };
+            change.steps.push(Step::Gone(directory, place.pod));
         }
     }
 
@@ -238,7 +237,7 @@ mod tests {
     }
 
     fn apply(index: &PodCgroups, change: Change) -> u64 {
-        index.update(change.found, change.gone);
+        index.update(change.steps);
         change.beyond
     }
 

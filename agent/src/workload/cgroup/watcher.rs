@@ -233,7 +233,7 @@ impl Worker {
             tracing::warn!("there are more cgroups of pods than are remembered ({})", super::MAX_CGROUPS);
         }
         self.beyond.add(change.beyond);
-        self.index.update(change.found, change.gone);
+        self.index.update(change.steps);
         self.known.set(self.index.len() as i64);
     }
 }
