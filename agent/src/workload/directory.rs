@@ -172,7 +172,7 @@ impl Directory {
     }
 
     /// How service names are found.
-    pub(super) const fn names(&self) -> Naming {
+    pub(crate) const fn names(&self) -> Naming {
         self.naming
     }
 

@@ -27,6 +27,7 @@ use telltale::{
         document::{Documents, Source},
         validation,
     },
+    workload::{Directory, DirectoryStore},
 };
 use tokio::runtime::Runtime;
 
@@ -85,7 +86,8 @@ impl Agent {
         let compiled = Arc::new(Compiled::new(candidates, documents.objects.clone(), &setting, None));
         let plans = PlanStore::new(compiled.plans(Arc::default()));
         let health = Health::new();
-        let live = LiveState::new(About::of_this_process(Some("n1".to_owned())), &health, &plans);
+        let directory = DirectoryStore::new(Directory::of(&documents.objects));
+        let live = LiveState::new(About::of_this_process(Some("n1".to_owned())), &health, &plans, &directory);
         live.set_policies(compiled);
         live.set_capture(CaptureState {
             kernel: "6.12.0".to_owned(),

@@ -20,7 +20,10 @@ use worker::Desk;
 pub use worker::WorkerProbe;
 
 use super::{Health, Liveness, Readiness};
-use crate::policy::{Compiled, PlanStore};
+use crate::{
+    policy::{Compiled, PlanStore},
+    workload::DirectoryStore,
+};
 
 /// The most entries of one list of an answer; what is beyond it is counted.
 pub const MAX_ENTRIES: usize = 1000;
@@ -76,6 +79,7 @@ struct Inner {
     about: About,
     health: Arc<Health>,
     plans: Arc<PlanStore>,
+    directory: Arc<DirectoryStore>,
     liveness: Liveness,
     readiness: Readiness,
     capture: Mutex<Option<CaptureState>>,
@@ -87,12 +91,13 @@ struct Inner {
 }
 
 impl LiveState {
-    /// Of an agent that counts in `health` and follows the plans of `plans`.
-    pub fn new(about: About, health: &Arc<Health>, plans: &Arc<PlanStore>) -> Self {
+    /// Of an agent that counts in `health`, follows the plans of `plans`, and knows the pods of `directory`.
+    pub fn new(about: About, health: &Arc<Health>, plans: &Arc<PlanStore>, directory: &Arc<DirectoryStore>) -> Self {
         Self(Arc::new(Inner {
             about,
             health: Arc::clone(health),
             plans: Arc::clone(plans),
+            directory: Arc::clone(directory),
             liveness: health.liveness().clone(),
             readiness: Readiness::default(),
             capture: Mutex::default(),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     pipeline::Pipeline,
     policy::{Plan, objects::ObjectName},
-    workload::{Directory, Naming, PodIdentity, Workload},
+    workload::{PodIdentity, Workload},
 };
 
 #[derive(Debug, Serialize)]
@@ -59,9 +59,10 @@ impl WorkloadsView {
             let node = live.0.about.node.as_ref();
             pod.pod.node.as_ref().is_none_or(|of| node.is_none_or(|node| node == of))
         };
-        for pod in Directory::of(&plans.objects).pods().filter(here) {
+        let (_, directory) = live.0.directory.current();
+        for pod in directory.pods().filter(here) {
             let key = (false, Some(pod.name.clone()), String::new());
-            let workload = || Workload::of_pod(pod, None, Naming::default());
+            let workload = || Workload::of_pod(pod, None, directory.names());
             all.entry(key).or_insert_with(|| view(EndView::from(&workload()), plans.of(Some(&pod.name))));
         }
         let total = all.len();

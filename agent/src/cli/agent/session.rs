@@ -78,7 +78,12 @@ impl Session {
         };
         let (mut outputs, setting, fallback) = Outputs::live(&live, &runtime)?;
         let node = node_name(args)?;
-        let live = LiveState::new(About::of_this_process(Some(node.clone())), &outputs.health, &outputs.plans);
+        let live = LiveState::new(
+            About::of_this_process(Some(node.clone())),
+            &outputs.health,
+            &outputs.plans,
+            &outputs.attribution.directory,
+        );
         let synced = live.readiness().gate("cluster", "the objects of the cluster were not read yet");
         let lookup = |name: &str| config.variable(name, &|name| std::env::var(name).ok());
         let metrics_addr = args.metrics_addr.clone().unwrap_or_else(|| default_metrics_address(&lookup));

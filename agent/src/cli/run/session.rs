@@ -84,7 +84,12 @@ impl<'a> Session<'a> {
         let own_cgroups = scope.cgroups.clone();
         scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
         let settings = settings(args, scope)?;
-        let live = LiveState::new(About::of_this_process(None), &outputs.health, &outputs.plans);
+        let live = LiveState::new(
+            About::of_this_process(None),
+            &outputs.health,
+            &outputs.plans,
+            &outputs.attribution.directory,
+        );
         if args.admin_addr.is_some() {
             // Else they would be kept for nobody.
             live.set_policies(policies.compiled());
