@@ -140,7 +140,19 @@ impl Store {
         for name in &gone {
             self.remove(subject, name);
         }
-        self.listed.insert(subject) || !gone.is_empty()
+        let has_changed = self.listed.insert(subject) || !gone.is_empty();
+        self.know_of_pods();
+        has_changed
+    }
+
+    /// Whether no pod is missing.
+    fn know_of_pods(&mut self) {
+        let all = [Subject::Pods, Subject::Peers].iter().all(|subject| {
+            self.listed.contains(subject) && self.books.get(subject).is_none_or(|book| book.refused == 0)
+        });
+        if self.objects.all_pods != all {
+            Arc::make_mut(&mut self.objects).all_pods = all;
+        }
     }
 
     /// Nothing of this subject is watched any more. True if something has changed.
@@ -218,6 +230,7 @@ impl Store {
             }
             if !self.labels.share(set) {
                 self.books.entry(subject).or_default().refused += 1;
+                self.know_of_pods();
                 return false;
             }
         }
@@ -231,6 +244,8 @@ impl Store {
         let is_taken = book.take(subject.kind(), &name, old.map(|old| &**old), &pod);
         if is_taken {
             Arc::make_mut(&mut self.objects).pods.insert(name, Arc::new(pod));
+        } else {
+            self.know_of_pods();
         }
         is_taken
     }
@@ -324,7 +339,7 @@ impl Store {
 
     /// How many objects are copied when one of them changes.
     pub(super) fn len(&self) -> usize {
-        let Objects { namespaces, gateways, pods, nodes, services, grants } = &*self.objects;
+        let Objects { namespaces, gateways, pods, all_pods: _, nodes, services, grants } = &*self.objects;
         namespaces.len() + gateways.len() + pods.len() + nodes.len() + services.len() + grants.len()
     }
 
@@ -508,6 +523,18 @@ mod tests {
             "{:?}",
             store.labels()
         );
+    }
+
+    #[test]
+    fn all_pods_are_known_when_those_of_other_nodes_are_listed_too() {
+        let mut store = Store::new("n1".to_owned());
+        let mut all_after = |subject| {
+            store.begin(subject);
+            store.put(subject, name(), pod("1", if subject == Subject::Pods { "n1" } else { "n2" }, "10.0.0.1"));
+            assert!(store.complete(subject));
+            store.snapshot().objects.all_pods
+        };
+        assert_eq!((all_after(Subject::Pods), all_after(Subject::Peers)), (false, true));
     }
 
     #[test]

@@ -198,6 +198,8 @@ pub struct Objects {
     pub gateways: BTreeMap<ObjectName, Labels>,
     /// Pods by name.
     pub pods: BTreeMap<ObjectName, Arc<Pod>>,
+    /// Whether the running pods of all nodes are among them: only then something may be concluded from those that are not.
+    pub all_pods: bool,
     /// Nodes by name.
     pub nodes: BTreeMap<String, Node>,
     /// Services by name.

@@ -49,7 +49,7 @@ pub(crate) fn invalid(mut candidate: Candidate) -> Candidate {
 
 /// Namespaces `shop` and `ops`; in `shop` a Gateway `edge` with the pod `edge-1`, and the pod `cart-1`.
 pub(crate) fn cluster() -> Objects {
-    let mut objects = Objects::default();
+    let mut objects = Objects { all_pods: true, ..Objects::default() };
     for name in ["shop", "ops"] {
         objects.namespaces.insert(name.to_owned(), Namespace::default());
     }

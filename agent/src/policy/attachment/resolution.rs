@@ -37,7 +37,7 @@ pub struct Resolution {
 /// The pods of a namespace, as its policy sees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// Pods that are known.
+    /// Pods that are known and not over.
     pub pods: usize,
     /// How many of them follow which Gateway's policy instead.
     pub overridden: BTreeMap<PolicyIndex, usize>,
@@ -143,7 +143,7 @@ impl Resolution {
     /// For each namespace that has pods: how many, and how many of them follow the policy of a Gateway.
     pub fn coverage<'a>(&self, objects: &'a Objects) -> HashMap<&'a str, Coverage> {
         let mut coverage: HashMap<_, Coverage> = HashMap::new();
-        for (name, pod) in &objects.pods {
+        for (name, pod) in objects.pods.iter().filter(|(_, pod)| !pod.phase.is_over()) {
             let namespace = coverage.entry(name.namespace.as_str()).or_default();
             namespace.pods += 1;
             if let Some(policy) = self.gateway_policy_of_pod(name, Some(pod)) {

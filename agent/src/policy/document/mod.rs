@@ -114,7 +114,7 @@ impl Documents {
     pub fn read(sources: &[Source]) -> Self {
         let (read, problems) = objects(sources);
         let mut documents = Self { problems, ..Self::default() };
-        let mut cluster = Objects::default();
+        let mut cluster = Objects { all_pods: true, ..Objects::default() };
         for object in read {
             let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
             match Dialect::of(&object.api_version) {

@@ -35,7 +35,8 @@ pub fn statuses(
             if let (Verdict::Accepted(target), Some(nodes)) = (verdict, nodes) {
                 let refs_resolved = refs.as_ref().is_none_or(|refs| refs.status == ConditionStatus::True);
                 let coverage = coverage.get(target.namespace());
-                let facts = Facts { candidates, candidate, target, coverage, nodes, refs_resolved };
+                let all_pods = objects.all_pods;
+                let facts = Facts { candidates, candidate, target, coverage, all_pods, nodes, refs_resolved };
                 conditions.push(facts.programmed(now));
             }
             PolicyAncestorStatus { ancestor_ref, controller_name: CONTROLLER_NAME.to_owned(), conditions }

@@ -25,6 +25,8 @@ pub(super) struct Facts<'a> {
     pub(super) target: &'a Target,
     /// The pods of the target's namespace.
     pub(super) coverage: Option<&'a Coverage>,
+    /// Whether those are all that there are.
+    pub(super) all_pods: bool,
     pub(super) nodes: &'a Nodes,
     pub(super) refs_resolved: bool,
 }
@@ -95,7 +97,7 @@ impl Facts<'_> {
         (if partial { Reason::PartiallyProgrammed } else { Reason::Programmed }, sentences)
     }
 
-    /// For a namespace of which pods follow the policy of a Gateway: whether all do, and that.
+    /// For a namespace of which pods follow the policy of a Gateway: whether all do, as far as that is known, and that.
     fn overridden(&self) -> Option<(bool, String)> {
         let Target::Namespace(_) = self.target else { return None };
         let coverage = self.coverage.filter(|coverage| !coverage.overridden.is_empty())?;
@@ -114,12 +116,13 @@ impl Facts<'_> {
         }
         let policies: Vec<&String> = others.iter().map(|(name, _)| name).collect();
         let sentence = format!(
-            "{pods} of {} in {} follow the policy of their Gateway instead: {}.",
+            "{pods} of {}{} in {} follow the policy of their Gateway instead: {}.",
             count(coverage.pods, "pod"),
+            if self.all_pods { "" } else { " known" },
             self.target,
             names(&policies)
         );
-        Some((pods == coverage.pods, sentence))
+        Some((self.all_pods && pods == coverage.pods, sentence))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::policy::{
     api::status::{PolicyAncestorStatus, PolicyStatus},
     attachment::{Candidate, Resolution},
     model::{BackendRef, Dialect, FieldPath, GEP_GROUP, PolicyKey, Provider, TargetRef, Tracing},
-    objects::{ObjectName, Objects, Service},
+    objects::{ObjectName, Objects, Phase, Pod, Service},
     testing::{cluster, created, grant, invalid, policy, target},
 };
 
@@ -274,6 +274,17 @@ fn a_namespace_policy_names_the_gateways_policy_that_overrides_it() {
     assert_eq!(
         first(&candidates, &objects, Some(&nodes))[1],
         "Programmed=False Overridden: 1 of 1 pod in Namespace shop follow the policy of their Gateway instead: shop/gw."
+    );
+    // A pod that is over follows nothing.
+    let over = Pod { phase: Phase::Succeeded, ..Pod::default() };
+    objects.pods.insert(ObjectName::new("shop", "job-1"), Arc::new(over));
+    assert!(first(&candidates, &objects, Some(&nodes))[1].starts_with("Programmed=False Overridden: 1 of 1 pod in "));
+    // There may be pods that are not known.
+    objects.all_pods = false;
+    assert_eq!(
+        first(&candidates, &objects, Some(&nodes))[1],
+        "Programmed=True PartiallyProgrammed: 1 node follows generation 1. 1 of 1 pod known in Namespace shop follow the policy of their \
+         Gateway instead: shop/gw."
     );
     // One policy for both is no other policy.
     let both = [policy("shop", "both", vec![target("Namespace", "shop"), target("Gateway", "edge")])];
