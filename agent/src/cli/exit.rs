@@ -30,16 +30,25 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// It failed: exit code 1.
-    #[error("{0:#}")]
+    #[error("{}", in_full(.0))]
     Failed(#[from] anyhow::Error),
     /// `run -- COMMAND`, where 1 could be COMMAND's own code: 125 Telltale failed, 126 COMMAND cannot be executed, 127 not found.
-    #[error("{error:#}")]
+    #[error("{}", in_full(error))]
     Command {
         /// The exit code.
         code: u8,
         /// What happened.
         error: anyhow::Error,
     },
+}
+
+/// An error with its causes, but for those that the words before them have already: many a message quotes its cause, with what to do after it.
+pub(super) fn in_full(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        words if words.contains(&cause) => said,
+        words => format!("{words}: {cause}"),
+    })
 }
 
 impl Failure {
@@ -51,5 +60,23 @@ impl Failure {
             Self::Failed(_) => ExitCode::FAILURE,
             Self::Command { code, .. } => ExitCode::from(*code),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::in_full;
+    use crate::admin::ServeError;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let source = io::Error::other("not here");
+        let error = ServeError::Bind { what: "metrics", address: ([127, 0, 0, 1], 1).into(), source };
+        let error = anyhow::Error::from(error).context("the start");
+        assert_eq!(in_full(&error), "the start: cannot serve metrics on 127.0.0.1:1: not here");
+        let error = anyhow::Error::from(io::Error::other("inner")).context("outer");
+        assert_eq!(in_full(&error), "outer: inner");
     }
 }

@@ -205,7 +205,7 @@ fn shape_of(value: &Value) -> BTreeMap<String, &'static str> {
 #[test]
 fn answers_have_the_shape_of_the_documented_ones() {
     let agent = Agent::with(3);
-    agent.live.readiness().gate("sync", "pods of this node are not known yet");
+    agent.live.readiness().gate("cluster", "the objects of the cluster were not read yet");
     let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/admin.md")).unwrap();
     let mut paths = Vec::new();
     for section in document.split("\n## `GET ").skip(1) {

@@ -32,8 +32,8 @@ pub(crate) static V6_12: Kernel = Kernel { version: "6.12", suite: "bookworm-bac
 static V6_18: Kernel = Kernel { version: "6.18", suite: "trixie-backports", archive: "debian" };
 static V7_1: Kernel = Kernel { version: "7.1", suite: "trixie-backports", archive: "debian" };
 
-/// Every boot. `sock_send_length`, which the `syscall` backend needs, came with 6.3; `bpf_get_func_ret`, which the
-/// `socket` backend needs, with 5.17.
+/// Every boot. `sock_send_length`, which the `syscall` backend needs, came with 6.3; the atomic exchange, which both
+/// need, with 5.12. What came with 5.17 (`bpf_get_func_ret`, `bpf_loop`) `socket` does without, if it must.
 pub(crate) static ROWS: &[Row] = &[
     Row { name: "5.10", kernel: &V5_10, command_line: "", backends: &[], default: false },
     Row { name: "6.1", kernel: &V6_1, command_line: "", backends: &["socket"], default: true },

@@ -17,7 +17,7 @@ pub(super) struct StateView {
     waits_for: Vec<WaitView>,
     /// `null` before it captures.
     capture: Option<CaptureState>,
-    /// What policies ask for and this node cannot do.
+    /// Why this node captures nothing, if it does not.
     cannot: Vec<String>,
     workers: Vec<WorkerView>,
     plan_generation: u64,

@@ -11,7 +11,7 @@ use crate::{
     cli::{
         args::AgentArgs,
         capturing::{self, Capturing},
-        exit::Failure,
+        exit::{Failure, in_full},
         outputs::Outputs,
     },
     workload::cgroup::CgroupWatcher,
@@ -63,11 +63,11 @@ impl NodeSide {
             Ok(())
         };
         if let Err(error) = start() {
-            tracing::error!("nothing is captured on this node: {error:#}");
+            tracing::error!("nothing is captured on this node: {}", in_full(&error));
             side.cannot.push(match error.downcast_ref::<CaptureError>() {
                 Some(error) => capability::refusal(error, effective),
                 // A message of a status has one line.
-                None => format!("nothing is captured: {}", format!("{error:#}").lines().next().unwrap_or_default()),
+                None => format!("nothing is captured: {}", in_full(&error).lines().next().unwrap_or_default()),
             });
         }
         live.set_cannot(side.cannot.clone());

@@ -58,7 +58,12 @@ fn text(report: &Report) -> String {
         text = text + "\nwhat to do\n" + &mends.join("\n") + "\n";
     }
     let verdict = match report.backend {
-        Some(backend) => format!("`telltale run` will use the backend `{backend}`."),
+        Some(backend) => {
+            // As `kube` tells that it is in a pod.
+            let is_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+            let who = if is_pod { "The agent" } else { "`telltale run`" };
+            format!("{who} will use the backend `{backend}`.")
+        }
         None => "Nothing can be captured on this machine; `telltale replay` works everywhere.".to_owned(),
     };
     text + "\n" + &verdict + "\n"
