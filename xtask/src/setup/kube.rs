@@ -8,8 +8,9 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
+use super::go;
 use crate::{exec, workspace};
 
 /// One Go module of `xtask/kube`: each has its own versions, so that none clashes with Kubernetes' own.
@@ -117,15 +118,17 @@ pub(crate) fn ensure() -> Result<()> {
     for module in MODULES {
         module.ensure(&folder)?;
     }
-    exec::output(go(DEFINITIONS.0).args(["mod", "download", DEFINITIONS.1]))?;
+    exec::output(go(DEFINITIONS.0)?.args(["mod", "download", DEFINITIONS.1]))?;
     Ok(())
 }
 
 /// Go in a folder of `xtask/kube`.
-fn go(folder: &str) -> Command {
-    let mut command = Command::new("go");
-    command.current_dir(source(folder)).env("GOFLAGS", "-buildvcs=false -mod=readonly");
-    command
+fn go(folder: &str) -> Result<Command> {
+    let mut command = Command::new(go::program()?);
+    command.current_dir(source(folder)).env("GOFLAGS", "-buildvcs=false -mod=readonly").env("GOTOOLCHAIN", "local");
+    // It may be that of an older one; each knows its own.
+    command.env_remove("GOROOT");
+    Ok(command)
 }
 
 fn source(folder: &str) -> PathBuf {
@@ -174,14 +177,11 @@ impl Module {
         fs::create_dir(&partial)?;
         let minor = version.split('.').nth(1).unwrap_or_default();
         let linking = format!("-s -w {}", self.linking.replace("VERSION", &version).replace("MINOR", minor));
-        let mut build = go(self.folder);
+        let mut build = go(self.folder)?;
         build.env("CGO_ENABLED", if self.c { "1" } else { "0" });
         build.args(["build", "-trimpath", "-tags", self.tags, "-ldflags", &linking, "-o"]);
         build.arg(self.program.map_or_else(|| partial.join(""), |name| partial.join(name))).args(self.packages);
-        if !exec::captured(go(self.folder).arg("version")).is_ok_and(|said| said.status.success()) {
-            bail!("Go is needed to build {}; run `cargo xtask setup`", self.of);
-        }
-        exec::run(&mut build).with_context(|| format!("{} needs Go 1.26 or newer", self.of))?;
+        exec::run(&mut build).with_context(|| format!("building {}", self.of))?;
         for name in self.names {
             std::os::unix::fs::symlink(self.program.context("one program has other names")?, partial.join(name))?;
         }

@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what the build, the tests and the demo need from this machine.
 
 mod apt;
+mod go;
 pub(crate) mod kernels;
 pub(crate) mod kube;
 mod linker;
