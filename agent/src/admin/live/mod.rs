@@ -130,7 +130,7 @@ impl LiveState {
         *lock(&self.0.capture) = Some(capture);
     }
 
-    /// What no policy gets from this node, each in a few words ([`super::ability`]).
+    /// What no policy gets from this node, each in a few words.
     pub fn set_cannot(&self, cannot: Vec<String>) {
         *lock(&self.0.cannot) = cannot;
     }
