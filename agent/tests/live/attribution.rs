@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use telltale::{
@@ -184,6 +185,15 @@ impl Agent {
         *self.events.lock().expect("no panic")
     }
 
+    /// The same once nothing more comes: the end of a connection comes after its last exchange.
+    fn settled(&self) -> u64 {
+        wait_for("the last event", || {
+            let before = self.events();
+            std::thread::sleep(Duration::from_millis(500));
+            (self.events() == before).then_some(before)
+        })
+    }
+
     fn wait_for(&self, expected: &[&str]) {
         // What comes in vain is told by the comparison.
         let _ = poll(|| (self.seen.all().len() >= expected.len()).then_some(()));
@@ -262,7 +272,7 @@ fn pods_are_told_apart(root: &Path) {
         check(&agent, &expected);
         // The pod is gone: nothing more, although its cgroup is still there.
         agent.tell(&[]);
-        let before = agent.events();
+        let before = agent.settled();
         early.say("/bytes/8");
         assert_eq!(early.line(), "done");
         request(app, "/bytes/9");
