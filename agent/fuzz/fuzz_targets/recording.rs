@@ -19,7 +19,7 @@ fn pipeline() -> Pipeline {
     let outlets = Outlets { metrics: metrics.shard(&plan), ..Outlets::default() };
     let recorder = Recorder::new(settings, Box::new(outlets), &health);
     let plans = PlanStore::new(Plans::everywhere(plan));
-    Pipeline::new(Settings { plans, source: Source::Events, connections: 16 }, recorder, &health)
+    Pipeline::new(Settings { connections: 16, ..Settings::new(&plans, Source::Events) }, recorder, &health)
 }
 
 /// Writes every event that can be read, and gives it to a pipeline.
