@@ -271,66 +271,6 @@ pub const PERMISSIONS: &[Permission] = &[
     },
 ];
 
-/// All permissions beside those that watching needs: to elect one agent, to report, to write status.
-pub const WRITES: &[Permission] = &[
-    Permission {
-        group: PROPOSAL_GROUP,
-        resource: "telemetrypolicies",
-        verbs: &["get"],
-        names: &[],
-        cluster: true,
-        why: "a policy is read again before its status is written again",
-    },
-    Permission {
-        group: GEP_GROUP,
-        resource: "telemetrypolicies",
-        verbs: &["get"],
-        names: &[],
-        cluster: true,
-        why: "a policy is read again before its status is written again",
-    },
-    Permission {
-        group: PROPOSAL_GROUP,
-        resource: "telemetrypolicies/status",
-        verbs: &["update"],
-        names: &[],
-        cluster: true,
-        why: "status, by the elected agent",
-    },
-    Permission {
-        group: GEP_GROUP,
-        resource: "telemetrypolicies/status",
-        verbs: &["update"],
-        names: &[],
-        cluster: true,
-        why: "status, by the elected agent",
-    },
-    Permission {
-        group: "events.k8s.io",
-        resource: "events",
-        verbs: &["create"],
-        names: &[],
-        cluster: true,
-        why: "on a policy whose status has no room left",
-    },
-    Permission {
-        group: "coordination.k8s.io",
-        resource: "leases",
-        verbs: &["create", "get", "list", "update", "watch"],
-        names: &[],
-        cluster: false,
-        why: "one elects the agent that writes status, one of each node says what it follows",
-    },
-    Permission {
-        group: "",
-        resource: "pods",
-        verbs: &["get"],
-        names: &[],
-        cluster: false,
-        why: "the own pod owns the Lease of its node",
-    },
-];
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -386,7 +326,7 @@ mod tests {
     fn the_shipped_roles_grant_this_and_nothing_else() {
         for (file, cluster) in [("cluster-role.yaml", true), ("role.yaml", false)] {
             let mut needed = BTreeSet::new();
-            for row in PERMISSIONS.iter().chain(WRITES).filter(|row| row.cluster == cluster) {
+            for row in PERMISSIONS.iter().filter(|row| row.cluster == cluster) {
                 let names = if row.names.is_empty() { &[""][..] } else { row.names };
                 for verb in row.verbs {
                     needed.extend(names.iter().map(|name| [row.group, row.resource, verb, name].map(str::to_owned)));

@@ -25,7 +25,7 @@ mod watches;
 pub use client::{ConnectError, Connection, connect};
 pub use definition::Definition;
 pub use election::{Election, LEASE, Leadership, Timing};
-pub use kinds::{PERMISSIONS, Permission, WRITES};
+pub use kinds::{PERMISSIONS, Permission};
 pub use report::{
     AGENT_PODS, LABEL, LEFT_OUT, NodeReporter, NodeReporterSettings, POLICIES, PolicyReport, REMARKS, Report, Reported,
     ReportsWatch, lease_name, proxies_note, refused_note,

@@ -8,7 +8,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Definition, PERMISSIONS, Permission, WRITES,
+    Definition, PERMISSIONS, Permission,
     kinds::{Defined, Subject},
 };
 
@@ -39,7 +39,7 @@ pub struct Denied {
 pub async fn survey(client: &Client, namespace: &str) -> Result<Survey, Error> {
     let version = client.apiserver_version().await?.git_version;
     let mut permissions = Vec::new();
-    for permission in PERMISSIONS.iter().chain(WRITES) {
+    for permission in PERMISSIONS {
         let mut denied = Vec::new();
         let names: Vec<Option<&'static str>> = match permission.names {
             [] => vec![None],
