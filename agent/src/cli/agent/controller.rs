@@ -70,8 +70,6 @@ pub(super) struct Controller {
     pub(super) reports: ReportsWatch,
     /// What the elected agent writes.
     pub(super) writer: StatusWriter,
-    /// To which objects.
-    pub(super) references: References,
     /// After which reports it wrote last.
     pub(super) told: Option<Arc<Reported>>,
     /// What people see.
@@ -209,25 +207,8 @@ impl Controller {
         let nodes = reported.nodes(|key| uids.get(key).copied());
         let Compiled { candidates, objects, resolution, .. } = &**self.policies.compiled();
         let statuses = statuses(candidates, objects, resolution, Some(&nodes), jiff::Timestamp::now());
-        self.writer.write(self.references.of(snapshot).into_iter().zip(statuses).collect());
+        self.writer.write(snapshot.policies.iter().map(PolicyObjectRef::from).zip(statuses).collect());
         self.told = Some(reported);
-    }
-}
-
-/// Which objects statuses are written to. What did not change is not read again.
-#[derive(Default)]
-pub(super) struct References(HashMap<PolicyKey, PolicyObjectRef>);
-
-impl References {
-    fn of(&mut self, snapshot: &Snapshot) -> Vec<PolicyObjectRef> {
-        let mut before = std::mem::take(&mut self.0);
-        let reference = |object: &Arc<PolicyObject>| {
-            let same = before.remove(&object.key).filter(|before| before.version == object.resource_version);
-            same.unwrap_or_else(|| PolicyObjectRef::new(object.key.clone(), &object.value()))
-        };
-        let references: Vec<PolicyObjectRef> = snapshot.policies.iter().map(reference).collect();
-        self.0 = references.iter().map(|reference| (reference.key.clone(), reference.clone())).collect();
-        references
     }
 }
 

@@ -9,11 +9,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{
-    controller::{Controller, References},
-    node_side::NodeSide,
-    policies::ClusterPolicies,
-};
+use super::{controller::Controller, node_side::NodeSide, policies::ClusterPolicies};
 use crate::{
     admin::{
         Routes, Server, default_metrics_address,
@@ -136,7 +132,6 @@ impl Session {
             ),
             reports: ReportsWatch::start(client.clone(), &namespace, leadership.clone(), &outputs.health),
             writer: StatusWriter::start(client, &identity, leadership.clone(), &outputs.health),
-            references: References::default(),
             told: None,
             leadership,
             synced,
