@@ -72,6 +72,7 @@ fn exchange() -> Exchange {
         )),
         incomplete: None,
         end: Timestamp(1_700_000_000_012_000_000),
+        call: None,
         epoch: 0,
     }
 }

@@ -105,6 +105,7 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
         response: Some(half(StartLine::Response { status }, Headers::default(), start + nanos, start + nanos)),
         incomplete: None,
         end: Timestamp(start + nanos),
+        call: None,
         epoch: 0,
     }
 }

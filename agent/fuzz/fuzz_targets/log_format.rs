@@ -54,6 +54,7 @@ fn exchange(value: &[u8]) -> Exchange {
         response: Some(half(StartLine::Response { status: 200 }, value)),
         incomplete: None,
         end: Timestamp(3),
+        call: None,
         epoch: 0,
     }
 }

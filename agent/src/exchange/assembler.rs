@@ -258,6 +258,7 @@ impl Assembler {
             response: pending.response,
             incomplete: pending.incomplete,
             end: pending.end,
+            call: None,
             epoch: pending.epoch,
         });
     }

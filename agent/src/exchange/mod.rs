@@ -1,11 +1,16 @@
 //! Message parts -> [`Exchange`]: a request paired with its response.
 
 mod assembler;
+mod call;
 mod content;
+pub mod genai;
+pub mod mcp;
+mod reader;
 
 use std::sync::Arc;
 
 pub use assembler::{Asked, Assembler, Counters, MAX_PENDING};
+pub use call::Call;
 pub use content::{Budget, Content, MAX_CONNECTION_CONTENT, MAX_WORKER_CONTENT, Omission};
 
 use crate::{
@@ -60,6 +65,8 @@ pub struct Exchange {
     pub incomplete: Option<Incomplete>,
     /// When nothing more of it could come: end of the response (or of the request, if that is later), or end of the connection.
     pub end: Timestamp,
+    /// What it is beyond HTTP, where its plan asks and it is anything.
+    pub call: Option<Call>,
     /// Which of the plans of its connection held when it began ([`Assembler::begin_epoch`]).
     pub epoch: u32,
 }

@@ -186,6 +186,7 @@ impl Sample {
             }),
             incomplete: self.incomplete,
             end: Timestamp(end),
+            call: None,
             epoch: 0,
         }
     }

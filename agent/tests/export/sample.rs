@@ -65,6 +65,7 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
         response: Some(half(StartLine::Response { status: 200 }, Headers::default(), 300, end, end)),
         incomplete: None,
         end: Timestamp(end),
+        call: None,
         epoch: 0,
     }
 }

@@ -1,0 +1,95 @@
+//! Messages of JSON-RPC 2.0, and of the Model Context Protocol over it (revisions 2024-11-05 to 2026-07-28).
+
+use crate::capture::Timestamp;
+
+/// Most messages of one exchange that are kept; the rest are counted in [`Messages::beyond`].
+pub const MAX_MESSAGES: usize = 64;
+/// Longest name, id or URI that is kept, in bytes; a longer one is cut between characters.
+pub const MAX_NAME: usize = 256;
+
+/// The messages of one exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// In the order in which they began: those of the request, then those that the server sent on the response's stream.
+    pub messages: Vec<Message>,
+    /// The request was a batch.
+    pub batch: bool,
+    /// Messages beyond [`MAX_MESSAGES`].
+    pub beyond: u64,
+    /// Revision of MCP (`mcp.protocol.version`).
+    pub protocol_version: Option<Box<str>>,
+    /// Session (`mcp.session.id`).
+    pub session_id: Option<Box<str>>,
+    /// What the exchange does to its session.
+    pub session: Option<SessionEvent>,
+    /// Content was cut, lost or beyond a bound: what is here was complete before that, more may be missing.
+    pub cut: bool,
+}
+
+/// What an exchange does to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// It begins.
+    Begins,
+    /// It ends as the client asks.
+    Ends,
+    /// The server no longer knows it.
+    Expired,
+}
+
+/// A request with its answer, or a notification.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Method as sent.
+    pub method: Box<str>,
+    /// The server sent it to the client.
+    pub from_server: bool,
+    /// It wants no answer.
+    pub notification: bool,
+    /// Id of the request, as text (`jsonrpc.request.id`).
+    pub id: Option<Box<str>>,
+    /// Version of JSON-RPC, where it is not 2.0.
+    pub jsonrpc: Option<Box<str>>,
+    /// Tool that is called.
+    pub tool: Option<Box<str>>,
+    /// Prompt that is asked for.
+    pub prompt: Option<Box<str>>,
+    /// URI of the resource.
+    pub resource: Option<Box<str>>,
+    /// Name and version of the client, where the message says them.
+    pub client: Option<Party>,
+    /// Name and version of the server, where the answer says them.
+    pub server: Option<Party>,
+    /// `params._meta.traceparent` (W3C Trace Context, also where the spelling is not valid).
+    pub traceparent: Option<Box<str>>,
+    /// `params._meta.tracestate`.
+    pub tracestate: Option<Box<str>>,
+    /// The answer came: a result or an error.
+    pub answered: bool,
+    /// The error that answered it.
+    pub error: Option<RpcError>,
+    /// The tool answered that it failed (`result.isError`).
+    pub tool_error: bool,
+    /// When its first byte moved; of a message inside a stream or batch, when it was complete.
+    pub start: Timestamp,
+    /// When the last byte of its answer moved; of a notification, its own.
+    pub end: Option<Timestamp>,
+}
+
+/// Program at an end of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Party {
+    /// Name.
+    pub name: Option<Box<str>>,
+    /// Version.
+    pub version: Option<Box<str>>,
+}
+
+/// An error of JSON-RPC (section 5.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RpcError {
+    /// Code.
+    pub code: i64,
+    /// Message, cut to [`MAX_NAME`].
+    pub message: Box<str>,
+}
