@@ -35,6 +35,8 @@ pub enum SessionEvent {
     Ends,
     /// The server no longer knows it.
     Expired,
+    /// It began and ended with the exchange: the stream of the transport of 2024-11-05, which lasts as long as its session.
+    Whole,
 }
 
 /// A request with its answer, or a notification.
@@ -70,6 +72,8 @@ pub struct Message {
     pub error: Option<RpcError>,
     /// The tool answered that it failed (`result.isError`).
     pub tool_error: bool,
+    /// Kind of result, where it says one: `complete`, `input_required` or `task` (`result.resultType`; a result that holds a task is a `task`).
+    pub result_type: Option<Box<str>>,
     /// When its first byte moved; of a message inside a stream or batch, when it was complete.
     pub start: Timestamp,
     /// When the last byte of its answer moved; of a notification, its own.
@@ -88,7 +92,7 @@ pub struct Party {
 /// An error of JSON-RPC (section 5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RpcError {
-    /// Code.
+    /// Code; 0, which the protocol does not define, if the answer has none that is a whole number.
     pub code: i64,
     /// Message, cut to [`MAX_NAME`].
     pub message: Box<str>,
