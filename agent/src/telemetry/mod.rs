@@ -4,6 +4,7 @@
 
 pub mod access_log;
 pub mod authorization;
+pub mod calls;
 mod facts;
 pub mod grpc;
 mod host;

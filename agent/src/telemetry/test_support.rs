@@ -1,11 +1,13 @@
 //! A sample exchange for the tests of this stage and the next.
 
+pub(crate) mod calls;
+
 use std::sync::Arc;
 
 use super::Facts;
 use crate::{
     capture::{Open, Role, Timestamp},
-    exchange::{Connection, Content, Exchange, Half, Omission},
+    exchange::{Call, Connection, Content, Exchange, Half, Omission},
     protocol::{Head, Headers, HttpVersion, Incomplete, Protocol, StartLine, secret::redact_url},
     workload::Workload,
 };
@@ -28,9 +30,11 @@ pub(crate) struct Sample {
     peer: Option<Workload>,
     isn: Option<(u32, u32)>,
     nanos: u64,
+    call: Option<Call>,
 }
 
-const START: u64 = 1_700_000_000_123_456_789;
+/// When the first byte of a sample moved, in nanoseconds since the epoch.
+pub(crate) const START: u64 = 1_700_000_000_123_456_789;
 
 impl Sample {
     pub(crate) fn new(role: Role) -> Self {
@@ -51,6 +55,7 @@ impl Sample {
             peer: None,
             isn: Some((7, 9)),
             nanos: 12_345_678,
+            call: None,
         }
     }
 
@@ -114,6 +119,12 @@ impl Sample {
     /// Of both messages.
     pub(crate) fn content(mut self, text: Option<&str>, incomplete: Option<Omission>) -> Self {
         self.content = Some(Content { text: text.map(Into::into), incomplete });
+        self
+    }
+
+    /// What it is beyond HTTP.
+    pub(crate) fn call(mut self, call: Call) -> Self {
+        self.call = Some(call);
         self
     }
 
@@ -186,7 +197,7 @@ impl Sample {
             }),
             incomplete: self.incomplete,
             end: Timestamp(end),
-            call: None,
+            call: self.call.clone(),
             epoch: 0,
         }
     }

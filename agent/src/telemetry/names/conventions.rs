@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// A version of the semantic conventions, as a profile of the tables of names.
 ///
-/// From v1.41 to v1.44 no name, unit, bucket or default attribute of the HTTP conventions changed, so that the two differ in the schema URL by which
-/// a receiver knows what it gets.
+/// From v1.41 to v1.44 no name, unit, bucket or default attribute of the HTTP conventions changed, so that there the two differ in the schema URL by which
+/// a receiver knows what it gets. Those for generative AI and MCP have left the core conventions since, and go on in a repository of their own, which has no
+/// release yet: their newest names are those of its main branch of October 2026.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Conventions {
     /// What backends know.
@@ -36,6 +37,14 @@ impl Conventions {
             Self::Latest => "https://opentelemetry.io/schemas/1.44.0",
         }
     }
+
+    /// The schema URL of scopes with names of generative AI and MCP. One of a version that has no release: nothing can be read there yet.
+    pub const fn genai_schema_url(self) -> &'static str {
+        match self {
+            Self::V1_41 => self.schema_url(),
+            Self::Latest => "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev",
+        }
+    }
 }
 
 /// Follow these from now on. It is said once, before anything is given out; what is said later changes nothing.
@@ -43,9 +52,14 @@ pub fn follow(conventions: Conventions) {
     let _ = FOLLOWED.set(conventions);
 }
 
+/// The conventions that are followed.
+pub fn followed() -> Conventions {
+    FOLLOWED.get().copied().unwrap_or_default()
+}
+
 /// The schema URL of the conventions that are followed.
 pub fn schema_url() -> &'static str {
-    FOLLOWED.get().copied().unwrap_or_default().schema_url()
+    followed().schema_url()
 }
 
 #[cfg(test)]

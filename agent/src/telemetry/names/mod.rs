@@ -8,7 +8,7 @@ mod instrument;
 pub mod prometheus;
 
 pub use alias::{Selection, kind_of_alias, select};
-pub use conventions::{Conventions, follow, schema_url};
+pub use conventions::{Conventions, follow, followed, schema_url};
 pub use instrument::{
     AUTHORIZATION_DECISIONS, DURATION_BUCKETS, INSTRUMENTS, ISTIO_BUCKETS, ISTIO_INSTRUMENTS, Instrument, Kind, Level,
     Measure, SIZE_BUCKETS, every_instrument, instruments,

@@ -1,0 +1,130 @@
+//! What the conventions say of a call beyond HTTP, where spans and metrics must say the same (semconv recording-errors: `error.type` is that of both).
+
+use std::borrow::Cow;
+
+use super::{ErrorType, Facts, names::Conventions};
+use crate::{
+    capture::{Role, Timestamp},
+    exchange::{genai::GenAi, mcp::Message},
+};
+
+/// `error.type` of a tool that answered that it failed (semconv mcp).
+pub const TOOL_ERROR: &str = "tool_error";
+
+/// Codes that tell a server that its caller was wrong (semconv mcp, newest draft: they are no errors of the server): parse error, invalid request, method not
+/// found, invalid params, resource not found.
+const CALLER_FAULTS: &[i64] = &[-32700, -32600, -32601, -32602, -32002];
+
+/// `error.type` of a call of a language model: the provider's code, else the status of the answer (at either end from 400 on, since the API says so), else what
+/// became of the connection.
+pub fn genai_error<'a>(facts: &Facts<'_>, call: &'a GenAi) -> Option<Cow<'a, str>> {
+    if let Some(code) = &call.error {
+        return Some(Cow::Borrowed(code));
+    }
+    match facts.status {
+        Some(status @ 400..) => Some(ErrorType::Status(status).name()),
+        _ => facts.error.map(ErrorType::name),
+    }
+}
+
+/// Which end of a message the process is: who sends a message is its client, also where the server of the exchange sends it.
+pub const fn message_role(role: Role, message: &Message) -> Role {
+    match (role, message.from_server) {
+        (Role::Client, false) | (Role::Server, true) => Role::Client,
+        (Role::Server, false) | (Role::Client, true) => Role::Server,
+    }
+}
+
+/// `error.type` of a message: the code of its error, `tool_error`, or, where no answer came in the protocol, what HTTP or the connection says.
+pub fn message_error(facts: &Facts<'_>, message: &Message, conventions: Conventions) -> Option<Cow<'static, str>> {
+    if let Some(error) = &message.error {
+        let callers = conventions == Conventions::Latest
+            && message_role(facts.role, message) == Role::Server
+            && CALLER_FAULTS.contains(&error.code);
+        return (!callers).then(|| error.code.to_string().into());
+    }
+    if message.tool_error {
+        return Some(Cow::Borrowed(TOOL_ERROR));
+    }
+    if message.answered || message.from_server {
+        return None;
+    }
+    facts.error.map(ErrorType::name)
+}
+
+/// When a message was over: its answer was there; of one that HTTP alone answered (202 for a notification, or an error status), the end of the response. `None`
+/// where no answer was seen.
+pub fn message_end(facts: &Facts<'_>, message: &Message) -> Option<Timestamp> {
+    let by_http =
+        !message.answered && !message.from_server && facts.both_ends && matches!(facts.status, Some(202 | 400..));
+    match &facts.exchange.response {
+        Some(response) if by_http => Some(response.last_byte),
+        _ => message.end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        protocol::Incomplete,
+        telemetry::test_support::{
+            Sample,
+            calls::{after, chat, failed, session, tool_call},
+        },
+    };
+
+    #[test]
+    fn the_code_of_the_provider_comes_before_the_status() {
+        let coded = GenAi { error: Some("rate_limit_exceeded".into()), ..chat() };
+        let error = |sample: Sample, call: &GenAi| sample.facts(|facts| genai_error(facts, call).map(Cow::into_owned));
+        for role in [Role::Client, Role::Server] {
+            let sample = || Sample::genai(role, chat());
+            assert_eq!(error(sample().status(429), &coded).as_deref(), Some("rate_limit_exceeded"));
+            assert_eq!(error(sample(), &coded).as_deref(), Some("rate_limit_exceeded"));
+            assert_eq!(error(sample().status(429), &chat()).as_deref(), Some("429"));
+            let closed = sample().unanswered(Incomplete::Closed);
+            assert_eq!(error(closed, &chat()).as_deref(), Some("connection_closed"));
+            assert_eq!(error(sample(), &chat()), None);
+        }
+    }
+
+    #[test]
+    fn errors_of_messages() {
+        let error = |role, message: Message, status, conventions| {
+            let sample = Sample::mcp(role, session(vec![message.clone()])).status(status);
+            sample.facts(|facts| message_error(facts, &message, conventions).map(Cow::into_owned))
+        };
+        let known = Conventions::V1_41;
+        assert_eq!(error(Role::Client, failed(-32602), 200, known).as_deref(), Some("-32602"));
+        assert_eq!(error(Role::Server, failed(-32602), 200, known).as_deref(), Some("-32602"));
+        assert_eq!(error(Role::Client, failed(-32602), 200, Conventions::Latest).as_deref(), Some("-32602"));
+        assert_eq!(error(Role::Server, failed(-32602), 200, Conventions::Latest), None);
+        assert_eq!(error(Role::Server, failed(-32603), 200, Conventions::Latest).as_deref(), Some("-32603"));
+        // What the server sent, it is the client of.
+        let asked = Message { from_server: true, ..failed(-32602) };
+        assert_eq!(error(Role::Server, asked, 200, Conventions::Latest).as_deref(), Some("-32602"));
+        let tool = Message { tool_error: true, ..tool_call() };
+        assert_eq!(error(Role::Client, tool, 200, known).as_deref(), Some("tool_error"));
+        let unanswered = Message { answered: false, end: None, ..tool_call() };
+        assert_eq!(error(Role::Client, unanswered, 401, known).as_deref(), Some("401"));
+        assert_eq!(error(Role::Client, tool_call(), 200, known), None);
+    }
+
+    #[test]
+    fn ends_of_messages() {
+        let end = |message: Message, status| {
+            let sample = Sample::mcp(Role::Client, session(vec![message.clone()])).status(status);
+            sample.facts(|facts| message_end(facts, &message).map(|end| end.since(after(0)).as_micros()))
+        };
+        let unanswered = Message { answered: false, end: None, ..tool_call() };
+        let notification = Message { notification: true, answered: false, end: Some(after(10)), ..tool_call() };
+        assert_eq!(end(tool_call(), 200), Some(9_000));
+        assert_eq!(end(unanswered.clone(), 500), Some(12_345));
+        // Its answer is on another connection.
+        assert_eq!(end(unanswered, 200), None);
+        // The acknowledgement ends it.
+        assert_eq!(end(notification.clone(), 202), Some(12_345));
+        assert_eq!(end(notification, 200), Some(10));
+    }
+}
