@@ -18,6 +18,8 @@ macro_rules! counters {
     };
 }
 
+pub(super) use counters;
+
 counters! {
     /// Heads of requests that were reported.
     requests: "telltale.http1.messages", "request";

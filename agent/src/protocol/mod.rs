@@ -1,5 +1,6 @@
 //! [`Segment`](crate::stream::Segment) -> message parts: framing and parsing of what was observed.
 
+pub mod body;
 mod connection;
 mod counters;
 mod detect;

@@ -1,0 +1,20 @@
+//! Values at wanted paths of JSON documents (RFC 8259) that arrive in pieces: no tree, and nothing decoded that no path wants.
+//!
+//! What no path leads into is passed over by its brackets and quotes alone; only what is followed is checked to be JSON.
+
+mod paths;
+mod scanner;
+mod skipped;
+#[cfg(test)]
+mod tests;
+mod text;
+mod value;
+
+pub use paths::Paths;
+pub use scanner::{Outcome, Scanner};
+pub(super) use skipped::{Skip, Skipped};
+pub(super) use text::end as text_end;
+pub use value::{Found, Value};
+
+/// Longest number that is told, in bytes; a longer one is passed over.
+pub const MAX_NUMBER: usize = 128;
