@@ -5,6 +5,7 @@
 pub mod access_log;
 pub mod authorization;
 pub mod calls;
+pub mod cost;
 mod facts;
 pub mod grpc;
 mod host;
