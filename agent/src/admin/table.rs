@@ -87,6 +87,7 @@ metrics! {
     EXCHANGES = Counter "telltale_exchanges" [] "Exchanges recorded.";
     EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";
     EXCHANGES_OWN = Counter "telltale_exchanges_own" [] "Exchanges of Telltale exporters, which are never turned into telemetry.";
+    CALLS_WITHOUT_PRICE = Counter "telltale_gen_ai_calls_without_price" [] "Calls of language models that say their tokens, and whose model has no price in the file of prices.";
     EVALUATION_FAULTS = Counter "telltale_policy_evaluation_faults" [] "Evaluations of expressions in policies that failed: the attribute was left out, or the filter said no.";
     RESULTS_CUT = Counter "telltale_policy_results_cut" [] "Values of expressions in policies of which the end was cut off, because they were too long.";
     SERIES = Gauge "telltale_metric_series" [] "Series of observed traffic, overflow series not counted.";

@@ -3,12 +3,14 @@
 use std::{borrow::Cow, net::SocketAddr};
 
 use super::{
+    calls::leading,
+    cost::Cost,
     host,
     trace_context::{self, Context},
 };
 use crate::{
     capture::Role,
-    exchange::Exchange,
+    exchange::{Call, Exchange, mcp::Message},
     policy::plan::ContextFormat,
     protocol::{Headers, HttpVersion, Incomplete, StartLine},
 };
@@ -69,7 +71,7 @@ impl<'a> Target<'a> {
 }
 
 /// Header fields that the three signals need, found in one pass.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Fields<'a> {
     host: Option<&'a str>,
     forwarded: Option<&'a str>,
@@ -114,6 +116,7 @@ fn text<'a>(slot: &mut Option<&'a str>, value: &'a [u8]) {
 }
 
 /// An exchange, read.
+#[derive(Clone)]
 pub struct Facts<'a> {
     /// The exchange itself.
     pub exchange: &'a Exchange,
@@ -127,8 +130,14 @@ pub struct Facts<'a> {
     pub version: HttpVersion,
     /// Status code of the response.
     pub status: Option<u16>,
-    /// Why it failed, if it did.
+    /// Why it failed as an exchange of HTTP, if it did; as the call that it is: [`Facts::failure`].
     pub error: Option<ErrorType>,
+    /// Of JSON-RPC the message that is asked for: that of the part, or the one that stands for the exchange.
+    pub message: Option<&'a Message>,
+    /// Which part it is ([`Facts::parts`]); 0 for what stands for the exchange.
+    pub part: u32,
+    /// What it costs, as far as the one who made this knows prices.
+    pub cost: Cost,
     /// Whether the first byte of the request and the last of the response were both seen.
     pub both_ends: bool,
     fields: Fields<'a>,
@@ -143,6 +152,10 @@ impl<'a> Facts<'a> {
             StartLine::Response { status } => Some(status),
             StartLine::Request { .. } => None,
         });
+        let messages = exchange.call.as_ref().and_then(|call| match call {
+            Call::Mcp(messages) | Call::JsonRpc(messages) => leading(&messages.messages),
+            Call::GenAi(_) => None,
+        });
         Some(Self {
             exchange,
             role,
@@ -151,6 +164,9 @@ impl<'a> Facts<'a> {
             version: exchange.request.head.version,
             status,
             error: error_type(exchange, role, status),
+            message: messages.map(|(_, message)| message),
+            part: 0,
+            cost: Cost::of(exchange),
             both_ends: both_ends_seen(exchange),
             fields: Fields::read(&exchange.request.head.headers),
         })

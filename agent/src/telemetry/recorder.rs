@@ -7,9 +7,10 @@ use std::{
 
 use super::{
     ExchangeSubject, Facts, Sampler, access_log,
+    cost::{Calculator, Cost, Prices},
     metrics::Shard,
     span::{self, SpanRecord},
-    trace_context::{self, Context, Identity},
+    trace_context::{Context, Identity},
 };
 use crate::{
     admin::Health,
@@ -58,6 +59,8 @@ pub struct Settings {
     pub sampler: Option<Sampler>,
     /// Formats in which contexts are looked for where a policy names none (`OTEL_PROPAGATORS`).
     pub contexts: Option<Vec<ContextFormat>>,
+    /// What calls of language models cost, where the configuration names prices.
+    pub prices: Option<Arc<Prices>>,
 }
 
 impl Settings {
@@ -128,12 +131,14 @@ pub struct Recorder {
     places: HashMap<usize, usize, foldhash::fast::RandomState>,
     health: RecorderHealth,
     line: Vec<u8>,
+    calculator: Option<Calculator>,
 }
 
 /// The recorder's own counters.
 struct RecorderHealth {
     recorded: crate::admin::Counter,
     own: crate::admin::Counter,
+    without_price: crate::admin::Counter,
     health: Arc<Health>,
     incomplete: Vec<(&'static str, crate::admin::Counter)>,
 }
@@ -143,6 +148,7 @@ impl RecorderHealth {
         Self {
             recorded: health.counter(&crate::admin::table::EXCHANGES, &[]),
             own: health.counter(&crate::admin::table::EXCHANGES_OWN, &[]),
+            without_price: health.counter(&crate::admin::table::CALLS_WITHOUT_PRICE, &[]),
             health: Arc::clone(health),
             incomplete: Vec::new(),
         }
@@ -164,6 +170,7 @@ impl Recorder {
     /// A recorder that writes to what `outlets` opens.
     pub fn new(settings: Settings, outlets: Box<dyn OpenOutlets>, health: &Arc<Health>) -> Self {
         Self {
+            calculator: settings.prices.clone().map(Calculator::new),
             settings,
             outlets,
             routes: Vec::new(),
@@ -180,7 +187,7 @@ impl Recorder {
         if plan.capture == Capture::Nothing || !plan.reports(connection.role, connection.open.tls) {
             return None;
         }
-        let facts = Facts::of(exchange)?;
+        let mut facts = Facts::of(exchange)?;
         if facts.user_agent().is_some_and(is_telltale_user_agent) {
             self.health.own.add(1);
             return None;
@@ -188,6 +195,10 @@ impl Recorder {
         self.health.recorded.add(1);
         if let Some(incomplete) = exchange.incomplete {
             self.health.incomplete(incomplete.name());
+        }
+        if let Some(calculator) = &mut self.calculator {
+            facts.cost = calculator.cost(exchange);
+            self.health.without_price.add(u64::from(facts.cost == Cost::NoPrice));
         }
         let place = *self.places.entry(Arc::as_ptr(plan) as usize).or_insert_with(|| {
             self.routes.push(Route { plan: Arc::downgrade(plan), outlets: self.outlets.open(plan) });
@@ -197,43 +208,31 @@ impl Recorder {
         let tracing = plan.tracing.as_deref();
         let traced = tracing.filter(|_| !outlets.spans.is_empty());
         let logged = plan.access_logs.is_some() && !outlets.logs.is_empty();
-        let context = facts.context(self.settings.contexts(tracing));
-        // Exemplars need the sender's span also where no line and no span needs ours.
-        let sender =
-            context.as_ref().filter(|context| context.sampled == Some(true)).and_then(|context| context.parent);
-        let identity = (traced.is_some() || logged).then(|| identify(&facts, context));
-        let sampled = traced.zip(identity.as_ref()).filter(|(tracing, identity)| {
+        let formats = self.settings.contexts(tracing);
+        let identity = (traced.is_some() || logged).then(|| facts.identify(formats));
+        let sampled = traced.zip(identity.as_ref()).is_some_and(|(tracing, identity)| {
             self.settings.sampler(tracing).keeps(identity.trace_id, identity.context.as_ref())
         });
         if let Some(shard) = &mut outlets.metrics {
-            // The span that the measurement belongs to: ours if there will be one, else the sender's.
-            let context = match sampled {
-                Some((_, identity)) => Some((identity.trace_id.0, identity.span_id.0)),
-                None => sender.map(|parent| (parent.trace_id.0, parent.span_id.0)),
+            // The span that the measurement belongs to: ours if there will be one, else the sender's, also where no line and no span needs ours.
+            let context = match &identity {
+                Some(identity) if sampled => Some((identity.trace_id.0, identity.span_id.0)),
+                Some(identity) => sender(identity.context.as_ref()),
+                None => sender(facts.context(formats).as_ref()),
             };
             shard.record(&facts, context);
         }
-        if let Some(identity) = &identity
-            && let Some(logs) = &plan.access_logs
-            && logged
-            && let methods = &*self.settings.methods
-            && let entry = (ExchangeSubject { facts: &facts, identity: Some(identity), methods })
-            && logs.wants(facts.parsed_target().path, &entry)
-        {
-            self.line.clear();
-            access_log::write_line(&mut self.line, &logs.line, &entry);
-            for sink in &mut outlets.logs {
-                sink.log(&self.line, &entry);
+        if let Some(identity) = &identity {
+            let settings = &self.settings;
+            let mut signals = Signals { plan, traced, logged, settings, outlets, line: &mut self.line };
+            signals.show(&facts, identity, sampled);
+            for part in facts.parts().skip(1) {
+                let identity = part.identify(formats);
+                let sampled = traced.is_some_and(|tracing| {
+                    settings.sampler(tracing).keeps(identity.trace_id, identity.context.as_ref())
+                });
+                signals.show(&part, &identity, sampled);
             }
-        }
-        if let Some((tracing, identity)) = sampled
-            && let Some((last, others)) = outlets.spans.split_last_mut()
-        {
-            let record = span::build(&facts, identity, &self.settings.methods, tracing);
-            for sink in others {
-                sink.span(record.clone());
-            }
-            last.span(record);
         }
         Some(facts)
     }
@@ -264,10 +263,49 @@ fn flush(outlets: &mut Outlets) {
     }
 }
 
-fn identify(facts: &Facts<'_>, context: Option<Context>) -> Identity {
-    let head = &facts.exchange.request.head;
-    let open = &facts.exchange.connection.open;
-    trace_context::identify(open, facts.role, head.position, head.first_byte, context)
+/// Where the lines and spans of one exchange go.
+struct Signals<'r> {
+    plan: &'r Plan,
+    traced: Option<&'r TracingPlan>,
+    logged: bool,
+    settings: &'r Settings,
+    outlets: &'r mut Outlets,
+    line: &'r mut Vec<u8>,
+}
+
+impl Signals<'_> {
+    /// Writes the line and the span of a part of the exchange. What a server sends on its own has no line: that of the request whose answer it came with is one.
+    fn show(&mut self, facts: &Facts<'_>, identity: &Identity, sampled: bool) {
+        let methods = &*self.settings.methods;
+        if let Some(logs) = &self.plan.access_logs
+            && self.logged
+            && !facts.is_from_server()
+            && let entry = (ExchangeSubject { facts, identity: Some(identity), methods })
+            && logs.wants(facts.parsed_target().path, &entry)
+        {
+            self.line.clear();
+            access_log::write_line(self.line, &logs.line, &entry);
+            for sink in &mut self.outlets.logs {
+                sink.log(self.line, &entry);
+            }
+        }
+        if let Some(tracing) = self.traced
+            && sampled
+            && let Some((last, others)) = self.outlets.spans.split_last_mut()
+        {
+            let record = span::build(facts, identity, methods, tracing);
+            for sink in others {
+                sink.span(record.clone());
+            }
+            last.span(record);
+        }
+    }
+}
+
+/// The span of the sender, if it keeps its trace.
+fn sender(context: Option<&Context>) -> Option<(u128, u64)> {
+    let parent = context.filter(|context| context.sampled == Some(true))?.parent?;
+    Some((parent.trace_id.0, parent.span_id.0))
 }
 
 #[cfg(test)]
@@ -277,11 +315,15 @@ mod tests {
     use super::*;
     use crate::{
         capture::Role,
+        exchange::mcp::{Message, Messages},
         policy::plan::{Sampling, Share},
         protocol::Incomplete,
         telemetry::{
             metrics::{Data, Metrics},
-            test_support::Sample,
+            test_support::{
+                Sample,
+                calls::{chat, session, tool_call},
+            },
         },
     };
 
@@ -513,5 +555,46 @@ mod tests {
             setup.kept.spans.lock().unwrap().len()
         };
         assert_eq!((spans(Some(Share::ALL)), spans(None)), (0, 1));
+    }
+
+    /// A batch has a span and a line for each of its messages; what the server asks on the way has a span.
+    #[test]
+    fn each_message_of_a_batch_is_shown() {
+        let named = |tool: &str, from_server| {
+            let tool = Some(tool.into());
+            Message { tool, from_server, ..tool_call() }
+        };
+        let messages = session(vec![named("a", false), named("b", false), named("c", true)]);
+        let mut setup = setup();
+        setup.recorder.record(&Sample::mcp(Role::Client, Messages { batch: true, ..messages }).exchange(), &all());
+        let names: Vec<_> = setup.kept.spans.lock().unwrap().iter().map(|record| record.span.name.clone()).collect();
+        assert_eq!(names, ["tools/call a", "tools/call b", "tools/call c"]);
+        let lines = setup.kept.lines.lock().unwrap();
+        let lines: Vec<serde_json::Value> =
+            lines.split_inclusive(|&byte| byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
+        assert_eq!(lines.iter().map(|line| line["gen_ai.tool.name"].as_str().unwrap()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_ne!(lines[0]["span_id"], lines[1]["span_id"]);
+        assert_eq!(lines[0]["trace_id"], lines[1]["trace_id"]);
+        // Of HTTP it is one exchange.
+        assert_eq!(durations(&setup.metrics), 1);
+        assert_eq!(setup.health.value(&crate::admin::table::EXCHANGES, &[]), 1);
+    }
+
+    #[test]
+    fn a_model_without_a_price_is_counted() {
+        let prices = Prices::parse(br#"{"gpt-4o": {"litellm_provider": "openai", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}}"#);
+        let mut setup = setup();
+        setup.recorder.calculator = Some(Calculator::new(Arc::new(prices.unwrap())));
+        let mut cost = |model: &str| {
+            let mut call = chat();
+            call.request.model = Some(model.into());
+            let exchange = Sample::genai(Role::Client, call).exchange();
+            setup.recorder.record(&exchange, &all()).unwrap().cost
+        };
+        assert_eq!(cost("gpt-4o"), Cost::Dollars(140e-6));
+        assert_eq!(cost("gpt-9"), Cost::NoPrice);
+        assert_eq!(setup.health.value(&crate::admin::table::CALLS_WITHOUT_PRICE, &[]), 1);
+        let line = String::from_utf8(setup.kept.lines.lock().unwrap().clone()).unwrap();
+        assert_eq!(line.matches(r#""telltale.gen_ai.cost":0.00014"#).count(), 1, "{line}");
     }
 }

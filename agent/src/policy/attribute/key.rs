@@ -108,7 +108,8 @@ keys! {
     ResponseBodySize: Int, Response, Heads, attribute "http.response.body.size", cel ["response.size"], log ["bytes_sent"];
     /// `X-Envoy-Upstream-Service-Time`, which a proxy adds.
     UpstreamServiceTime: Text, ResponseSays, Heads, log ["upstream_service_time"];
-    /// The status code of an error status, or why no answer came.
+    /// Why it failed: the code of the provider of a language model, of a JSON-RPC error, or `tool_error`; else the status code of an error status, or why no
+    /// answer came.
     ErrorType: Text, Failed, Heads, attribute "error.type", log ["error_type"];
     /// Why the exchange was not seen whole.
     Incomplete: Text, Incomplete, Heads, attribute "telltale.incomplete", log ["incomplete"];
@@ -135,12 +136,12 @@ keys! {
 
     // gRPC.
 
-    /// `grpc`.
-    RpcSystemName: Text, Grpc, Heads, attribute "rpc.system.name";
-    /// `package.Service/Method`, where the answer shows that the method exists, else `_OTHER`.
-    RpcMethod: Text, Grpc, Heads, attribute "rpc.method";
-    /// Name of the gRPC status: `OK`, `DEADLINE_EXCEEDED`, ...
-    RpcResponseStatusCode: Text, Grpc, Heads, attribute "rpc.response.status_code";
+    /// `grpc`; `jsonrpc` for JSON-RPC that is not MCP, where content is read.
+    RpcSystemName: Text, Rpc, Heads, attribute "rpc.system.name";
+    /// `package.Service/Method`, where the answer shows that the method exists, else `_OTHER`; of JSON-RPC that is not MCP the method as sent.
+    RpcMethod: Text, Rpc, Heads, attribute "rpc.method";
+    /// Name of the gRPC status: `OK`, `DEADLINE_EXCEEDED`, ...; of MCP and other JSON-RPC the code of the error.
+    RpcResponseStatusCode: Text, Rpc, Heads, attribute "rpc.response.status_code";
     /// Number of the gRPC status.
     GrpcStatus: Int, Grpc, Heads, cel ["response.grpc_status"], log ["grpc_status"];
 
@@ -284,9 +285,9 @@ keys! {
     /// Id of this end's span, 16 hexadecimal digits.
     SpanId: Text, Always, Heads, log ["span_id"];
 
-    // Language models (semantic conventions for generative AI, v1.41).
+    // Language models (semantic conventions for generative AI). What the two profiles call differently has both names.
 
-    /// Operation: `chat`, `embeddings`, `execute_tool`, ...
+    /// Operation: `chat`, `embeddings`, ...; `execute_tool` for the call of a tool by MCP.
     GenAiOperationName: Text, GenAi, Bodies, attribute "gen_ai.operation.name";
     /// Provider, as far as host, headers and shape tell.
     GenAiProviderName: Text, GenAi, Bodies, attribute "gen_ai.provider.name";
@@ -334,10 +335,42 @@ keys! {
     GenAiUsageOutputTokens: Int, GenAi, Bodies, attribute "gen_ai.usage.output_tokens";
     /// Input tokens that a cache gave.
     GenAiUsageCacheReadInputTokens: Int, GenAi, Bodies, attribute "gen_ai.usage.cache_read.input_tokens";
-    /// Input tokens that were written to a cache.
+    /// Input tokens that were written to a cache, as v1.41 calls them.
     GenAiUsageCacheCreationInputTokens: Int, GenAi, Bodies, attribute "gen_ai.usage.cache_creation.input_tokens";
+    /// The same, as the newest conventions call them.
+    GenAiUsageCacheWriteInputTokens: Int, GenAi, Bodies, attribute "gen_ai.usage.cache_write.input_tokens";
     /// Output tokens of reasoning.
     GenAiUsageReasoningOutputTokens: Int, GenAi, Bodies, attribute "gen_ai.usage.reasoning.output_tokens";
+    /// Input tokens of audio.
+    GenAiUsageAudioInputTokens: Int, GenAi, Bodies, attribute "gen_ai.usage.audio.input_tokens";
+    /// Output tokens of audio.
+    GenAiUsageAudioOutputTokens: Int, GenAi, Bodies, attribute "gen_ai.usage.audio.output_tokens";
+    /// How much the model should reason, in the provider's word.
+    GenAiRequestReasoningLevel: Text, GenAi, Bodies, attribute "gen_ai.request.reasoning.level";
+    /// API of OpenAI whose form it has: `chat_completions` or `responses`.
+    OpenaiApiType: Text, GenAi, Bodies, attribute "openai.api.type";
+    /// Service tier that was asked for, if it is not `auto`.
+    OpenaiRequestServiceTier: Text, GenAi, Bodies, attribute "openai.request.service_tier";
+    /// Service tier that answered.
+    OpenaiResponseServiceTier: Text, GenAi, Bodies, attribute "openai.response.service_tier";
+    /// Fingerprint of the backend.
+    OpenaiResponseSystemFingerprint: Text, GenAi, Bodies, attribute "openai.response.system_fingerprint";
+    /// Seconds from the request to the first chunk of a stream that has text, reasoning or a part of a tool call; roles and pings have none.
+    GenAiTimeToFirstToken: Double, GenAi, Bodies, attribute "telltale.gen_ai.response.time_to_first_token";
+    /// Seconds from one token of a stream to the next, on average.
+    GenAiTimePerOutputToken: Double, GenAi, Bodies, attribute "telltale.gen_ai.response.time_per_output_token";
+    /// Chunks of the stream.
+    GenAiChunks: Int, GenAi, Bodies, attribute "telltale.gen_ai.response.chunks";
+    /// Whether the stream ended as its format says that it ends.
+    GenAiStreamComplete: Bool, GenAi, Bodies, attribute "telltale.gen_ai.response.complete";
+    /// Names of the tools that the model wants called, in order.
+    GenAiToolCalls: List, GenAi, Bodies, attribute "telltale.gen_ai.response.tool_calls";
+    /// What it costs in US dollars: what the provider says, else by the prices of the configuration.
+    GenAiCost: Double, GenAi, Bodies, attribute "telltale.gen_ai.cost";
+    /// Currency of `telltale.gen_ai.cost`: `USD`.
+    GenAiCurrency: Text, GenAi, Bodies, attribute "telltale.gen_ai.currency";
+    /// True where content was cut, lost or beyond a bound, so that some of these keys may be absent.
+    GenAiCut: Bool, GenAi, Bodies, attribute "telltale.gen_ai.cut";
     /// Instructions to the model, where `content` captures them.
     GenAiSystemInstructions: Text, GenAi, Bodies, attribute "gen_ai.system_instructions";
     /// Messages to the model, where `content` captures them.
@@ -359,16 +392,30 @@ keys! {
     GenAiPromptName: Text, Mcp, Bodies, attribute "gen_ai.prompt.name";
     /// Method.
     McpMethodName: Text, Mcp, Bodies, attribute "mcp.method.name";
-    /// URI of the resource.
+    /// URI of the resource; what is secret in its query is redacted.
     McpResourceUri: Text, Mcp, Bodies, attribute "mcp.resource.uri";
     /// Session.
     McpSessionId: Text, Mcp, Bodies, attribute "mcp.session.id";
     /// Revision of the protocol.
     McpProtocolVersion: Text, Mcp, Bodies, attribute "mcp.protocol.version";
     /// Id of the JSON-RPC request.
-    JsonrpcRequestId: Text, Mcp, Bodies, attribute "jsonrpc.request.id";
-    /// Version of JSON-RPC, where it is not 2.0.
-    JsonrpcProtocolVersion: Text, Mcp, Bodies, attribute "jsonrpc.protocol.version";
+    JsonrpcRequestId: Text, JsonRpc, Bodies, attribute "jsonrpc.request.id";
+    /// Version of JSON-RPC: of MCP where it is not 2.0, else where it is not 1.0.
+    JsonrpcProtocolVersion: Text, JsonRpc, Bodies, attribute "jsonrpc.protocol.version";
+    /// Messages of the batch that it is one of.
+    JsonrpcBatchSize: Int, JsonRpc, Bodies, attribute "telltale.jsonrpc.batch.size";
+    /// Name of the client, where the message says it.
+    McpClientName: Text, Mcp, Bodies, attribute "telltale.mcp.client.name";
+    /// Version of the client, likewise.
+    McpClientVersion: Text, Mcp, Bodies, attribute "telltale.mcp.client.version";
+    /// Name of the server, where the answer says it.
+    McpServerName: Text, Mcp, Bodies, attribute "telltale.mcp.server.name";
+    /// Version of the server, likewise.
+    McpServerVersion: Text, Mcp, Bodies, attribute "telltale.mcp.server.version";
+    /// Kind of result, where the answer says it: `complete`, `input_required` or `task`.
+    McpResultType: Text, Mcp, Bodies, attribute "telltale.mcp.result.type";
+    /// True where content was cut, lost or beyond a bound, so that some of these keys or messages may be absent.
+    McpCut: Bool, JsonRpc, Bodies, attribute "telltale.jsonrpc.cut";
 }
 
 impl Key {
@@ -384,7 +431,17 @@ impl Key {
 
     /// Whether it is what people wrote: too much, and too different each time, for what is counted by.
     pub const fn is_content(self) -> bool {
-        matches!(self, Self::HttpRequestBody | Self::HttpResponseBody)
+        matches!(
+            self,
+            Self::HttpRequestBody
+                | Self::HttpResponseBody
+                | Self::GenAiSystemInstructions
+                | Self::GenAiInputMessages
+                | Self::GenAiOutputMessages
+                | Self::GenAiToolDefinitions
+                | Self::GenAiToolCallArguments
+                | Self::GenAiToolCallResult
+        )
     }
 
     /// The key that `attributeKey` names so.

@@ -63,10 +63,14 @@ pub enum When {
     Peer,
     /// For gRPC calls.
     Grpc,
+    /// For gRPC and JSON-RPC calls.
+    Rpc,
     /// For calls of a language model, where they say it.
     GenAi,
     /// For calls of the Model Context Protocol, where they say it.
     Mcp,
+    /// For messages of JSON-RPC, those of the Model Context Protocol among them, where they say it.
+    JsonRpc,
     /// Where the policy's `content` keeps it, and it can be given out.
     Content,
     /// Where the policy's `content` keeps it, and it is not given out whole.
@@ -89,8 +93,10 @@ impl When {
             Self::Workload => "known of the reporting pod or process",
             Self::Peer => "known of that end",
             Self::Grpc => "gRPC",
+            Self::Rpc => "gRPC, JSON-RPC",
             Self::GenAi => "LLM call that says it",
             Self::Mcp => "MCP call that says it",
+            Self::JsonRpc => "JSON-RPC message that says it",
             Self::Content => "the policy's `content` keeps it",
             Self::ContentIncomplete => "`content` keeps it, not all is given out",
             Self::Never => "never here",

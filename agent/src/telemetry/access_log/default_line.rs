@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::{
     ExchangeSubject, fields,
-    json::{escape, string},
+    json::{self, escape, string},
     time::{decimal, write_time},
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         attribute::{Key, Subject as _, Value},
         plan::access_log::Object,
     },
+    telemetry::{calls, names::followed},
     workload::Workload,
 };
 
@@ -75,14 +76,26 @@ pub(super) fn write(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>, added: &Obj
     if let Some(Value::Int(status)) = entry.key(Key::GrpcStatus) {
         number(line, "grpc_status", status as u64);
     }
-    if let Some(error) = facts.error {
-        text(line, "error_type", error.name().as_bytes());
+    if let Some(error) = facts.failure() {
+        text(line, "error_type", error.as_bytes());
     }
+    write_call(line, entry);
     if let Some(incomplete) = exchange.incomplete {
         text(line, "incomplete", incomplete.name().as_bytes());
     }
     fields::members(line, added, entry, true);
     line.push(b'}');
+}
+
+/// What a call says beyond HTTP, by the names of the conventions; never what people or models wrote.
+fn write_call(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>) {
+    let Some(call) = &entry.facts.exchange.call else { return };
+    for row in calls::attributes(call, followed()).filter(|row| row.in_lines) {
+        if let Some(value) = row.value(entry, followed()) {
+            field(line, row.name());
+            json::value(line, &value);
+        }
+    }
 }
 
 /// `namespace/service`, or the service alone.

@@ -1,13 +1,21 @@
 use super::*;
 use crate::{
     capture::Role,
+    exchange::mcp::Message,
     policy::{
         Defaults, Effect, Finding, Trust,
         model::{AccessLogs, Attribute, AttributeSource, FieldPath, LogField, LogFormat, Match, MatchKind, Mode},
         plan::{AccessLogPlan, ContextFormat},
     },
     protocol::Incomplete,
-    telemetry::{KnownMethods, test_support::Sample, trace_context::identify},
+    telemetry::{
+        KnownMethods,
+        test_support::{
+            Sample,
+            calls::{session, streamed, tool_call},
+        },
+        trace_context::identify,
+    },
     workload::Workload,
 };
 
@@ -283,4 +291,26 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// What a call says beyond HTTP, in the documented order; nothing that people or models wrote.
+#[test]
+fn default_lines_of_calls() {
+    let line = |sample: &Sample| {
+        let line = written(&Line::default(), sample);
+        let (_, of_call) = line.split_once("\"span_id\":").unwrap();
+        of_call.split_once(',').map_or("", |(_, rest)| rest.trim_end()).to_owned()
+    };
+    let mut call = streamed();
+    call.request.stop_sequences = vec!["a secret end".into()];
+    assert_eq!(
+        line(&Sample::genai(Role::Client, call)),
+        r#""gen_ai.operation.name":"chat","gen_ai.provider.name":"openai","gen_ai.request.model":"gpt-4o","gen_ai.response.model":"gpt-4o-2024-08-06","gen_ai.response.id":"chatcmpl-1","gen_ai.request.stream":true,"gen_ai.response.finish_reasons":["stop"],"gen_ai.response.time_to_first_chunk":0.002,"gen_ai.usage.input_tokens":100,"gen_ai.usage.output_tokens":20,"gen_ai.usage.cache_read.input_tokens":40,"gen_ai.usage.reasoning.output_tokens":5,"telltale.gen_ai.response.time_to_first_token":0.003}"#
+    );
+    let failed = Message { tool_error: true, ..tool_call() };
+    assert_eq!(
+        line(&Sample::mcp(Role::Server, session(vec![failed]))),
+        r#""error_type":"tool_error","mcp.method.name":"tools/call","gen_ai.operation.name":"execute_tool","gen_ai.tool.name":"search","mcp.session.id":"s-1","mcp.protocol.version":"2025-06-18","jsonrpc.request.id":"7"}"#
+    );
+    assert_eq!(line(&Sample::new(Role::Client)), "");
 }

@@ -2,7 +2,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::*;
 use crate::{
-    exchange::Omission,
+    exchange::{
+        Omission,
+        genai::{self, GenAi, ToolCall, Usage},
+        mcp::{Message, Messages, Party},
+    },
     policy::{
         Trust,
         attribute::{Extractor, Type},
@@ -10,20 +14,29 @@ use crate::{
         objects::{ObjectName, Pod},
     },
     telemetry::{
-        test_support::Sample,
+        test_support::{
+            Sample,
+            calls::{failed, session, streamed, tool_call},
+        },
         trace_context::{SpanId, TraceId},
     },
     workload::WorkloadKind,
 };
 
-fn ask<T>(sample: &Sample, ask: impl FnOnce(&ExchangeSubject<'_>) -> T) -> T {
-    let identity = Identity { trace_id: TraceId(0xabc), span_id: SpanId(0xdef), parent_span_id: None, context: None };
+pub(super) fn ask<T>(sample: &Sample, ask: impl FnOnce(&ExchangeSubject<'_>) -> T) -> T {
+    let identity = Identity {
+        trace_id: TraceId(0xabc),
+        span_id: SpanId(0xdef),
+        parent_span_id: None,
+        context: None,
+        around: None,
+    };
     let methods = KnownMethods::default();
     sample.facts(|facts| ask(&ExchangeSubject { facts, identity: Some(&identity), methods: &methods }))
 }
 
 /// The value as text.
-fn value(sample: &Sample, key: Key) -> Option<String> {
+pub(super) fn value(sample: &Sample, key: Key) -> Option<String> {
     ask(sample, |subject| subject.key(key).map(|value| value.into_text().into_owned()))
 }
 
@@ -79,6 +92,60 @@ fn workload() -> Workload {
     }
 }
 
+/// A call of a language model that says everything.
+pub(super) fn full_genai() -> GenAi {
+    let streamed = streamed();
+    let text = |text: &str| Some(Box::<str>::from(text));
+    GenAi {
+        request: genai::Request {
+            choice_count: Some(2),
+            seed: Some(3),
+            top_p: Some(0.9),
+            top_k: Some(40.0),
+            frequency_penalty: Some(0.1),
+            presence_penalty: Some(0.2),
+            stop_sequences: vec!["END".into()],
+            encoding_formats: vec!["float".into()],
+            output_type: Some("json"),
+            conversation_id: text("c-1"),
+            service_tier: text("flex"),
+            reasoning_level: text("high"),
+            ..streamed.request
+        },
+        response: genai::Response {
+            service_tier: text("flex"),
+            system_fingerprint: text("fp-1"),
+            dimension_count: Some(256),
+            tool_calls: vec![ToolCall { id: text("t-1"), name: text("search") }, ToolCall::default()],
+            ..streamed.response
+        },
+        usage: Usage {
+            cache_creation: Some(6),
+            input_audio: Some(7),
+            output_audio: Some(8),
+            cost: Some(0.25),
+            ..streamed.usage
+        },
+        ..streamed
+    }
+}
+
+/// A batch that says everything, of which two are the client's.
+pub(super) fn full_messages() -> Messages {
+    let party = |name: &str| Some(Party { name: Some(name.into()), version: Some("1.2".into()) });
+    let message = Message {
+        prompt: Some("greet".into()),
+        resource: Some("https://files.example/a?token=s3cret&page=2".into()),
+        jsonrpc: Some("2.1".into()),
+        client: party("editor"),
+        server: party("files"),
+        result_type: Some("complete".into()),
+        ..failed(-32603)
+    };
+    let asked = Message { method: "sampling/createMessage".into(), from_server: true, ..Message::default() };
+    Messages { batch: true, ..session(vec![message, tool_call(), asked]) }
+}
+
 /// As many values as one exchange can have.
 fn full(role: Role) -> Sample {
     Sample::new(role)
@@ -101,9 +168,12 @@ fn every_key_that_can_be_known_is() {
         Sample::new(Role::Client).target("GET", "/a?b").status(404),
         Sample::new(Role::Client).unanswered(Incomplete::Reset),
         Sample::new(Role::Client).incomplete(Incomplete::Truncated),
+        Sample::genai(Role::Client, full_genai()),
+        Sample::mcp(Role::Client, full_messages()),
     ];
     for &key in Key::ALL {
-        let never = matches!(key.row().when, When::Never | When::GenAi | When::Mcp);
+        // Content of calls is not gathered yet.
+        let never = key.row().when == When::Never || (key.is_content() && key.row().when != When::Content);
         let known = samples.iter().filter(|sample| {
             ask(sample, |subject| match key.row().kind {
                 Type::Map => subject.entries(key).is_some(),
@@ -115,6 +185,8 @@ fn every_key_that_can_be_known_is() {
                             | (Type::Bool, Value::Bool(_))
                             | (Type::Duration, Value::Duration(_))
                             | (Type::Time, Value::Time(_))
+                            | (Type::Double, Value::Double(_))
+                            | (Type::List, Value::List(_))
                     );
                     assert!(fits, "{key:?} is not {kind}: {value:?}");
                     true

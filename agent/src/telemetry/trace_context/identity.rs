@@ -21,6 +21,8 @@ pub struct Identity {
     pub parent_span_id: Option<SpanId>,
     /// What the request carried.
     pub context: Option<Context>,
+    /// What the request around it carried, where it is a message with a context of its own.
+    pub around: Option<Context>,
 }
 
 /// What each hash is for. The numbers are part of the ids' definition: all agents of a fleet must agree, so they never change.
@@ -29,6 +31,8 @@ enum Purpose {
     Trace = 1,
     ClientSpan = 2,
     ServerSpan = 3,
+    SenderOfPart = 4,
+    ReceiverOfPart = 5,
 }
 
 /// SipHash-2-4 with 128 bits of output; the keys are part of the ids' definition.
@@ -58,6 +62,11 @@ impl Seed {
     }
 
     fn hash(&self, purpose: Purpose) -> u128 {
+        self.hash_of_part(purpose, 0)
+    }
+
+    /// The hash of the exchange itself is that of part 0.
+    fn hash_of_part(&self, purpose: Purpose, part: u32) -> u128 {
         let mut hasher = hasher(purpose);
         // Little-endian by hand: `write_u32` of the trait would use the order of the machine.
         match self {
@@ -79,6 +88,9 @@ impl Seed {
                 hasher.write(&time.0.to_le_bytes());
             }
         }
+        if part > 0 {
+            hasher.write(&part.to_le_bytes());
+        }
         let hash = hasher.finish128();
         u128::from(hash.h1) << 64 | u128::from(hash.h2)
     }
@@ -88,7 +100,11 @@ impl Seed {
     }
 
     fn span_id(&self, purpose: Purpose) -> SpanId {
-        SpanId((self.hash(purpose) as u64).max(1))
+        self.span_id_of_part(purpose, 0)
+    }
+
+    fn span_id_of_part(&self, purpose: Purpose, part: u32) -> SpanId {
+        SpanId((self.hash_of_part(purpose, part) as u64).max(1))
     }
 }
 
@@ -104,11 +120,43 @@ pub fn identify(open: &Open, role: Role, position: u64, time: Timestamp, context
         Role::Server => seed.span_id(Purpose::ServerSpan),
     };
     if let Some(parent) = context.as_ref().and_then(|context| context.parent) {
-        return Identity { trace_id: parent.trace_id, span_id, parent_span_id: Some(parent.span_id), context };
+        return Identity {
+            trace_id: parent.trace_id,
+            span_id,
+            parent_span_id: Some(parent.span_id),
+            context,
+            around: None,
+        };
     }
     let joined = role == Role::Server && matches!(seed, Seed::Sequence { .. });
     let parent_span_id = joined.then(|| seed.span_id(Purpose::ClientSpan));
-    Identity { trace_id: seed.trace_id(), span_id, parent_span_id, context }
+    Identity { trace_id: seed.trace_id(), span_id, parent_span_id, context, around: None }
+}
+
+/// The ids of a part of an exchange beside the one that stands for it, a message of a batch or one that the server sent: the `part`-th, which this end
+/// `receives` or not. As with the exchange itself, both ends come to one trace in which the receiver's span is the child of the sender's.
+pub fn identify_part(
+    open: &Open,
+    role: Role,
+    (position, time): (u64, Timestamp),
+    (part, receives): (u32, bool),
+    context: Option<Context>,
+) -> Identity {
+    let seed = Seed::of(open, role, position, time);
+    let purpose = if receives { Purpose::ReceiverOfPart } else { Purpose::SenderOfPart };
+    let span_id = seed.span_id_of_part(purpose, part);
+    if let Some(parent) = context.as_ref().and_then(|context| context.parent) {
+        return Identity {
+            trace_id: parent.trace_id,
+            span_id,
+            parent_span_id: Some(parent.span_id),
+            context,
+            around: None,
+        };
+    }
+    let joined = receives && matches!(seed, Seed::Sequence { .. });
+    let parent_span_id = joined.then(|| seed.span_id_of_part(Purpose::SenderOfPart, part));
+    Identity { trace_id: seed.trace_id(), span_id, parent_span_id, context, around: None }
 }
 
 #[cfg(test)]
@@ -150,6 +198,23 @@ mod tests {
         assert_eq!(show(&client), "24bc8dc4a3f38ef908d5129251ab3ab4 ae8d9f5fdf996bfc");
         let alone = ids(Role::Client, None, 120);
         assert_eq!(show(&alone), "9f8006982edb98a8fc72e81fdb3d8c4c 8e9dbf7e1b3740d5");
+    }
+
+    #[test]
+    fn parts_of_both_ends_join_the_trace_of_their_exchange() {
+        let part = |role, part, receives| {
+            identify_part(&open(role, Some((7, 9))), role, (120, Timestamp(5)), (part, receives), None)
+        };
+        let whole = ids(Role::Client, Some((7, 9)), 120);
+        let (sent, received) = (part(Role::Client, 2, false), part(Role::Server, 2, true));
+        assert_eq!((sent.trace_id, received.trace_id), (whole.trace_id, whole.trace_id));
+        assert_eq!((sent.parent_span_id, received.parent_span_id), (None, Some(sent.span_id)));
+        // What the server sends to the client is the same the other way round.
+        let (asked, answered) = (part(Role::Server, 3, false), part(Role::Client, 3, true));
+        assert_eq!(answered.parent_span_id, Some(asked.span_id));
+        let ids = [&whole, &sent, &received, &asked, &answered].map(|identity| identity.span_id.0);
+        assert_eq!(std::collections::BTreeSet::from(ids).len(), 5);
+        assert_eq!(format!("{} {}", sent.span_id, received.span_id), "eb63c048cbd7940e 65d26ea538171f99");
     }
 
     #[test]

@@ -11,7 +11,8 @@ mod w3c;
 
 use std::fmt;
 
-pub use identity::{Identity, identify};
+pub use identity::{Identity, identify, identify_part};
+pub use w3c::of_texts;
 
 use crate::{policy::plan::ContextFormat, protocol::Headers};
 

@@ -13,6 +13,13 @@ pub(super) fn read(headers: &Headers) -> Option<Context> {
     Some(Context { state: join_tracestate(states), ..Context::of(trace_id, span_id, Some(sampled)) })
 }
 
+/// The context of these values, where they stand elsewhere than in header fields (`_meta` of MCP).
+pub fn of_texts(traceparent: &str, tracestate: Option<&str>) -> Option<Context> {
+    let (trace_id, span_id, sampled) = parse_traceparent(traceparent.as_bytes())?;
+    let state = join_tracestate(tracestate.map(str::as_bytes).into_iter());
+    Some(Context { state, ..Context::of(trace_id, span_id, Some(sampled)) })
+}
+
 /// Parses a `traceparent` value as strictly as W3C Trace Context (level 2, section 3.2) demands: lower-case hexadecimal, no zero ids, version
 /// `00` has exactly 55 bytes, a later one at least these, version `ff` is invalid.
 pub(super) fn parse_traceparent(value: &[u8]) -> Option<(TraceId, SpanId, bool)> {

@@ -193,7 +193,7 @@ fn what_is_wrong_is_said() {
     is("foo", "unknown variable `foo`");
     is(
         "gen_ai.usage",
-        "`gen_ai.usage` is not a variable but a group of 5; name one, such as `gen_ai.usage.input_tokens`",
+        "`gen_ai.usage` is not a variable but a group of 8; name one, such as `gen_ai.usage.input_tokens`",
     );
     is("response.code > '5'", "`>` cannot compare int with string; convert one with int(x) or string(x)");
     is("request.duration > 5", "`>` cannot compare duration with int; write a duration as duration(\"1.5s\")");

@@ -1,5 +1,9 @@
 //! An exchange as attributes see it: the values of the table of keys.
 
+mod calls;
+#[cfg(test)]
+mod tests;
+
 use std::{
     borrow::Cow,
     collections::{HashMap, hash_map::Entry},
@@ -196,7 +200,7 @@ impl<'a> ExchangeSubject<'a> {
                 (None, _) => return None,
             },
             Key::UpstreamServiceTime => joined(self.headers(Side::Response)?, "x-envoy-upstream-service-time")?.into(),
-            Key::ErrorType => facts.error?.name().into(),
+            Key::ErrorType => facts.failure()?.into(),
             Key::Incomplete => facts.exchange.incomplete?.name().into(),
             Key::RpcSystemName => grpc::is_call(facts.exchange).then_some("grpc")?.into(),
             Key::RpcMethod => self.rpc_method()?.into(),
@@ -270,6 +274,28 @@ impl<'a> ExchangeSubject<'a> {
     }
 }
 
+impl<'a> ExchangeSubject<'a> {
+    /// The value of a key, for as long as the exchange lives.
+    pub(super) fn value(&self, key: Key) -> Option<Value<'a>> {
+        match key.row().when {
+            When::Never => return None,
+            When::GenAi | When::Mcp | When::JsonRpc => return self.of_call(key),
+            _ => {}
+        }
+        if (Key::SourceAddress..=Key::SourceLabels).contains(&key) {
+            return self.of_end(End::Source, key);
+        }
+        if (Key::DestinationAddress..=Key::DestinationLabels).contains(&key) {
+            return self.of_end(End::Destination, key);
+        }
+        (self.of_request(key))
+            .or_else(|| self.of_response(key))
+            .or_else(|| self.of_connection(key))
+            .or_else(|| self.of_workload(key))
+            .or_else(|| if key.row().when == When::Rpc { self.of_call(key) } else { None })
+    }
+}
+
 impl Subject for ExchangeSubject<'_> {
     fn header(&self, side: Side, name: &str) -> Option<Cow<'_, str>> {
         joined(self.headers(side)?, name)
@@ -288,19 +314,7 @@ impl Subject for ExchangeSubject<'_> {
     }
 
     fn key(&self, key: Key) -> Option<Value<'_>> {
-        if matches!(key.row().when, When::Never | When::GenAi | When::Mcp) {
-            return None;
-        }
-        if (Key::SourceAddress..=Key::SourceLabels).contains(&key) {
-            return self.of_end(End::Source, key);
-        }
-        if (Key::DestinationAddress..=Key::DestinationLabels).contains(&key) {
-            return self.of_end(End::Destination, key);
-        }
-        (self.of_request(key))
-            .or_else(|| self.of_response(key))
-            .or_else(|| self.of_connection(key))
-            .or_else(|| self.of_workload(key))
+        self.value(key)
     }
 
     fn entry(&self, map: Key, name: &str) -> Option<Cow<'_, str>> {
@@ -382,6 +396,3 @@ fn lower_case(name: &[u8]) -> Cow<'_, str> {
         String::from_utf8_lossy(name)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,13 @@
 //! What the conventions say of a call beyond HTTP, where spans and metrics must say the same (semconv recording-errors: `error.type` is that of both).
 
+mod attributes;
+mod facts;
+mod parts;
+
 use std::borrow::Cow;
+
+pub use self::parts::Parts;
+pub(super) use self::{attributes::attributes, parts::leading};
 
 use super::{ErrorType, Facts, names::Conventions};
 use crate::{
