@@ -166,13 +166,10 @@ fn metric(family: &Family, series: Vec<Series>, time: u64) -> Metric {
             Some(_) => attributes.into_iter().map(|(name, value)| attribute(&name, value)).collect(),
         };
         match data {
-            Data::Counter(count) => sums.push(NumberDataPoint {
-                attributes,
-                start_time_unix_nano: start,
-                time_unix_nano: time,
-                value: Some(number_data_point::Value::AsInt(count as i64)),
-                ..NumberDataPoint::default()
-            }),
+            Data::Counter(count) => {
+                sums.push(point(number_data_point::Value::AsInt(count as i64), attributes, start, time))
+            }
+            Data::Sum(sum) => sums.push(point(number_data_point::Value::AsDouble(sum), attributes, start, time)),
             Data::Histogram(histogram) => histograms.push(HistogramDataPoint {
                 attributes,
                 start_time_unix_nano: start,
@@ -197,6 +194,16 @@ fn metric(family: &Family, series: Vec<Series>, time: u64) -> Metric {
         unit: family.instrument.unit.into(),
         data: Some(data),
         ..Metric::default()
+    }
+}
+
+fn point(value: number_data_point::Value, attributes: Vec<KeyValue>, start: u64, time: u64) -> NumberDataPoint {
+    NumberDataPoint {
+        attributes,
+        start_time_unix_nano: start,
+        time_unix_nano: time,
+        value: Some(value),
+        ..NumberDataPoint::default()
     }
 }
 

@@ -86,6 +86,7 @@ impl Collector for TrafficCollector {
                 let mut encoder = encoder.encode_family(&labels)?;
                 match &series.data {
                     Data::Counter(count) => ConstCounter::new(*count).encode(encoder)?,
+                    Data::Sum(sum) => ConstCounter::new(*sum).encode(encoder)?,
                     Data::Histogram(histogram) => {
                         let mut buckets = Vec::with_capacity(histogram.counts.len());
                         for (bound, count, exemplar) in histogram.buckets() {

@@ -15,7 +15,7 @@ pub use access_log::AccessLogPlan;
 pub use content::ContentPlan;
 pub use context_format::ContextFormat;
 pub use json_path::{JsonPath, JsonPathError, Selector, Step};
-pub use metrics::{DEFAULT_CARDINALITY_LIMIT, Group, Label, MetricsPlan, Reader, Stream};
+pub use metrics::{DEFAULT_CARDINALITY_LIMIT, Group, Label, MetricsPlan, Part, Reader, Stream};
 pub use receiver::Receiver;
 pub use sampling::{Sampling, Share};
 pub use tracing::{SpanProvider, TracingPlan};

@@ -14,17 +14,22 @@ use hashbrown::HashTable;
 
 use super::{
     Exemplar, Key, KeyRef, Measurements,
-    cells::{Data, Rows, Table},
+    cells::{Data, Measured as _, Rows, Table},
     labels, lock,
+    recording::Recording,
     series::Kept,
+    sessions::Sessions,
 };
 use crate::{
     capture::Role,
     policy::{
         attribute::{Key as AttributeKey, Subject as _},
-        plan::{Group, MetricsPlan},
+        plan::{Group, MetricsPlan, Part},
     },
-    telemetry::{ExchangeSubject, Facts, KnownMethods, names::Measure},
+    telemetry::{
+        ExchangeSubject, Facts, KnownMethods,
+        names::{Measure, Occasion},
+    },
     workload::{ResourceAttribute, Workload},
 };
 
@@ -55,10 +60,12 @@ pub(super) struct Shared {
     pub(super) overflowed: AtomicU64,
     /// Texts that were too long for a label.
     pub(super) cut: AtomicU64,
+    /// Sessions of MCP that were forgotten before they were over.
+    pub(super) sessions_forgotten: AtomicU64,
 }
 
 /// The tables of one worker, one per group.
-type Tables = Vec<Table>;
+pub(super) type Tables = Vec<Table>;
 
 #[derive(Debug, Default)]
 struct Shards {
@@ -73,11 +80,14 @@ pub(super) struct Aggregator {
     pub(super) plan: Arc<MetricsPlan>,
     /// Nanoseconds since the epoch: from when on it counts.
     pub(super) start: u64,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     hasher: RandomState,
     kept: Vec<Kept>,
+    /// How many groups are of exchanges; those of calls beyond HTTP follow.
+    pub(super) of_exchanges: usize,
     /// Whether a stream counts decisions.
     decisions: bool,
+    pub(super) sessions: Mutex<Sessions>,
     known: Vec<RwLock<Known>>,
     workloads: Mutex<BTreeMap<(Option<String>, String), WorkloadInfo>>,
     shards: Mutex<Shards>,
@@ -90,7 +100,9 @@ impl Aggregator {
             start: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64,
             hasher: RandomState::default(),
             kept: plan.groups.iter().map(Kept::of).collect(),
+            of_exchanges: plan.groups.partition_point(|group| group.occasion == Occasion::Exchange),
             decisions,
+            sessions: Mutex::default(),
             known: plan.groups.iter().map(|_| RwLock::default()).collect(),
             workloads: Mutex::default(),
             shards: Mutex::default(),
@@ -167,6 +179,22 @@ impl Aggregator {
         Some(key)
     }
 
+    /// The place of a series in a worker's table: its own, or that of the overflow. And whether it is its own.
+    pub(super) fn place(&self, table: &mut Table, group: usize, key: &KeyRef<'_>) -> (usize, bool) {
+        let hash = key.hash_with(&self.hasher);
+        if let Some(position) = table.find(hash, key) {
+            return (position, true);
+        }
+        if let Some(key) = self.admit(group, hash, key) {
+            return (table.insert(hash, key), true);
+        }
+        self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+        let overflow = KeyRef::overflow(key.role);
+        let hash = overflow.hash_with(&self.hasher);
+        let found = table.find(hash, &overflow);
+        (found.unwrap_or_else(|| table.insert(hash, overflow.to_key().into())), false)
+    }
+
     /// Remembers what the instances of a service have in common.
     fn note(&self, workload: &Workload) {
         let mut workloads = lock(&self.workloads);
@@ -232,37 +260,27 @@ impl Shard {
         measured.decided = aggregator.decisions && subject.key(AttributeKey::EventAction).is_some();
         let mut tables = lock(tables);
         let mut admitted = false;
-        for (index, group) in aggregator.plan.groups.iter().enumerate() {
+        for (index, group) in aggregator.plan.groups[..aggregator.of_exchanges].iter().enumerate() {
             if group.role.is_some_and(|role| role != facts.role) || !measured.any(group) {
                 continue;
             }
             bytes.clear();
             if !group.labels.is_empty() {
-                let cut = labels::encode(&group.labels, &subject, bytes);
+                let cut = labels::encode(&group.labels, &subject, Part::default(), bytes);
                 aggregator.shared.cut.fetch_add(cut, Ordering::Relaxed);
             }
             let key = KeyRef { labels: bytes, ..aggregator.kept[index].apply(key) };
-            let hash = key.hash_with(&aggregator.hasher);
-            let table = &mut tables[index];
-            let position = match table.find(hash, &key) {
-                Some(position) => {
-                    admitted = true;
-                    position
-                }
-                None => {
-                    if let Some(key) = aggregator.admit(index, hash, &key) {
-                        admitted = true;
-                        table.insert(hash, key)
-                    } else {
-                        aggregator.shared.overflowed.fetch_add(1, Ordering::Relaxed);
-                        let overflow = KeyRef::overflow(facts.role);
-                        let hash = overflow.hash_with(&aggregator.hasher);
-                        let found = table.find(hash, &overflow);
-                        found.unwrap_or_else(|| table.insert(hash, overflow.to_key().into()))
-                    }
-                }
-            };
-            table.add(position, group, &measured, exemplar);
+            let (position, own) = aggregator.place(&mut tables[index], index, &key);
+            admitted |= own;
+            tables[index].add(position, group, &measured, exemplar);
+        }
+        if let Some(call) = &facts.exchange.call
+            && aggregator.of_exchanges < aggregator.plan.groups.len()
+        {
+            let mut recording =
+                Recording { aggregator, tables: &mut tables, bytes, exchange: subject, exemplar, admitted };
+            recording.call(call);
+            admitted = recording.admitted;
         }
         // A service in overflow series only is not noted, so the limit bounds the workloads too.
         let workload = &facts.exchange.connection.workload;

@@ -23,6 +23,21 @@ pub struct Exemplar {
     pub time: u64,
 }
 
+/// What was measured at once.
+pub(super) trait Measured {
+    /// Gives each measurement for this stream, in the unit of its instrument.
+    fn each(&self, stream: &Stream, take: impl FnMut(f64));
+
+    /// Whether a stream of the group takes any.
+    fn any(&self, group: &Group) -> bool {
+        let mut any = false;
+        for stream in &group.streams {
+            self.each(stream, |_| any = true);
+        }
+        any
+    }
+}
+
 /// One exchange's measurements.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Measurements {
@@ -48,16 +63,24 @@ impl Measurements {
             }
             Measure::RequestBody => self.request_body.map(|size| size as f64),
             Measure::ResponseBody => self.response_body.map(|size| size as f64),
+            // Of a call beyond HTTP.
+            Measure::GenAi(_) | Measure::McpOperation | Measure::McpSession | Measure::JsonRpc => None,
         }
     }
+}
 
-    /// Whether a stream of the group takes any.
-    pub(super) fn any(&self, group: &Group) -> bool {
+impl Measured for Measurements {
+    fn each(&self, stream: &Stream, take: impl FnMut(f64)) {
+        self.value(stream).map(take);
+    }
+
+    fn any(&self, group: &Group) -> bool {
         group.streams.iter().any(|stream| self.value(stream).is_some())
     }
 }
 
-/// Where the numbers of a stream are in the cells of a series: of a counter one, of a histogram a count per bucket and then the bits of the sum.
+/// Where the numbers of a stream are in the cells of a series: of a counter one (of a fractional one its bits), of a histogram a count per bucket and then the
+/// bits of the sum.
 fn width(stream: &Stream) -> usize {
     match stream.instrument.kind() {
         Kind::Counter => 1,
@@ -138,8 +161,10 @@ impl CellExemplars {
 /// What one stream of a series counted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
-    /// A sum.
+    /// A sum of whole numbers.
     Counter(u64),
+    /// A sum of others.
+    Sum(f64),
     /// A histogram.
     Histogram(HistogramData),
 }
@@ -185,30 +210,29 @@ impl Table {
         position
     }
 
-    /// Adds an exchange's measurements to a series.
-    pub(super) fn add(&mut self, position: usize, group: &Group, measured: &Measurements, exemplar: Option<Exemplar>) {
-        let mut cells = &mut self.rows.cells[position * self.stride..][..self.stride];
+    /// Adds what was measured at once to a series.
+    pub(super) fn add(&mut self, position: usize, group: &Group, measured: &impl Measured, exemplar: Option<Exemplar>) {
+        let Rows { cells, exemplars, .. } = &mut self.rows;
+        let mut cells = &mut cells[position * self.stride..][..self.stride];
+        let exemplars = &mut exemplars[position];
         let mut first = 0;
         for stream in &group.streams {
             let (own, rest) = cells.split_at_mut(width(stream));
-            if let Some(value) = measured.value(stream) {
-                let bucket = match stream.instrument.kind() {
-                    Kind::Counter => 0,
-                    Kind::Histogram => {
-                        let sum = &mut own[stream.buckets.len() + 1];
-                        *sum = (f64::from_bits(*sum) + value).to_bits();
-                        // Bounds are inclusive above. Few buckets: a linear search is faster than a binary one.
-                        stream.buckets.iter().position(|&bound| value <= bound).unwrap_or(stream.buckets.len())
+            measured.each(stream, |value| match stream.instrument.kind() {
+                Kind::Counter if stream.instrument.is_fractional() => add_bits(&mut own[0], value),
+                Kind::Counter => own[0] += value as u64,
+                Kind::Histogram => {
+                    add_bits(&mut own[stream.buckets.len() + 1], value);
+                    // Bounds are inclusive above. Few buckets: a linear search is faster than a binary one.
+                    let bucket =
+                        stream.buckets.iter().position(|&bound| value <= bound).unwrap_or(stream.buckets.len());
+                    own[bucket] += 1;
+                    if let Some(exemplar) = exemplar {
+                        let exemplar = CellExemplar::new(first + bucket, Exemplar { value, ..exemplar });
+                        exemplars.put(exemplar, |_| true);
                     }
-                };
-                own[bucket] += 1;
-                if let Some(exemplar) = exemplar
-                    && stream.instrument.kind() == Kind::Histogram
-                {
-                    let exemplar = CellExemplar::new(first + bucket, Exemplar { value, ..exemplar });
-                    self.rows.exemplars[position].put(exemplar, |_| true);
                 }
-            }
+            });
             first += own.len();
             cells = rest;
         }
@@ -221,6 +245,7 @@ impl Table {
             let mut cells = self.rows.cells[ours * self.stride..].iter_mut().zip(&other.cells[theirs * self.stride..]);
             for stream in &group.streams {
                 let counts = match stream.instrument.kind() {
+                    Kind::Counter if stream.instrument.is_fractional() => 0,
                     Kind::Counter => 1,
                     Kind::Histogram => stream.buckets.len() + 1,
                 };
@@ -230,7 +255,7 @@ impl Table {
                 if counts < width(stream)
                     && let Some((sum, more)) = cells.next()
                 {
-                    *sum = (f64::from_bits(*sum) + f64::from_bits(*more)).to_bits();
+                    add_bits(sum, f64::from_bits(*more));
                 }
             }
             for theirs in &other.exemplars[theirs].0 {
@@ -250,6 +275,9 @@ impl Table {
                 first += width(stream);
                 let own = &cells[start..first];
                 match stream.instrument.kind() {
+                    Kind::Counter if stream.instrument.is_fractional() => {
+                        (own[0] > 0).then_some(Data::Sum(f64::from_bits(own[0])))
+                    }
                     Kind::Counter => (own[0] > 0).then_some(Data::Counter(own[0])),
                     Kind::Histogram => {
                         let (sum, counts) = own.split_last()?;
@@ -267,6 +295,11 @@ impl Table {
             (&**key, data.collect())
         })
     }
+}
+
+/// Adds to a number that is kept as its bits.
+fn add_bits(cell: &mut u64, value: f64) {
+    *cell = (f64::from_bits(*cell) + value).to_bits();
 }
 
 impl HistogramData {
@@ -334,16 +367,18 @@ impl Data {
     pub fn merge(&mut self, other: Self) {
         match (self, other) {
             (Self::Counter(ours), Self::Counter(theirs)) => *ours += theirs,
+            (Self::Sum(ours), Self::Sum(theirs)) => *ours += theirs,
             (Self::Histogram(ours), Self::Histogram(theirs)) => ours.merge(theirs),
             // One name has one type: `Snapshot` sees to it.
-            (Self::Counter(_), Self::Histogram(_)) | (Self::Histogram(_), Self::Counter(_)) => {}
+            (Self::Counter(_) | Self::Sum(_) | Self::Histogram(_), _) => {}
         }
     }
 
-    /// How many exchanges.
+    /// How many measurements; of a counter what it counted, as a whole number.
     pub fn count(&self) -> u64 {
         match self {
             Self::Counter(count) => *count,
+            Self::Sum(sum) => *sum as u64,
             Self::Histogram(histogram) => histogram.count(),
         }
     }

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use super::series::Labels;
-use crate::policy::attribute::{Subject, Value};
+use crate::policy::{
+    attribute::{Subject, Value},
+    plan::Part,
+};
 
 /// Bytes of a text that a label keeps; the rest is cut off at a character. A header can be 64 KiB long, and every series holds its values.
 pub const MAX_TEXT: usize = 256;
@@ -14,11 +17,11 @@ const INT: u8 = 2;
 const DOUBLE: u8 = 3;
 const BOOL: u8 = 4;
 
-/// Appends the values for an exchange. A text that is empty is absent: Prometheus knows no difference. Returns how many texts were cut.
-pub(super) fn encode(labels: &Labels, subject: &dyn Subject, bytes: &mut Vec<u8>) -> u64 {
+/// Appends the values for an exchange, or for a part of a call. A text that is empty is absent: Prometheus knows no difference. Returns how many texts were cut.
+pub(super) fn encode(labels: &Labels, subject: &dyn Subject, part: Part, bytes: &mut Vec<u8>) -> u64 {
     let mut cut = 0;
     for label in labels {
-        match label.value(subject) {
+        match label.value(subject, part) {
             None => bytes.push(ABSENT),
             Some(Value::Int(number)) => fixed(bytes, INT, number.to_le_bytes()),
             // Text and number are compared by their bytes: one zero is enough.

@@ -74,6 +74,7 @@ impl Metrics {
             series: AtomicUsize::new(0),
             overflowed: AtomicU64::new(0),
             cut: AtomicU64::new(0),
+            sessions_forgotten: AtomicU64::new(0),
         };
         Arc::new(Self { shared: Arc::new(shared), entries: Mutex::default(), exported: AtomicBool::new(false) })
     }
@@ -178,6 +179,7 @@ impl Metrics {
             value(&table::SERIES, metrics.series() as u64);
             value(&table::SERIES_OVERFLOWED, metrics.overflowed());
             value(&table::LABELS_CUT, metrics.shared.cut.load(Ordering::Relaxed));
+            value(&table::SESSIONS_FORGOTTEN, metrics.shared.sessions_forgotten.load(Ordering::Relaxed));
         });
     }
 }

@@ -74,6 +74,17 @@ impl<'a> KeyRef<'a> {
         }
     }
 
+    /// The series of a call beyond HTTP, whose attributes are all labels.
+    pub fn of_call(facts: &Facts<'a>, role: Role) -> Self {
+        let workload = &facts.exchange.connection.workload;
+        Self {
+            service: &workload.service_name,
+            namespace: workload.namespace.as_deref(),
+            overflow: false,
+            ..KeyRef::overflow(role)
+        }
+    }
+
     /// The overflow series of a role.
     pub fn overflow(role: Role) -> KeyRef<'static> {
         KeyRef {

@@ -1,5 +1,7 @@
 //! Views, limits and merges, seen through a snapshot.
 
+mod calls;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! The table of instruments.
 
-use super::key;
+use super::{Conventions, calls::CALL_INSTRUMENTS, key};
 use crate::{capture::Role, policy::model::Profile};
 
 /// How strongly the conventions ask for an attribute of an instrument.
@@ -29,6 +29,92 @@ pub enum Measure {
     ResponseBody,
     /// Exchanges whose answer tells that they were allowed or denied.
     Decisions,
+    /// Something of a call of a language model.
+    GenAi(GenAiMeasure),
+    /// From the beginning of a message of MCP to its answer.
+    McpOperation,
+    /// From the beginning of a session of MCP to its end.
+    McpSession,
+    /// From the beginning of a message of JSON-RPC that is none of MCP to its answer.
+    JsonRpc,
+}
+
+/// What an instrument measures of a call of a language model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GenAiMeasure {
+    /// First byte of the request to last byte of the response.
+    Duration,
+    /// The same, of an inference.
+    InferenceDuration,
+    /// The same, of what is no inference.
+    OtherDuration,
+    /// First byte of the request to the first chunk of a stream.
+    FirstChunk,
+    /// From each chunk of a stream to the next.
+    Chunks,
+    /// First byte of the request to the first token of a stream.
+    FirstToken,
+    /// From token to token of a stream, on the average.
+    TokenGap,
+    /// Tokens of a call by their type.
+    Tokens,
+    /// Tokens of an inference, of one kind.
+    TokensOf(TokenKind),
+    /// The sum of those, by modality.
+    TokenSum(TokenKind),
+    /// US dollars, by the prices that the agent was given.
+    Cost,
+}
+
+/// A kind of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// All of the input.
+    Input,
+    /// All of the output.
+    Output,
+    /// Of the input, read from a cache.
+    CacheRead,
+    /// Of the input, written to a cache.
+    CacheWrite,
+    /// Of the output, reasoning.
+    Reasoning,
+}
+
+/// What a measurement is of: instruments of the same can share their series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Occasion {
+    /// An exchange.
+    Exchange,
+    /// A call of a language model.
+    GenAi,
+    /// The tokens of one type in a call.
+    TokenType,
+    /// The tokens of one modality in a call.
+    Modality,
+    /// A message of MCP.
+    McpMessage,
+    /// A session of MCP.
+    McpSession,
+    /// A message of JSON-RPC.
+    JsonRpc,
+}
+
+impl Measure {
+    /// What it is measured of.
+    pub const fn occasion(self) -> Occasion {
+        match self {
+            Self::Requests | Self::Duration | Self::RequestBody | Self::ResponseBody | Self::Decisions => {
+                Occasion::Exchange
+            }
+            Self::GenAi(GenAiMeasure::Tokens) => Occasion::TokenType,
+            Self::GenAi(GenAiMeasure::TokenSum(_)) => Occasion::Modality,
+            Self::GenAi(_) => Occasion::GenAi,
+            Self::McpOperation => Occasion::McpMessage,
+            Self::McpSession => Occasion::McpSession,
+            Self::JsonRpc => Occasion::JsonRpc,
+        }
+    }
 }
 
 /// How an instrument aggregates.
@@ -69,15 +155,29 @@ pub struct Instrument {
     pub attributes: &'static [(&'static str, Level)],
     /// Whether it is measured only where a policy switches it on.
     pub opt_in: bool,
+    /// The only conventions that have it; `None` if all do.
+    pub conventions: Option<Conventions>,
 }
 
 impl Instrument {
     /// How it aggregates.
     pub const fn kind(&self) -> Kind {
         match self.measure {
-            Measure::Requests | Measure::Decisions => Kind::Counter,
-            Measure::Duration | Measure::RequestBody | Measure::ResponseBody => Kind::Histogram,
+            Measure::Requests | Measure::Decisions | Measure::GenAi(GenAiMeasure::TokenSum(_) | GenAiMeasure::Cost) => {
+                Kind::Counter
+            }
+            _ => Kind::Histogram,
         }
+    }
+
+    /// Whether it is a sum of numbers that are not whole.
+    pub const fn is_fractional(&self) -> bool {
+        matches!(self.measure, Measure::GenAi(GenAiMeasure::Cost))
+    }
+
+    /// Whether these conventions have it.
+    pub fn is_in(&self, conventions: Conventions) -> bool {
+        self.conventions.is_none_or(|only| only == conventions)
     }
 
     /// Whether both measure the same, if not at the same end: their series can share a name.
@@ -91,10 +191,10 @@ impl Instrument {
     }
 }
 
-/// Each row is its own: names are distinct.
+/// Each row is its own: in the same conventions names are distinct.
 impl PartialEq for Instrument {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.name == other.name && self.conventions == other.conventions
     }
 }
 
@@ -135,7 +235,17 @@ const fn http(
 ) -> Instrument {
     let unit = if matches!(measure, Measure::Duration) { "s" } else { "By" };
     let attributes = if matches!(role, Role::Server) { SERVER_ATTRIBUTES } else { CLIENT_ATTRIBUTES };
-    Instrument { name, role: Some(role), measure, unit, description, buckets, attributes, opt_in: false }
+    Instrument {
+        name,
+        role: Some(role),
+        measure,
+        unit,
+        description,
+        buckets,
+        attributes,
+        opt_in: false,
+        conventions: None,
+    }
 }
 
 /// The instruments of HTTP. `http.route` and `url.template` are in none: a passive observer cannot know them.
@@ -209,7 +319,17 @@ pub const ISTIO_BUCKETS: &[f64] = &[
 
 const fn istio(name: &'static str, measure: Measure, unit: &'static str, description: &'static str) -> Instrument {
     let buckets: &[f64] = if matches!(measure, Measure::Requests) { &[] } else { ISTIO_BUCKETS };
-    Instrument { name, role: None, measure, unit, description, buckets, attributes: &[], opt_in: false }
+    Instrument {
+        name,
+        role: None,
+        measure,
+        unit,
+        description,
+        buckets,
+        attributes: &[],
+        opt_in: false,
+        conventions: None,
+    }
 }
 
 /// The instruments of the Istio profile.
@@ -230,20 +350,21 @@ pub static AUTHORIZATION_DECISIONS: Instrument = Instrument {
     buckets: &[],
     attributes: &[],
     opt_in: true,
+    conventions: None,
 };
 
-/// The instruments of a profile, in the order in which they are shown.
-pub fn instruments(profile: Profile) -> impl Iterator<Item = &'static Instrument> + Clone {
+/// The instruments of a profile, in the order in which they are shown. Istio has none for calls beyond HTTP: they are the same in every profile.
+pub fn instruments(profile: Profile, conventions: Conventions) -> impl Iterator<Item = &'static Instrument> + Clone {
     let rows = match profile {
         Profile::OpenTelemetry => INSTRUMENTS,
         Profile::Istio => ISTIO_INSTRUMENTS,
     };
-    rows.iter().chain([&AUTHORIZATION_DECISIONS])
+    rows.iter().chain([&AUTHORIZATION_DECISIONS]).chain(CALL_INSTRUMENTS).filter(move |row| row.is_in(conventions))
 }
 
-/// The instruments of all profiles, in the order in which they are shown.
+/// The instruments of all profiles and conventions, in the order in which they are shown.
 pub fn every_instrument() -> impl Iterator<Item = &'static Instrument> {
-    INSTRUMENTS.iter().chain(ISTIO_INSTRUMENTS).chain([&AUTHORIZATION_DECISIONS])
+    INSTRUMENTS.iter().chain(ISTIO_INSTRUMENTS).chain([&AUTHORIZATION_DECISIONS]).chain(CALL_INSTRUMENTS)
 }
 
 #[cfg(test)]
@@ -260,8 +381,11 @@ mod tests {
 
     #[test]
     fn names_are_distinct() {
-        let mut names: Vec<_> = every_instrument().map(|row| row.name).collect();
-        names.sort_unstable();
-        assert!(names.is_sorted_by(|left, right| left < right));
+        for conventions in [Conventions::V1_41, Conventions::Latest] {
+            let rows = every_instrument().filter(|row| row.is_in(conventions));
+            let mut names: Vec<_> = rows.map(Instrument::prometheus_name).collect();
+            names.sort_unstable();
+            assert!(names.is_sorted_by(|left, right| left < right), "{names:?}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         Defaults, Effect, Finding, Trust,
         model::{FieldPath, MetricOverride, Metrics, MetricsProvider, Mode, Profile},
     },
-    telemetry::names::{Instrument, Kind, Selection, instruments, prometheus, select},
+    telemetry::names::{Conventions, Instrument, Kind, Selection, followed, instruments, prometheus, select},
 };
 
 /// Bounds that one histogram may have.
@@ -21,6 +21,17 @@ pub(super) const MAX_BUCKETS: usize = 100;
 impl MetricsPlan {
     /// Compiles the stanza. What is wrong with it is said in `findings`; the plan is of what is right.
     pub fn compile(metrics: &Metrics, defaults: Defaults, trust: &Trust, findings: &mut Vec<Finding>) -> Self {
+        Self::compile_in(followed(), metrics, defaults, trust, findings)
+    }
+
+    /// By the names of these conventions.
+    pub(crate) fn compile_in(
+        conventions: Conventions,
+        metrics: &Metrics,
+        defaults: Defaults,
+        trust: &Trust,
+        findings: &mut Vec<Finding>,
+    ) -> Self {
         let reader = match &metrics.provider {
             None | Some(MetricsProvider::Other(_)) => None,
             Some(MetricsProvider::Prometheus) => Some(Reader::Prometheus),
@@ -39,16 +50,17 @@ impl MetricsPlan {
         let limit = cardinality_limit(metrics, trust, findings);
         let mut compiler = Compiler {
             profile: metrics.profile,
+            conventions,
             trust,
             findings,
-            views: instruments(metrics.profile).map(View::of).collect(),
+            views: instruments(metrics.profile, conventions).map(View::of).collect(),
             said: Vec::new(),
         };
         for change in &metrics.overrides {
             compiler.apply(change);
         }
         compiler.check_names(metrics);
-        Self { reader, ..Self::of_views(limit, compiler.views.into_iter()) }
+        Self { reader, ..Self::of_views(conventions, limit, compiler.views.into_iter()) }
     }
 }
 
@@ -69,6 +81,7 @@ fn cardinality_limit(metrics: &Metrics, trust: &Trust, findings: &mut Vec<Findin
 
 struct Compiler<'a> {
     profile: Profile,
+    conventions: Conventions,
     trust: &'a Trust,
     findings: &'a mut Vec<Finding>,
     views: Vec<View>,
@@ -78,7 +91,7 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn apply(&mut self, change: &MetricOverride) {
-        let Some(selection) = select(&change.name, self.profile) else {
+        let Some(selection) = select(&change.name, self.profile, self.conventions) else {
             let problem = format!("`{}` is no metric that this agent has, and the override does nothing", change.name);
             self.message(&change.at.field("name"), Effect::Message, problem, Some(self.known_names()));
             return;
@@ -128,7 +141,7 @@ impl Compiler<'_> {
     }
 
     fn known_names(&self) -> String {
-        let names: Vec<_> = instruments(self.profile).map(|row| format!("`{}`", row.name)).collect();
+        let names: Vec<_> = instruments(self.profile, self.conventions).map(|row| format!("`{}`", row.name)).collect();
         format!("use one of {}", names.join(", "))
     }
 

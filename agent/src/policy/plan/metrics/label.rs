@@ -33,8 +33,21 @@ pub(super) enum Own {
     Key(Key),
     /// A rule of Istio's.
     Istio(IstioLabel),
+    /// Whether tokens are input or output.
+    TokenType,
+    /// What tokens are of.
+    Modality,
     /// Nothing that a passive observer sees.
     Nothing,
+}
+
+/// Which part of a call a measurement is of, where it is not of the whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// `input` or `output`.
+    pub token_type: Option<&'static str>,
+    /// `text`, `image`, `audio` or `unknown`.
+    pub modality: Option<&'static str>,
 }
 
 /// Labels are the same if they were written the same.
@@ -72,12 +85,14 @@ impl Label {
         Some(Self { name: attribute.name.clone().into(), source: Source::Attribute { written, extractor, absent } })
     }
 
-    /// The value for an exchange.
-    pub fn value<'a>(&'a self, subject: &'a dyn Subject) -> Option<Value<'a>> {
+    /// The value for an exchange, or for a part of a call.
+    pub fn value<'a>(&'a self, subject: &'a dyn Subject, part: Part) -> Option<Value<'a>> {
         let (value, absent) = match &self.source {
             Source::Attribute { extractor, absent, .. } => (extractor.value(subject), absent),
             Source::Own { own: Own::Key(key), absent } => (subject.key(*key), absent),
             Source::Own { own: Own::Istio(label), absent } => (label.value(subject), absent),
+            Source::Own { own: Own::TokenType, absent } => (part.token_type.map(Value::from), absent),
+            Source::Own { own: Own::Modality, absent } => (part.modality.map(Value::from), absent),
             Source::Own { own: Own::Nothing, absent } => (None, absent),
         };
         value.or_else(|| absent.map(Value::from))
@@ -88,13 +103,18 @@ impl Label {
         matches!(&self.source, Source::Attribute { extractor, .. } if extractor.may_give_content())
     }
 
+    /// Whether it is of the table of instruments.
+    pub(super) const fn is_own(&self) -> bool {
+        matches!(self.source, Source::Own { .. })
+    }
+
     /// What must be captured for it.
     pub fn needs(&self) -> Capture {
         match &self.source {
             Source::Attribute { extractor, .. } => extractor.needs(),
             Source::Own { own: Own::Key(key), .. } => key.row().asks(),
             Source::Own { own: Own::Istio(_), .. } => Capture::Heads,
-            Source::Own { own: Own::Nothing, .. } => Capture::Nothing,
+            Source::Own { own: Own::TokenType | Own::Modality | Own::Nothing, .. } => Capture::Nothing,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! same name replaces.
 
 mod authorization;
+mod call;
 mod compile;
 mod istio;
 mod label;
@@ -15,12 +16,12 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use label::Label;
+pub use label::{Label, Part};
 
 use crate::{
     capture::Role,
     policy::{Capture, model::Profile},
-    telemetry::names::{Instrument, Measure, instruments},
+    telemetry::names::{Conventions, Instrument, Measure, Occasion, followed, instruments},
 };
 
 /// Series per instrument and policy where a policy names no limit (metrics SDK specification: default 2000).
@@ -38,17 +39,21 @@ pub enum Reader {
 /// Which instruments a plan has, under which names, with which attributes and buckets. Plans that are equal make the same series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricsPlan {
+    /// Whose names and rules they are.
+    pub conventions: Conventions,
     /// The only one who takes the series; `None` is both.
     pub reader: Option<Reader>,
     /// Series per instrument, beyond which they go to the overflow series; it is one of them. At least 2.
     pub limit: usize,
-    /// What is measured; each instrument is in at most one.
+    /// What is measured; each instrument is in at most one. Those of exchanges come before those of calls beyond HTTP.
     pub groups: Vec<Group>,
 }
 
 /// Streams with the same attributes, which cost one look-up together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
+    /// What it is measured of.
+    pub occasion: Occasion,
     /// Of which end; `None` for both.
     pub role: Option<Role>,
     /// Attributes of the instrument that are kept, in the order of its table.
@@ -73,7 +78,9 @@ pub struct Stream {
 impl Default for MetricsPlan {
     /// Every instrument of the OpenTelemetry profile as the table has it.
     fn default() -> Self {
-        Self::of_views(DEFAULT_CARDINALITY_LIMIT, instruments(Profile::OpenTelemetry).map(View::of))
+        let conventions = followed();
+        let views = instruments(Profile::OpenTelemetry, conventions).map(View::of);
+        Self::of_views(conventions, DEFAULT_CARDINALITY_LIMIT, views)
     }
 }
 
@@ -83,26 +90,42 @@ impl MetricsPlan {
         self.groups.iter().flat_map(|group| &group.streams)
     }
 
-    /// What must be captured for it, if it has an instrument at all.
+    /// What must be captured for it, if it has an instrument at all. What calls beyond HTTP are measured by is read from exchanges that are such calls
+    /// ([`Self::calls`]), and makes nobody keep content.
     pub fn needs(&self) -> Capture {
-        let labels = self.groups.iter().flat_map(|group| &group.labels);
-        let least = if self.groups.is_empty() { Capture::Nothing } else { Capture::Heads };
-        labels.map(Label::needs).fold(least, Ord::max)
+        let needs = |group: &Group| {
+            let is_of_call = group.occasion != Occasion::Exchange;
+            let labels = group.labels.iter().filter(move |label| !(is_of_call && label.is_own()));
+            labels.map(Label::needs).fold(Capture::Heads, Ord::max)
+        };
+        self.groups.iter().map(needs).max().unwrap_or_default()
     }
 
-    fn of_views(limit: usize, views: impl Iterator<Item = View>) -> Self {
+    /// Whether calls beyond HTTP are measured, so that they must be read.
+    pub fn calls(&self) -> bool {
+        self.groups.iter().any(|group| group.occasion != Occasion::Exchange)
+    }
+
+    fn of_views(conventions: Conventions, limit: usize, views: impl Iterator<Item = View>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for view in views.filter(|view| view.on) {
             let View { instrument, name, buckets, kept, labels, .. } = view;
             let stream = Stream { instrument, name, buckets };
-            let same =
-                |group: &&mut Group| group.role == instrument.role && group.kept == kept && group.labels == labels;
+            let occasion = instrument.measure.occasion();
+            let same = |group: &&mut Group| {
+                group.occasion == occasion
+                    && group.role == instrument.role
+                    && group.kept == kept
+                    && group.labels == labels
+            };
             match groups.iter_mut().find(same) {
                 Some(group) => group.streams.push(stream),
-                None => groups.push(Group { role: instrument.role, kept, labels, streams: vec![stream] }),
+                None => groups.push(Group { occasion, role: instrument.role, kept, labels, streams: vec![stream] }),
             }
         }
-        Self { reader: None, limit, groups }
+        // An exchange that is no call goes over the first ones only.
+        groups.sort_by_key(|group| group.occasion != Occasion::Exchange);
+        Self { conventions, reader: None, limit, groups }
     }
 }
 
@@ -124,8 +147,12 @@ impl View {
             on: !instrument.opt_in,
             name: Cow::Borrowed(instrument.name),
             buckets: Cow::Borrowed(instrument.buckets),
-            kept: instrument.default_attributes().collect(),
+            kept: match instrument.measure.occasion() {
+                Occasion::Exchange => instrument.default_attributes().collect(),
+                _ => Vec::new(),
+            },
             labels: match instrument.measure {
+                measure if measure.occasion() != Occasion::Exchange => call::labels(instrument),
                 _ if instrument.role.is_some() => Vec::new(),
                 Measure::Decisions => authorization::labels(),
                 _ => istio::labels(),

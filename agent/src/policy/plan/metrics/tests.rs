@@ -1,7 +1,10 @@
-use super::{DEFAULT_CARDINALITY_LIMIT, MetricsPlan, compile::MAX_BUCKETS};
-use crate::policy::{
-    Defaults, Effect, Finding, Limits, Trust,
-    model::{Attribute, AttributeSource, FieldPath, MetricOverride, Metrics, MetricsProvider, Mode, Profile},
+use super::{DEFAULT_CARDINALITY_LIMIT, Group, MetricsPlan, View, compile::MAX_BUCKETS};
+use crate::{
+    policy::{
+        Capture, Defaults, Effect, Finding, Limits, Trust,
+        model::{Attribute, AttributeSource, FieldPath, MetricOverride, Metrics, MetricsProvider, Mode, Profile},
+    },
+    telemetry::names::{Instrument, Occasion, every_instrument},
 };
 
 fn at() -> FieldPath {
@@ -39,19 +42,25 @@ fn names(plan: &MetricsPlan) -> Vec<&str> {
     plan.streams().map(|stream| &*stream.name).collect()
 }
 
+fn of_exchanges(plan: &MetricsPlan) -> impl Iterator<Item = &Group> {
+    plan.groups.iter().take_while(|group| group.occasion == Occasion::Exchange)
+}
+
 #[test]
 fn nothing_said_is_the_table() {
     let (plan, findings) = compile(Vec::new());
     assert!(findings.is_empty());
     assert_eq!(plan, MetricsPlan::default());
-    assert_eq!((plan.limit, plan.groups.len(), plan.streams().count()), (DEFAULT_CARDINALITY_LIMIT, 2, 6));
+    let of_exchanges: Vec<_> = of_exchanges(&plan).map(|group| group.streams.len()).collect();
+    assert_eq!((plan.limit, &of_exchanges[..]), (DEFAULT_CARDINALITY_LIMIT, &[3, 3][..]));
+    assert!(plan.calls() && plan.needs() == Capture::Heads);
 }
 
 #[test]
 fn instruments_whose_attributes_are_the_same_cost_one_look_up() {
     let with = |name| MetricOverride { attributes: vec![attribute("a")], ..change(name) };
     let (plan, _) = compile(vec![with("http.server.request.duration"), with("http.server.response.body.size")]);
-    let sizes: Vec<_> = plan.groups.iter().map(|group| (group.labels.len(), group.streams.len())).collect();
+    let sizes: Vec<_> = of_exchanges(&plan).map(|group| (group.labels.len(), group.streams.len())).collect();
     assert_eq!(sizes, [(1, 2), (0, 1), (0, 3)]);
 }
 
@@ -274,4 +283,32 @@ fn attributes_of_several_overrides_are_bounded_together() {
     let said: Vec<_> = findings.iter().map(|finding| (finding.effect, finding.problem.as_str())).collect();
     let problem = "only the first 3 attributes of an instrument are added, the agent's maximum";
     assert_eq!(said, [(Effect::Message, problem)]);
+}
+
+#[test]
+fn calls_are_measured_in_every_profile_and_can_be_switched_off() {
+    let of_calls = |plan: &MetricsPlan| {
+        let groups = plan.groups.iter().filter(|group| group.occasion != Occasion::Exchange);
+        groups.flat_map(|group| &group.streams).map(|stream| stream.name.to_string()).collect::<Vec<_>>()
+    };
+    let (plan, _) = compile(Vec::new());
+    let istio = Metrics { profile: Profile::Istio, ..Metrics::default() };
+    let istio = MetricsPlan::compile(&istio, Defaults::EVERYTHING, &Trust::own(), &mut Vec::new());
+    assert_eq!(of_calls(&istio), of_calls(&plan));
+    let off = |name: String| MetricOverride { mode: Mode::Disabled, ..change(&name) };
+    let (none, findings) = compile(of_calls(&plan).into_iter().map(off).collect());
+    assert!(findings.is_empty(), "{findings:?}");
+    assert!(!none.calls() && of_exchanges(&none).count() == none.groups.len());
+    // Series with no attributes left are still of different things.
+    let bare = |name| {
+        let remove_attributes = View::of(select(name)).labels.iter().map(|label| label.name.to_string()).collect();
+        MetricOverride { remove_attributes, ..change(name) }
+    };
+    let (bare, findings) = compile(vec![bare("mcp.client.session.duration"), bare("gen_ai.client.token.usage")]);
+    assert!(findings.is_empty(), "{findings:?}");
+    assert_eq!(bare.groups.iter().filter(|group| group.labels.is_empty()).count(), 4);
+}
+
+fn select(name: &str) -> &'static Instrument {
+    every_instrument().find(|row| row.name == name).unwrap()
 }

@@ -1,0 +1,143 @@
+//! Calls beyond HTTP -> measurements. What the wire did not say, or what was not seen from its beginning to its end, is measured by nothing.
+
+use std::time::Duration;
+
+use super::cells::Measured;
+use crate::{
+    exchange::genai::{GenAi, Usage},
+    policy::plan::{Part, Stream},
+    protocol::Incomplete,
+    telemetry::{
+        Facts,
+        calls::genai_error,
+        names::{GenAiMeasure, Measure, TokenKind},
+    },
+};
+
+/// The types of tokens.
+pub(super) const TOKEN_TYPES: [(&str, TokenKind); 2] = [("input", TokenKind::Input), ("output", TokenKind::Output)];
+/// The modalities that are told apart: what a provider says is audio, and the rest, which it says nothing of.
+pub(super) const MODALITIES: [&str; 2] = [AUDIO, UNKNOWN];
+
+const AUDIO: &str = "audio";
+const UNKNOWN: &str = "unknown";
+
+/// What was measured of a call of a language model.
+pub(super) struct OfCall<'a> {
+    duration: Option<Duration>,
+    is_inference: bool,
+    first_chunk: Option<Duration>,
+    first_token: Option<Duration>,
+    /// On the average, in seconds.
+    token_gap: Option<f64>,
+    /// Microseconds.
+    gaps: &'a [u32],
+    usage: &'a Usage,
+    cost: Option<f64>,
+    /// Which part of it is looked at.
+    part: Part,
+}
+
+impl<'a> OfCall<'a> {
+    pub(super) fn new(facts: &Facts<'_>, call: &'a GenAi) -> Self {
+        let start = facts.exchange.request.head.first_byte;
+        // After a gap nobody knows which chunk was the first, nor what was between two.
+        let seen = !matches!(facts.exchange.incomplete, Some(Incomplete::Gap(_) | Incomplete::LateJoin));
+        let stream = call.stream.as_ref().filter(|_| seen);
+        // "For successful responses".
+        let good = stream.filter(|_| genai_error(facts, call).is_none());
+        let first_token = good.and_then(|stream| stream.first_token);
+        let token_gap = good.filter(|stream| stream.complete || facts.both_ends).and_then(|stream| {
+            let span = stream.last_token?.since(stream.first_token?);
+            // The first is not waited for.
+            let rest = call.usage.output?.checked_sub(1).filter(|&rest| rest > 0)?;
+            Some(span.as_secs_f64() / rest as f64)
+        });
+        Self {
+            duration: facts.duration().map(Duration::from_nanos),
+            is_inference: call.operation.is_inference(),
+            first_chunk: stream.map(|stream| stream.first_chunk.since(start)),
+            first_token: first_token.map(|token| token.since(start)),
+            token_gap,
+            gaps: stream.map_or(&[], |stream| &stream.intervals),
+            usage: &call.usage,
+            cost: None,
+            part: Part::default(),
+        }
+    }
+
+    /// Looks at this part from now on.
+    pub(super) fn look_at(&mut self, part: Part) {
+        self.part = part;
+    }
+
+    /// All tokens of a kind.
+    const fn tokens(&self, kind: TokenKind) -> Option<u64> {
+        match kind {
+            TokenKind::Input => self.usage.input,
+            TokenKind::Output => self.usage.output,
+            TokenKind::CacheRead => self.usage.cache_read,
+            TokenKind::CacheWrite => self.usage.cache_creation,
+            TokenKind::Reasoning => self.usage.reasoning,
+        }
+    }
+
+    /// Those of a modality; `None` if there are none.
+    fn of_modality(&self, kind: TokenKind) -> Option<u64> {
+        let all = self.tokens(kind)?;
+        let audio = match kind {
+            TokenKind::Input => self.usage.input_audio,
+            TokenKind::Output => self.usage.output_audio,
+            TokenKind::CacheRead | TokenKind::CacheWrite | TokenKind::Reasoning => None,
+        };
+        let audio = audio.unwrap_or(0).min(all);
+        let tokens = if self.part.modality == Some(AUDIO) { audio } else { all - audio };
+        (tokens > 0).then_some(tokens)
+    }
+
+    fn of_type(&self) -> Option<u64> {
+        let (_, kind) = TOKEN_TYPES.iter().find(|(name, _)| self.part.token_type == Some(name))?;
+        self.tokens(*kind)
+    }
+}
+
+impl Measured for OfCall<'_> {
+    fn each(&self, stream: &Stream, mut take: impl FnMut(f64)) {
+        let Measure::GenAi(measure) = stream.instrument.measure else { return };
+        let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64());
+        let count = |tokens: Option<u64>| tokens.map(|tokens| tokens as f64);
+        let value = match measure {
+            GenAiMeasure::Duration => seconds(self.duration),
+            GenAiMeasure::InferenceDuration => seconds(self.duration.filter(|_| self.is_inference)),
+            GenAiMeasure::OtherDuration => seconds(self.duration.filter(|_| !self.is_inference)),
+            GenAiMeasure::FirstChunk => seconds(self.first_chunk),
+            GenAiMeasure::FirstToken => seconds(self.first_token),
+            GenAiMeasure::TokenGap => self.token_gap,
+            GenAiMeasure::Tokens => count(self.of_type()),
+            GenAiMeasure::TokensOf(kind) => count(self.tokens(kind).filter(|_| self.is_inference)),
+            GenAiMeasure::TokenSum(kind) => count(self.of_modality(kind).filter(|_| self.is_inference)),
+            GenAiMeasure::Cost => self.cost,
+            GenAiMeasure::Chunks => {
+                for &gap in self.gaps {
+                    take(f64::from(gap) / 1e6);
+                }
+                None
+            }
+        };
+        value.map(take);
+    }
+}
+
+/// How long a message or a session took.
+pub(super) struct Took {
+    pub(super) measure: Measure,
+    pub(super) duration: Duration,
+}
+
+impl Measured for Took {
+    fn each(&self, stream: &Stream, mut take: impl FnMut(f64)) {
+        if stream.instrument.measure == self.measure {
+            take(self.duration.as_secs_f64());
+        }
+    }
+}
