@@ -1,5 +1,21 @@
 //! Messages of JSON-RPC 2.0, and of the Model Context Protocol over it (revisions 2024-11-05 to 2026-07-28).
 
+mod correlate;
+mod draft;
+mod header;
+mod method;
+mod pairing;
+mod reader;
+mod session;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use correlate::{
+    Correlator, Counters as CorrelatorCounters, Link, MAX_ANSWERS, MAX_SESSIONS, MAX_WAIT, MAX_WAITING, Waiting,
+};
+pub(in crate::exchange) use reader::{recognise, recognise_linked};
+
 use crate::capture::Timestamp;
 
 /// Most messages of one exchange that are kept; the rest are counted in [`Messages::beyond`].

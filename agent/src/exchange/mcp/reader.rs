@@ -1,0 +1,397 @@
+//! Reads the messages of one exchange out of its heads and content.
+
+use super::{
+    Message, Messages, SessionEvent,
+    correlate::{Link, Stream},
+    draft::{Draft, Drafting, Drafts, Id, MAX_TEXT, PATHS, Verdict},
+    header::{self, METHOD, SESSION, VERSION},
+    method::{self, Target},
+    pairing::{Entry, Pairing},
+    session,
+};
+use crate::{
+    capture::Timestamp,
+    exchange::{
+        Call, Half,
+        content::Which,
+        reader::{Reader, Standing},
+    },
+    protocol::{
+        Head,
+        body::json::{Outcome, Scanner},
+    },
+};
+
+/// Longest URI of an `endpoint` event that is read, in bytes.
+const MAX_ENDPOINT: usize = 1024;
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    /// Messages of the client.
+    Post,
+    /// A stream of messages of the server.
+    Get,
+    /// The end of a session.
+    Delete,
+}
+
+/// What reads the messages of an exchange that begins with this request. `None`: it has none.
+pub(in crate::exchange) fn recognise(request: &Head) -> Option<Box<dyn Reader>> {
+    recognise_linked(request, None)
+}
+
+/// As [`recognise`]; with a link, answers that come over another connection than their requests are told to the correlator.
+pub(in crate::exchange) fn recognise_linked(request: &Head, link: Option<Link>) -> Option<Box<dyn Reader>> {
+    let headers = &request.headers;
+    let mcp = header::tells_mcp(headers);
+    let verb = match header::verb(request) {
+        "POST" if mcp || header::could_be_json(headers) => Verb::Post,
+        "GET" if mcp || header::takes(headers, header::EVENT_STREAM) => Verb::Get,
+        "DELETE" if headers.contains(SESSION) => Verb::Delete,
+        _ => return None,
+    };
+    let standing = if mcp { Standing::Is } else { Standing::Undecided };
+    let session = link.is_some().then(|| session::key(request)).flatten();
+    Some(Box::new(MessageReader {
+        verb,
+        mcp,
+        standing,
+        link,
+        session,
+        stream: None,
+        endpoint: None,
+        parsing: [None, None],
+        pairing: Pairing::new(mcp),
+        items: [0, 0],
+        batch: false,
+        cut: false,
+    }))
+}
+
+/// An item that is read.
+#[derive(Debug)]
+struct Parsing {
+    scanner: Scanner<'static>,
+    drafts: Drafts,
+    /// Data of an `endpoint` event; its item has no message.
+    endpoint: Option<Vec<u8>>,
+    /// Something other than white space was there.
+    begun: bool,
+}
+
+impl Parsing {
+    fn new() -> Self {
+        Self { scanner: Scanner::new(&PATHS, MAX_TEXT), drafts: Drafts::default(), endpoint: None, begun: false }
+    }
+}
+
+/// The reader of one exchange.
+#[derive(Debug)]
+struct MessageReader {
+    verb: Verb,
+    /// The heads tell that it is MCP.
+    mcp: bool,
+    standing: Standing,
+    link: Option<Link>,
+    /// What its session is known by among connections.
+    session: Option<Box<str>>,
+    /// Its registration, if it is the stream of a session of 2024-11-05.
+    stream: Option<Stream>,
+    /// The URI that the stream names for requests, as the key of its session.
+    endpoint: Option<Endpoint>,
+    parsing: [Option<Box<Parsing>>; 2],
+    pairing: Pairing,
+    /// Items of request and response that had anything in them.
+    items: [u64; 2],
+    batch: bool,
+    cut: bool,
+}
+
+/// What the first event of a stream of 2024-11-05 says.
+#[derive(Debug)]
+struct Endpoint {
+    session_id: Option<Box<str>>,
+}
+
+const fn index(which: Which) -> usize {
+    match which {
+        Which::Request => 0,
+        Which::Response => 1,
+    }
+}
+
+impl MessageReader {
+    /// Takes what was read of an item's last or only message.
+    fn finish_item(&mut self, which: Which, draft: Draft, whole: bool) {
+        self.pairing.take(which, draft, whole);
+        // What its beginning promised, its end may have broken.
+        if self.items[index(which)] == 1 && self.decides(which) {
+            let is = self.pairing.any && !self.pairing.refused;
+            self.standing = if is { Standing::Is } else { Standing::IsNot };
+        }
+    }
+
+    /// Whether the first item of this message tells what the exchange is.
+    fn decides(&self, which: Which) -> bool {
+        let message = match self.verb {
+            Verb::Post => Which::Request,
+            Verb::Get => Which::Response,
+            Verb::Delete => return false,
+        };
+        which == message && !self.mcp && self.endpoint.is_none()
+    }
+
+    /// The `endpoint` event of 2024-11-05: where the client sends its messages.
+    fn name_endpoint(&mut self, data: &[u8]) {
+        let Some((key, session_id)) = session::of_endpoint(data) else { return };
+        self.standing = Standing::Is;
+        if let Some(link) = &self.link {
+            self.stream = link.open_stream(&key);
+            self.session = Some(key);
+        }
+        self.endpoint = Some(Endpoint { session_id });
+    }
+
+    /// Gives answers whose requests are elsewhere to who waits for them.
+    fn tell(&mut self, which: Which) {
+        let loose = self.pairing.take_loose(which);
+        if let (Some(link), Some(session)) = (&self.link, &self.session) {
+            for answer in loose {
+                link.tell(session, which == Which::Request, answer);
+            }
+        }
+    }
+
+    /// What the head of a request of 2026-07-28 says where its content did not.
+    fn from_head(&mut self, request: &Half) {
+        let headers = &request.head.headers;
+        let Some(name) = header::text(headers, METHOD) else { return };
+        let client = |entry: &&mut Entry| !entry.message.from_server;
+        if !self.pairing.entries.iter_mut().any(|entry| client(&entry)) && self.pairing.beyond == 0 {
+            let notification = method::is_notification(&name);
+            let message = Message {
+                notification,
+                method: name.clone(),
+                start: request.head.first_byte,
+                end: notification.then_some(request.last_byte),
+                ..Message::default()
+            };
+            self.pairing.entries.insert(0, Entry { message, id: Id::Absent, unread: !notification });
+        }
+        let Some(entry) = self.pairing.entries.iter_mut().find(client).filter(|entry| entry.message.method == name)
+        else {
+            return;
+        };
+        let message = &mut entry.message;
+        let (kept, named) = match method::find(&name).map(|method| method.target) {
+            Some(Target::Tool) => (&mut message.tool, header::name(headers)),
+            Some(Target::Prompt) => (&mut message.prompt, header::name(headers)),
+            Some(Target::Resource) => (&mut message.resource, header::name(headers)),
+            Some(Target::Nothing | Target::Reference) | None => return,
+        };
+        if kept.is_none() {
+            *kept = named;
+        }
+    }
+
+    /// Whether what was read is MCP, and not another protocol over JSON-RPC.
+    fn is_mcp(&self, request: &Half) -> bool {
+        let known = || {
+            let key = self.session.as_ref();
+            self.link.as_ref().zip(key).is_some_and(|(link, key)| link.knows(key))
+        };
+        let headers = &request.head.headers;
+        self.mcp
+            || self.endpoint.is_some()
+            || self.pairing.own
+            || (self.pairing.shared && !headers.contains("a2a-version") && header::takes_both(headers))
+            || known()
+    }
+}
+
+impl Reader for MessageReader {
+    fn response_head(&mut self, head: &Head) {
+        self.mcp |= header::tells_mcp(&head.headers);
+        if self.standing != Standing::Undecided {
+            return;
+        }
+        if self.mcp {
+            self.standing = Standing::Is;
+        } else if self.verb == Verb::Get && !header::is_event_stream(&head.headers) {
+            self.standing = Standing::IsNot;
+        }
+    }
+
+    fn array(&mut self, which: Which) {
+        self.batch |= which == Which::Request;
+    }
+
+    fn begin(&mut self, which: Which, event: &[u8]) {
+        if self.standing == Standing::IsNot {
+            return;
+        }
+        let is_endpoint = self.verb == Verb::Get && which == Which::Response && event == b"endpoint";
+        let parsing = self.parsing[index(which)].get_or_insert_with(|| Box::new(Parsing::new()));
+        // What was not ended is lost.
+        parsing.scanner.end();
+        parsing.drafts = Drafts::default();
+        parsing.endpoint = is_endpoint.then(Vec::new);
+        parsing.begun = false;
+    }
+
+    fn bytes(&mut self, which: Which, bytes: &[u8]) {
+        let Some(mut parsing) = self.parsing[index(which)].take() else { return };
+        parsing.begun |= !bytes.iter().all(u8::is_ascii_whitespace);
+        if let Some(endpoint) = &mut parsing.endpoint {
+            let room = (MAX_ENDPOINT + 1).saturating_sub(endpoint.len());
+            endpoint.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        } else if self.standing != Standing::IsNot {
+            let Parsing { scanner, drafts, .. } = &mut *parsing;
+            let pairing = &mut self.pairing;
+            let done = |draft| {
+                pairing.take(which, draft, true);
+            };
+            scanner.push(bytes, &mut Drafting { state: drafts, done });
+            if self.standing == Standing::Undecided && self.decides(which) {
+                let verdict = parsing.drafts.draft.verdict();
+                if self.pairing.refused || (verdict == Verdict::Other && !self.pairing.any) {
+                    self.standing = Standing::IsNot;
+                } else if self.pairing.any || verdict == Verdict::JsonRpc {
+                    self.standing = Standing::Is;
+                } else if parsing.scanner.is_bad() {
+                    self.standing = Standing::IsNot;
+                }
+            }
+        }
+        self.parsing[index(which)] = Some(parsing);
+    }
+
+    fn end(&mut self, which: Which, time: Timestamp, whole: bool) {
+        let Some(mut parsing) = self.parsing[index(which)].take() else { return };
+        if let Some(endpoint) = parsing.endpoint.take() {
+            if whole && endpoint.len() <= MAX_ENDPOINT {
+                self.name_endpoint(&endpoint);
+            }
+        } else if parsing.begun && self.standing != Standing::IsNot {
+            self.items[index(which)] += 1;
+            let outcome = parsing.scanner.end();
+            let drafts = std::mem::take(&mut parsing.drafts);
+            // An error page is not a message that was cut.
+            self.cut |= !whole || outcome == Outcome::Cut || (outcome == Outcome::Bad && drafts.draft.begun);
+            let whole = whole && outcome == Outcome::Whole;
+            if which == Which::Request {
+                self.batch |= drafts.batch;
+            }
+            self.finish_item(which, drafts.draft, whole);
+            self.pairing.end_item(which, time);
+            if self.verb == Verb::Get && (self.mcp || self.endpoint.is_some()) {
+                self.tell(which);
+            }
+        }
+        self.parsing[index(which)] = Some(parsing);
+    }
+
+    fn cut(&mut self, _: Which) {
+        self.cut = true;
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    fn finish(mut self: Box<Self>, request: &Half, response: Option<&Half>) -> Option<Call> {
+        if self.standing != Standing::Is {
+            return None;
+        }
+        // Of an item that never ended.
+        self.pairing.end_item(Which::Request, request.last_byte);
+        self.pairing.end_item(Which::Response, response.map_or(request.last_byte, |response| response.last_byte));
+        let mcp = self.is_mcp(request);
+        if mcp && self.verb == Verb::Post {
+            self.from_head(request);
+        }
+        if mcp {
+            self.tell(Which::Response);
+            self.tell(Which::Request);
+        }
+        if !mcp && self.pairing.entries.is_empty() {
+            return None;
+        }
+        let request_headers = &request.head.headers;
+        let response_head = response.map(|response| &response.head);
+        let version = self.pairing.agreed_version.take().or_else(|| header::text(request_headers, VERSION));
+        let version = version.or_else(|| self.pairing.meta_version.take());
+        let version = version.or_else(|| header::text(&response_head?.headers, VERSION));
+        let mut messages = Messages {
+            batch: self.batch,
+            beyond: self.pairing.beyond,
+            cut: self.cut,
+            protocol_version: version,
+            ..Messages::default()
+        };
+        let single = !self.batch;
+        messages.messages = std::mem::take(&mut self.pairing.entries)
+            .into_iter()
+            .map(|Entry { mut message, .. }| {
+                if single && !message.from_server {
+                    message.start = request.head.first_byte;
+                }
+                message
+            })
+            .collect();
+        if !mcp {
+            for message in &mut messages.messages {
+                message.forget_mcp();
+            }
+            messages.protocol_version = None;
+            return Some(Call::JsonRpc(Box::new(messages)));
+        }
+        self.session(&mut messages, request, response_head);
+        Some(Call::Mcp(Box::new(messages)))
+    }
+}
+
+impl MessageReader {
+    /// What is known of the session.
+    fn session(&self, messages: &mut Messages, request: &Half, response: Option<&Head>) {
+        if let Some(Endpoint { session_id }) = &self.endpoint {
+            messages.session_id.clone_from(session_id);
+            messages.session = Some(SessionEvent::Whole);
+        } else {
+            let asked = header::text(&request.head.headers, SESSION);
+            let given = response.and_then(|head| header::text(&head.headers, SESSION));
+            let status = response.map_or(0, header::status);
+            messages.session = match (self.verb, &asked, &given) {
+                _ if messages.protocol_version.as_deref().is_some_and(header::is_stateless) => None,
+                (Verb::Post, None, Some(_)) if self.pairing.initialize && (200..300).contains(&status) => {
+                    Some(SessionEvent::Begins)
+                }
+                (Verb::Delete, Some(_), _) if (200..300).contains(&status) => Some(SessionEvent::Ends),
+                (_, Some(_), _) if status == 404 => Some(SessionEvent::Expired),
+                _ => None,
+            };
+            messages.session_id = asked.or(given).or_else(|| session::id_of_target(&request.head));
+        }
+        // A session that begins has a name from now on.
+        let begins = messages.session_id.as_ref().filter(|_| messages.session == Some(SessionEvent::Begins));
+        if let (Some(link), Some(key)) = (&self.link, begins.or(self.session.as_ref()).cloned()) {
+            link.remember(&key, messages);
+        }
+    }
+}
+
+impl Message {
+    /// Takes away what only messages of MCP have.
+    fn forget_mcp(&mut self) {
+        self.tool = None;
+        self.prompt = None;
+        self.resource = None;
+        self.client = None;
+        self.server = None;
+        self.traceparent = None;
+        self.tracestate = None;
+        self.tool_error = false;
+        self.result_type = None;
+    }
+}
