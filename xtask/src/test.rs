@@ -144,6 +144,8 @@ fn tests() -> Result<()> {
             .args(["test", "--no-fail-fast"])
             .env("TELLTALE_TEST_PYTHON", python)
             .env("TELLTALE_TEST_ROTEL", rotel)
+            .env("TELLTALE_TEST_SDK_PYTHON", setup::python::with_sdks()?)
+            .env("TELLTALE_TEST_SDK_NODE", setup::node::folder()?)
             .env("TELLTALE_TEST_KUBE", kube),
     )
 }

@@ -6,6 +6,7 @@ pub(crate) mod kernels;
 pub(crate) mod kube;
 mod linker;
 mod needs;
+pub(crate) mod node;
 pub(crate) mod python;
 
 use std::{fs, fs::File, process::Command};
@@ -47,6 +48,7 @@ pub(crate) fn ensure(purposes: &[Purpose]) -> Result<()> {
     compiler()?;
     if purposes.contains(&Purpose::Test) {
         python::ensure()?;
+        node::ensure()?;
     }
     if purposes.iter().any(|purpose| matches!(purpose, Purpose::Cluster | Purpose::Test)) {
         kube::ensure()?;

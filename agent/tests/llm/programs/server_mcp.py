@@ -1,0 +1,62 @@
+"""A server by the Python SDK of the Model Context Protocol. Usage: server_mcp.py sse|json|stateless|legacy; prints its port."""
+
+import logging
+import socket
+import sys
+
+import uvicorn
+from mcp.server.mcpserver import Context, MCPServer
+
+server = MCPServer("weather-server", version="1.4.0")
+
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    """Adds two numbers."""
+    return a + b
+
+
+@server.tool()
+def fail() -> str:
+    """Fails."""
+    raise ValueError("as asked")
+
+
+@server.tool()
+async def slow(ctx: Context) -> str:
+    """Tells of its progress."""
+    for step in (1, 2):
+        await ctx.report_progress(step, 2)
+    return "done"
+
+
+@server.tool()
+async def ask(ctx: Context) -> str:
+    """Asks the client's model."""
+    from mcp.types import SamplingMessage, TextContent
+
+    message = SamplingMessage(role="user", content=TextContent(type="text", text="What does the wind do?"))
+    answer = await ctx.session.create_message(messages=[message], max_tokens=10)
+    return answer.content.text
+
+
+@server.resource("weather://{place}")
+def weather(place: str) -> str:
+    return f"Wind in {place}."
+
+
+@server.prompt()
+def report(place: str) -> str:
+    return f"Report the weather of {place}."
+
+
+way = sys.argv[1]
+if way == "legacy":
+    app = server.sse_app()
+else:
+    app = server.streamable_http_app(json_response=way == "json", stateless_http=way == "stateless")
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+logging.disable(logging.ERROR)
+config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
+uvicorn.Server(config).run(sockets=[listener])
