@@ -1,5 +1,7 @@
-"""A server by the Python SDK of the Model Context Protocol. Usage: server_mcp.py sse|json|stateless|legacy; prints its port."""
+"""A server by the Python SDK of the Model Context Protocol. Usage: server_mcp.py sse|json|stateless|legacy RECORD; prints its port, and records in the file
+RECORD each exchange once it is over, with the methods of its messages."""
 
+import json
 import logging
 import socket
 import sys
@@ -50,6 +52,45 @@ def report(place: str) -> str:
     return f"Report the weather of {place}."
 
 
+def recorded(app):
+    """The app, with each exchange recorded."""
+
+    async def run(scope, receive, send):
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        body, status = b"", None
+
+        async def read():
+            nonlocal body
+            message = await receive()
+            body += message.get("body", b"")
+            return message
+
+        async def write(message):
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await app(scope, read, write)
+        finally:
+            try:
+                messages = json.loads(body) if body else []
+            except ValueError:
+                messages = []
+            messages = messages if isinstance(messages, list) else [messages]
+            line = {
+                "exchange": f"{scope['method']} {scope['path']}",
+                "status": status,
+                "methods": [message["method"] for message in messages if "method" in message],
+            }
+            with open(sys.argv[2], "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    return run
+
+
 way = sys.argv[1]
 if way == "legacy":
     app = server.sse_app()
@@ -58,5 +99,5 @@ else:
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 logging.disable(logging.ERROR)
-config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
+config = uvicorn.Config(recorded(app), log_level="error", timeout_graceful_shutdown=1)
 uvicorn.Server(config).run(sockets=[listener])
