@@ -25,7 +25,7 @@ use crate::{
     policy::{attribute::Value, plan::Reader},
     telemetry::{
         metrics::{Data, Family, Metrics, Series, WorkloadInfo},
-        names::{OVERFLOW, schema_url},
+        names::{Conventions, OVERFLOW, followed},
         span::{boolean, number, resource, scope, text},
     },
 };
@@ -68,7 +68,7 @@ impl MetricsExporter {
                 }
                 // Many series take long to read, and other tasks share this thread.
                 let (traffic, local) = (Arc::clone(&traffic), Arc::clone(&local));
-                let built = spawn_blocking(move || build(&traffic, now(), &local)).await;
+                let built = spawn_blocking(move || build(&traffic, now(), &local, followed())).await;
                 if let Ok(request) = built
                     && let points @ 1.. = data_points(&request)
                     && let Ok(lost) = sender.send(&Request::Metrics(request)).await
@@ -109,11 +109,19 @@ fn data_points(request: &ExportMetricsServiceRequest) -> u64 {
         .sum()
 }
 
+/// A metric, and the schema that its names are of.
+type Described = (&'static str, Metric);
+
 /// One request with a resource per workload, and one without attributes for the overflow series.
-fn build(traffic: &Metrics, time: u64, local: &[(String, String)]) -> ExportMetricsServiceRequest {
+fn build(
+    traffic: &Metrics,
+    time: u64,
+    local: &[(String, String)],
+    conventions: Conventions,
+) -> ExportMetricsServiceRequest {
     let snapshot = traffic.snapshot_for(Reader::Otlp);
     // By workload; `None`, the overflow, comes last.
-    let mut groups: Vec<(Option<&WorkloadInfo>, Vec<Metric>)> =
+    let mut groups: Vec<(Option<&WorkloadInfo>, Vec<Described>)> =
         snapshot.workloads.iter().map(Some).chain([None]).map(|info| (info, Vec::new())).collect();
     for family in &snapshot.families {
         let mut points: Vec<Vec<Series>> = groups.iter().map(|_| Vec::new()).collect();
@@ -129,7 +137,7 @@ fn build(traffic: &Metrics, time: u64, local: &[(String, String)]) -> ExportMetr
         }
         for ((_, metrics), series) in groups.iter_mut().zip(points) {
             if !series.is_empty() {
-                metrics.push(metric(family, series, time));
+                metrics.push((family.instrument.schema_url(conventions), metric(family, series, time)));
             }
         }
     }
@@ -138,11 +146,25 @@ fn build(traffic: &Metrics, time: u64, local: &[(String, String)]) -> ExportMetr
         .filter(|(_, metrics)| !metrics.is_empty())
         .map(|(info, metrics)| ResourceMetrics {
             resource: info.map(|info| resource(&info.service_name, info.namespace.as_deref(), &info.attributes, local)),
-            scope_metrics: vec![ScopeMetrics { scope: Some(scope()), metrics, schema_url: schema_url().into() }],
-            schema_url: schema_url().into(),
+            scope_metrics: scopes(metrics),
+            schema_url: conventions.schema_url().into(),
         })
         .collect();
     ExportMetricsServiceRequest { resource_metrics }
+}
+
+/// One scope for each schema, in the order in which they come.
+fn scopes(metrics: Vec<Described>) -> Vec<ScopeMetrics> {
+    let mut scopes: Vec<ScopeMetrics> = Vec::new();
+    for (schema_url, metric) in metrics {
+        match scopes.iter_mut().find(|scope| scope.schema_url == schema_url) {
+            Some(scope) => scope.metrics.push(metric),
+            None => {
+                scopes.push(ScopeMetrics { scope: Some(scope()), metrics: vec![metric], schema_url: schema_url.into() })
+            }
+        }
+    }
+    scopes
 }
 
 /// What tells data points of one metric apart: names, types and values.
@@ -227,5 +249,53 @@ fn exemplar(exemplar: &crate::telemetry::metrics::Exemplar) -> Exemplar {
         span_id: exemplar.span_id.to_be_bytes().to_vec(),
         value: Some(exemplar::Value::AsDouble(exemplar.value)),
         ..Exemplar::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        capture::Role,
+        policy::Plan,
+        telemetry::test_support::{
+            Sample,
+            calls::{chat, session, tool_call},
+        },
+    };
+
+    /// Schemas and names of metrics of each scope of the only resource, and the value of each sum.
+    fn exported(conventions: Conventions) -> (Vec<(String, Vec<String>)>, Vec<number_data_point::Value>) {
+        let traffic = Metrics::new(Arc::default());
+        let mut shard = traffic.shard(&Plan::of_signals(true, false, false)).unwrap();
+        let mut priced = chat();
+        priced.usage.cost = Some(0.25);
+        for sample in [Sample::genai(Role::Client, priced), Sample::mcp(Role::Client, session(vec![tool_call()]))] {
+            sample.facts(|facts| shard.record(facts, None));
+        }
+        let request = build(&traffic, 2, &[], conventions);
+        let [resource] = &request.resource_metrics[..] else { panic!("{request:?}") };
+        let scope = |scope: &ScopeMetrics| {
+            (scope.schema_url.clone(), scope.metrics.iter().map(|metric| metric.name.clone()).collect())
+        };
+        let metrics = resource.scope_metrics.iter().flat_map(|scope| &scope.metrics);
+        let sums = metrics.filter_map(|metric| match &metric.data {
+            Some(metric::Data::Sum(sum)) => sum.data_points[0].value,
+            _ => None,
+        });
+        (resource.scope_metrics.iter().map(scope).collect(), sums.collect())
+    }
+
+    #[test]
+    fn names_are_in_a_scope_of_their_schema() {
+        let (scopes, sums) = exported(Conventions::V1_41);
+        assert_eq!((scopes.len(), &scopes[0].0[..]), (1, "https://opentelemetry.io/schemas/1.41.0"));
+        assert_eq!(sums, [number_data_point::Value::AsDouble(0.25)]);
+        let (scopes, _) = exported(Conventions::Latest);
+        let [core, genai] = &scopes[..] else { panic!("{scopes:?}") };
+        assert_eq!(core.0, "https://opentelemetry.io/schemas/1.44.0");
+        assert!(core.1.iter().all(|name| name.starts_with("http.")), "{core:?}");
+        assert_eq!(genai.0, "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev");
+        assert!(genai.1.iter().any(|name| name == "mcp.client.operation.duration"), "{genai:?}");
     }
 }

@@ -9,7 +9,6 @@ use crate::{
     protocol::Incomplete,
     telemetry::{
         Facts,
-        calls::genai_error,
         names::{GenAiMeasure, Measure, TokenKind},
     },
 };
@@ -28,47 +27,34 @@ pub(super) struct OfCall<'a> {
     is_inference: bool,
     first_chunk: Option<Duration>,
     first_token: Option<Duration>,
-    /// On the average, in seconds.
-    token_gap: Option<f64>,
+    token_gap: Option<Duration>,
     /// Microseconds.
     gaps: &'a [u32],
     usage: &'a Usage,
     cost: Option<f64>,
     /// Which part of it is looked at.
-    part: Part,
+    pub(super) part: Part,
 }
 
 impl<'a> OfCall<'a> {
     pub(super) fn new(facts: &Facts<'_>, call: &'a GenAi) -> Self {
-        let start = facts.exchange.request.head.first_byte;
         // After a gap nobody knows which chunk was the first, nor what was between two.
         let seen = !matches!(facts.exchange.incomplete, Some(Incomplete::Gap(_) | Incomplete::LateJoin));
         let stream = call.stream.as_ref().filter(|_| seen);
         // "For successful responses".
-        let good = stream.filter(|_| genai_error(facts, call).is_none());
-        let first_token = good.and_then(|stream| stream.first_token);
-        let token_gap = good.filter(|stream| stream.complete || facts.both_ends).and_then(|stream| {
-            let span = stream.last_token?.since(stream.first_token?);
-            // The first is not waited for.
-            let rest = call.usage.output?.checked_sub(1).filter(|&rest| rest > 0)?;
-            Some(span.as_secs_f64() / rest as f64)
-        });
+        let good = stream.filter(|_| facts.failure().is_none());
+        let whole = good.filter(|stream| stream.complete || facts.both_ends);
         Self {
             duration: facts.duration().map(Duration::from_nanos),
             is_inference: call.operation.is_inference(),
-            first_chunk: stream.map(|stream| stream.first_chunk.since(start)),
-            first_token: first_token.map(|token| token.since(start)),
-            token_gap,
+            first_chunk: stream.and_then(|_| facts.time_to_first_chunk()),
+            first_token: good.and_then(|_| facts.time_to_first_token()),
+            token_gap: whole.and_then(|_| facts.time_per_output_token()),
             gaps: stream.map_or(&[], |stream| &stream.intervals),
             usage: &call.usage,
-            cost: None,
+            cost: facts.cost.dollars(),
             part: Part::default(),
         }
-    }
-
-    /// Looks at this part from now on.
-    pub(super) fn look_at(&mut self, part: Part) {
-        self.part = part;
     }
 
     /// All tokens of a kind.
@@ -112,7 +98,7 @@ impl Measured for OfCall<'_> {
             GenAiMeasure::OtherDuration => seconds(self.duration.filter(|_| !self.is_inference)),
             GenAiMeasure::FirstChunk => seconds(self.first_chunk),
             GenAiMeasure::FirstToken => seconds(self.first_token),
-            GenAiMeasure::TokenGap => self.token_gap,
+            GenAiMeasure::TokenGap => seconds(self.token_gap),
             GenAiMeasure::Tokens => count(self.of_type()),
             GenAiMeasure::TokensOf(kind) => count(self.tokens(kind).filter(|_| self.is_inference)),
             GenAiMeasure::TokenSum(kind) => count(self.of_modality(kind).filter(|_| self.is_inference)),
@@ -125,6 +111,24 @@ impl Measured for OfCall<'_> {
             }
         };
         value.map(take);
+    }
+}
+
+/// What was measured of a part of a call.
+pub(super) trait OfPart: Measured {
+    /// Which.
+    fn part(&self) -> Part;
+}
+
+impl OfPart for OfCall<'_> {
+    fn part(&self) -> Part {
+        self.part
+    }
+}
+
+impl OfPart for Took {
+    fn part(&self) -> Part {
+        Part::default()
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use super::{
     Exemplar, KeyRef,
     aggregator::{Aggregator, Tables},
-    call_subject::{CallSubject, Of},
-    calls::{MODALITIES, OfCall, TOKEN_TYPES, Took},
-    cells::Measured,
+    call_subject::{CallSubject, Session},
+    calls::{MODALITIES, OfCall, OfPart, TOKEN_TYPES, Took},
     labels, lock,
 };
 use crate::{
+    capture::Role,
     exchange::{
         Call,
         genai::GenAi,
@@ -19,7 +19,7 @@ use crate::{
     policy::plan::Part,
     telemetry::{
         ExchangeSubject,
-        calls::message_end,
+        calls::{message_end, message_role},
         names::{Measure, Occasion},
     },
 };
@@ -35,14 +35,14 @@ pub(super) struct Recording<'a> {
     pub(super) admitted: bool,
 }
 
-impl<'a> Recording<'a> {
+impl Recording<'_> {
     /// Records all that it is.
-    pub(super) fn call(&mut self, call: &'a Call) {
+    pub(super) fn call(&mut self, call: &Call) {
         match call {
             Call::GenAi(call) => self.genai(call),
             Call::Mcp(messages) => {
                 for message in &messages.messages {
-                    self.message(Occasion::McpMessage, Measure::McpOperation, Of::Mcp(messages, message), message);
+                    self.message(Occasion::McpMessage, Measure::McpOperation, message);
                 }
                 if messages.session.is_some() {
                     self.session(messages);
@@ -50,40 +50,36 @@ impl<'a> Recording<'a> {
             }
             Call::JsonRpc(messages) => {
                 for message in &messages.messages {
-                    self.message(Occasion::JsonRpc, Measure::JsonRpc, Of::JsonRpc(message), message);
+                    self.message(Occasion::JsonRpc, Measure::JsonRpc, message);
                 }
             }
         }
     }
 
-    fn subject<'b>(&self, of: Of<'b>) -> CallSubject<'b>
-    where
-        'a: 'b,
-    {
-        CallSubject { exchange: self.exchange, of, conventions: self.aggregator.plan.conventions }
-    }
-
-    fn genai(&mut self, call: &'a GenAi) {
-        let subject = self.subject(Of::GenAi(call));
-        let mut measured = OfCall::new(self.exchange.facts, call);
-        self.record(Occasion::GenAi, &subject, Part::default(), &measured);
+    fn genai(&mut self, call: &GenAi) {
+        let exchange = self.exchange;
+        let role = exchange.facts.role;
+        let subject = self.subject(exchange);
+        let mut measured = OfCall::new(exchange.facts, call);
+        self.record(Occasion::GenAi, role, &subject, &measured);
         for (token_type, _) in TOKEN_TYPES {
-            let part = Part { token_type: Some(token_type), ..Part::default() };
-            measured.look_at(part);
-            self.record(Occasion::TokenType, &subject, part, &measured);
+            measured.part = Part { token_type: Some(token_type), ..Part::default() };
+            self.record(Occasion::TokenType, role, &subject, &measured);
         }
         for modality in MODALITIES {
-            let part = Part { modality: Some(modality), ..Part::default() };
-            measured.look_at(part);
-            self.record(Occasion::Modality, &subject, part, &measured);
+            measured.part = Part { modality: Some(modality), ..Part::default() };
+            self.record(Occasion::Modality, role, &subject, &measured);
         }
     }
 
-    fn message(&mut self, occasion: Occasion, measure: Measure, of: Of<'a>, message: &'a Message) {
-        if let Some(end) = message_end(self.exchange.facts, message) {
-            let took = Took { measure, duration: end.since(message.start) };
-            self.record(occasion, &self.subject(of), Part::default(), &took);
-        }
+    fn message(&mut self, occasion: Occasion, measure: Measure, message: &Message) {
+        let exchange = self.exchange;
+        let Some(end) = message_end(exchange.facts, message) else { return };
+        let mut facts = exchange.facts.clone();
+        facts.message = Some(message);
+        let role = message_role(facts.role, message);
+        let subject = self.subject(ExchangeSubject { facts: &facts, ..exchange });
+        self.record(occasion, role, &subject, &Took { measure, duration: end.since(message.start) });
     }
 
     fn session(&mut self, messages: &Messages) {
@@ -91,19 +87,24 @@ impl<'a> Recording<'a> {
         if !self.aggregator.plan.groups.iter().any(|group| group.occasion == Occasion::McpSession) {
             return;
         }
-        let (ended, forgotten) = lock(&self.aggregator.sessions).take(self.exchange.facts, messages);
+        let exchange = self.exchange;
+        let (ended, forgotten) = lock(&self.aggregator.sessions).take(exchange.facts, messages);
         self.aggregator.shared.sessions_forgotten.fetch_add(forgotten, Ordering::Relaxed);
         if let Some(ended) = ended {
-            let of = Of::Session { protocol: ended.protocol.as_deref(), expired: ended.expired };
+            let session = Some(Session { protocol: ended.protocol.as_deref(), expired: ended.expired });
+            let subject = CallSubject { session, ..self.subject(exchange) };
             let took = Took { measure: Measure::McpSession, duration: ended.duration };
-            self.record(Occasion::McpSession, &self.subject(of), Part::default(), &took);
+            self.record(Occasion::McpSession, exchange.facts.role, &subject, &took);
         }
     }
 
+    fn subject<'b>(&self, exchange: ExchangeSubject<'b>) -> CallSubject<'b> {
+        CallSubject { exchange, session: None, conventions: self.aggregator.plan.conventions }
+    }
+
     /// Adds what was measured on one occasion to the series of all groups that are of it.
-    fn record(&mut self, occasion: Occasion, subject: &CallSubject<'_>, part: Part, measured: &impl Measured) {
+    fn record(&mut self, occasion: Occasion, role: Role, subject: &CallSubject<'_>, measured: &impl OfPart) {
         let aggregator = self.aggregator;
-        let role = subject.role();
         let groups = aggregator.plan.groups.iter().enumerate().skip(aggregator.of_exchanges);
         for (index, group) in groups {
             let other_end = group.role.is_some_and(|wanted| wanted != role);
@@ -111,7 +112,7 @@ impl<'a> Recording<'a> {
                 continue;
             }
             self.bytes.clear();
-            let cut = labels::encode(&group.labels, subject, part, self.bytes);
+            let cut = labels::encode(&group.labels, subject, measured.part(), self.bytes);
             aggregator.shared.cut.fetch_add(cut, Ordering::Relaxed);
             let key = KeyRef { labels: self.bytes, ..KeyRef::of_call(self.exchange.facts, role) };
             let (position, own) = aggregator.place(&mut self.tables[index], index, &key);

@@ -126,7 +126,104 @@ const ALIASES: &[Alias] = &[
         open_telemetry: &["http.client.response.body.size"],
         istio: &[],
     },
+    // Calls beyond HTTP. A name that only one version of the conventions has means in the other what took its place.
+    Alias {
+        names: &["gen_ai_tokens", "llm_tokens", "token_usage", "gen_ai.client.token.usage"],
+        kind: Kind::Histogram,
+        open_telemetry: TOKENS,
+        istio: TOKENS,
+    },
+    Alias {
+        names: &[
+            "gen_ai_tokens_total",
+            "llm_tokens_total",
+            "gen_ai.client.inference.usage.input_tokens",
+            "gen_ai.client.inference.usage.output_tokens",
+        ],
+        kind: Kind::Counter,
+        open_telemetry: TOKEN_SUMS,
+        istio: TOKEN_SUMS,
+    },
+    Alias {
+        names: &["gen_ai.client.inference.duration"],
+        kind: Kind::Histogram,
+        open_telemetry: CLIENT_DURATION,
+        istio: CLIENT_DURATION,
+    },
+    Alias {
+        names: &["gen_ai_request_duration", "llm_request_duration", "llm_request_duration_seconds"],
+        kind: Kind::Histogram,
+        open_telemetry: CALL_DURATION,
+        istio: CALL_DURATION,
+    },
+    Alias {
+        names: &["gen_ai.client.inference.time_to_first_chunk", "gen_ai.client.operation.time_to_first_chunk"],
+        kind: Kind::Histogram,
+        open_telemetry: FIRST_CHUNK,
+        istio: FIRST_CHUNK,
+    },
+    Alias {
+        names: &["gen_ai.client.inference.time_per_output_chunk", "gen_ai.client.operation.time_per_output_chunk"],
+        kind: Kind::Histogram,
+        open_telemetry: CHUNKS,
+        istio: CHUNKS,
+    },
+    // vLLM's names are of its own: what a server sees of itself.
+    Alias {
+        names: &["ttft", "time_to_first_token", "time_to_first_token_seconds"],
+        kind: Kind::Histogram,
+        open_telemetry: FIRST_TOKEN,
+        istio: FIRST_TOKEN,
+    },
+    Alias {
+        names: &["tpot", "time_per_output_token", "time_per_output_token_seconds"],
+        kind: Kind::Histogram,
+        open_telemetry: &["gen_ai.server.time_per_output_token"],
+        istio: &["gen_ai.server.time_per_output_token"],
+    },
+    Alias {
+        names: &["gen_ai_cost", "llm_cost", "gen_ai_cost_total", "llm_cost_total"],
+        kind: Kind::Counter,
+        open_telemetry: &["telltale.gen_ai.cost"],
+        istio: &["telltale.gen_ai.cost"],
+    },
+    Alias {
+        names: &["mcp_requests", "mcp_requests_total", "mcp_tool_calls", "mcp_tool_calls_total"],
+        kind: Kind::Counter,
+        open_telemetry: MCP_DURATION,
+        istio: MCP_DURATION,
+    },
+    Alias {
+        names: &["mcp.operation.duration", "mcp_operation_duration", "mcp_operation_duration_seconds"],
+        kind: Kind::Histogram,
+        open_telemetry: MCP_DURATION,
+        istio: MCP_DURATION,
+    },
 ];
+
+const TOKENS: &[&str] = &[
+    "gen_ai.client.token.usage",
+    "gen_ai.client.inference.operation.input_tokens",
+    "gen_ai.client.inference.operation.output_tokens",
+];
+const TOKEN_SUMS: &[&str] = &[
+    "gen_ai.client.token.usage",
+    "gen_ai.client.inference.usage.input_tokens",
+    "gen_ai.client.inference.usage.output_tokens",
+];
+const CLIENT_DURATION: &[&str] = &["gen_ai.client.operation.duration"];
+const CALL_DURATION: &[&str] =
+    &["gen_ai.client.operation.duration", "gen_ai.client.inference.duration", "gen_ai.server.request.duration"];
+const FIRST_CHUNK: &[&str] =
+    &["gen_ai.client.operation.time_to_first_chunk", "gen_ai.client.inference.time_to_first_chunk"];
+const CHUNKS: &[&str] =
+    &["gen_ai.client.operation.time_per_output_chunk", "gen_ai.client.inference.time_per_output_chunk"];
+const FIRST_TOKEN: &[&str] = &[
+    "gen_ai.client.operation.time_to_first_chunk",
+    "gen_ai.client.inference.time_to_first_chunk",
+    "gen_ai.server.time_to_first_token",
+];
+const MCP_DURATION: &[&str] = &["mcp.client.operation.duration", "mcp.server.operation.duration"];
 
 /// The instruments that a name means.
 #[derive(Clone, Debug)]
@@ -176,7 +273,9 @@ pub fn select(name: &str, profile: Profile, conventions: Conventions) -> Option<
 }
 
 fn alias(name: &str) -> Option<&'static Alias> {
-    ALIASES.iter().find(|alias| alias.names.contains(&name))
+    let of = |name: &str| ALIASES.iter().find(|alias| alias.names.contains(&name));
+    // Also the Prometheus name of what only other conventions have.
+    of(name).or_else(|| of(every_instrument().find(|row| row.prometheus_name() == name)?.name))
 }
 
 /// What a metric of this name is where the name comes from: of any row of the table, or an alias. Compared as Prometheus spells it.
@@ -219,6 +318,28 @@ mod tests {
         assert_eq!(istio("request_count"), ["istio_requests_total"]);
         assert_eq!(istio("REQUEST_DURATION"), ["istio_request_duration_milliseconds"]);
         assert!(istio("http.server.request.duration").is_empty());
+    }
+
+    #[test]
+    fn names_of_other_conventions_mean_what_took_their_place() {
+        let of = |name: &str, conventions| {
+            let selection = select(name, Profile::OpenTelemetry, conventions).unwrap();
+            selection.instruments.iter().map(|row| row.name).collect::<Vec<_>>()
+        };
+        let (old, new) = (Conventions::V1_41, Conventions::Latest);
+        let tokens =
+            ["gen_ai.client.inference.operation.input_tokens", "gen_ai.client.inference.operation.output_tokens"];
+        assert_eq!(of("gen_ai.client.token.usage", new), tokens);
+        assert_eq!(of("gen_ai_client_token_usage", new), tokens);
+        assert_eq!(of("gen_ai.client.token.usage", old), ["gen_ai.client.token.usage"]);
+        assert_eq!(of("gen_ai.client.inference.duration", old), ["gen_ai.client.operation.duration"]);
+        assert_eq!(of("gen_ai.client.inference.duration", new), ["gen_ai.client.inference.duration"]);
+        assert_eq!(of("gen_ai_client_inference_duration_seconds", old), ["gen_ai.client.operation.duration"]);
+        for (profile, conventions) in [(Profile::Istio, old), (Profile::OpenTelemetry, new)] {
+            assert_eq!(select("llm_cost_total", profile, conventions).unwrap().instruments.len(), 1);
+            assert_eq!(select("mcp_tool_calls_total", profile, conventions).unwrap().kind, Kind::Counter);
+            assert_eq!(select("ttft", profile, conventions).unwrap().instruments.len(), 2);
+        }
     }
 
     #[test]

@@ -180,6 +180,18 @@ impl Instrument {
         self.conventions.is_none_or(|only| only == conventions)
     }
 
+    /// The schema URL of the scope that it is in: the conventions for generative AI and MCP have one of their own.
+    pub const fn schema_url(&self, conventions: Conventions) -> &'static str {
+        match self.measure.occasion() {
+            Occasion::Exchange | Occasion::JsonRpc => conventions.schema_url(),
+            Occasion::GenAi
+            | Occasion::TokenType
+            | Occasion::Modality
+            | Occasion::McpMessage
+            | Occasion::McpSession => conventions.genai_schema_url(),
+        }
+    }
+
     /// Whether both measure the same, if not at the same end: their series can share a name.
     pub fn is_like(&self, other: &Self) -> bool {
         self.measure == other.measure && self.unit == other.unit

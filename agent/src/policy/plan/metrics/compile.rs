@@ -12,7 +12,7 @@ use crate::{
         Defaults, Effect, Finding, Trust,
         model::{FieldPath, MetricOverride, Metrics, MetricsProvider, Mode, Profile},
     },
-    telemetry::names::{Conventions, Instrument, Kind, Selection, followed, instruments, prometheus, select},
+    telemetry::names::{Conventions, Instrument, Kind, Occasion, Selection, followed, instruments, prometheus, select},
 };
 
 /// Bounds that one histogram may have.
@@ -141,8 +141,11 @@ impl Compiler<'_> {
     }
 
     fn known_names(&self) -> String {
-        let names: Vec<_> = instruments(self.profile, self.conventions).map(|row| format!("`{}`", row.name)).collect();
-        format!("use one of {}", names.join(", "))
+        let rows = instruments(self.profile, self.conventions);
+        // Calls have many: who means one of them finds them by the page of the policy.
+        let rows = rows.filter(|row| row.measure.occasion() == Occasion::Exchange);
+        let names: Vec<_> = rows.map(|row| format!("`{}`", row.name)).collect();
+        format!("use one of {}, or one of `gen_ai.*`, `mcp.*` and `rpc.*`", names.join(", "))
     }
 
     fn check_type(&mut self, change: &MetricOverride, selection: &Selection) {

@@ -238,8 +238,7 @@ fn each_message_of_a_batch_is_one_record() {
 
 #[test]
 fn an_added_attribute_is_that_of_the_message() {
-    let add =
-        |name: &str, key: &str| Attribute { source: AttributeSource::Key(key.to_owned()), ..header(name, "") };
+    let add = |name: &str, key: &str| Attribute { source: AttributeSource::Key(key.to_owned()), ..header(name, "") };
     let added = MetricOverride {
         attributes: vec![add("id", "jsonrpc.request.id")],
         remove_attributes: [NETWORK, TOOLS, "mcp.method.name=,gen_ai.tool.name=,gen_ai.operation.name="]
