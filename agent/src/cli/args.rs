@@ -144,6 +144,9 @@ pub struct RunArgs {
     /// Outputs.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// Show on stderr at the end which calls of language models and tools followed from which
+    #[arg(long)]
+    pub tree: bool,
     /// Keep the traffic as it was in this file, for `telltale replay`
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -254,6 +257,9 @@ pub struct ReplayArgs {
     /// Outputs.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// Show on stderr at the end which calls of language models and tools followed from which
+    #[arg(long)]
+    pub tree: bool,
     /// Write the recording to this file (- for stdout) with its secrets overwritten at equal length
     #[arg(long, value_name = "OUT")]
     pub scrub: Option<Out>,

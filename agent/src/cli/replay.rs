@@ -50,7 +50,7 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
         }
     }
     let outputs = Outputs::for_replay(&output, args, &config)?;
-    let settings = pipeline::Settings::new(&outputs.plans, Source::Events);
+    let settings = pipeline::Settings { tree: args.tree, ..pipeline::Settings::new(&outputs.plans, Source::Events) };
     let health = outputs.health.clone();
     let mut pipeline = Pipeline::new(settings, outputs.recorder(), &health);
     let mut summary = Summary::default();
@@ -77,6 +77,7 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
         let stderr = std::io::stderr();
         eprint!("{}", summary.render(stderr.is_terminal(), &report::losses(&health)));
     }
+    eprint!("{}", summary.render_tree(std::io::stderr().is_terminal()));
     Ok(exit)
 }
 

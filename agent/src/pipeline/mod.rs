@@ -48,13 +48,15 @@ pub struct Settings {
     pub attribution: Attribution,
     /// At most this many connections, normally [`MAX_CONNECTIONS`].
     pub connections: usize,
+    /// Whether the summary keeps the order of calls ([`Summary::render_tree`]).
+    pub tree: bool,
 }
 
 impl Settings {
     /// For plans that are resolved against objects which do not come from a cluster.
     pub fn new(plans: &Arc<PlanStore>, source: Source) -> Self {
         let attribution = Attribution::of(&plans.current().1.objects);
-        Self { plans: Arc::clone(plans), source, attribution, connections: MAX_CONNECTIONS }
+        Self { plans: Arc::clone(plans), source, attribution, connections: MAX_CONNECTIONS, tree: false }
     }
 }
 
@@ -198,7 +200,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that records to `recorder` and counts in `health`.
     pub fn new(settings: Settings, recorder: Recorder, health: &Arc<Health>) -> Self {
-        let Settings { plans: store, source, attribution, connections } = settings;
+        let Settings { plans: store, source, attribution, connections, tree } = settings;
         let (generation, plans) = store.current();
         Self {
             store,
@@ -209,7 +211,7 @@ impl Pipeline {
             late: Late::new(health),
             nothing: Arc::default(),
             recorder,
-            summary: Summary::default(),
+            summary: if tree { Summary::with_tree() } else { Summary::default() },
             counts: Counts::new(health),
             stream_counters: stream::Counters::default(),
             parser_counters: protocol::Counters::default(),
@@ -306,7 +308,7 @@ impl Pipeline {
         self.skips.clear();
         self.publish();
         self.recorder.flush();
-        std::mem::take(&mut self.summary)
+        self.summary.take()
     }
 
     /// Takes over the plans that hold now, if they changed.

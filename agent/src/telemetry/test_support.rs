@@ -31,6 +31,10 @@ pub(crate) struct Sample {
     isn: Option<(u32, u32)>,
     nanos: u64,
     call: Option<Call>,
+    /// Microseconds after [`START`].
+    begins: u64,
+    /// Of the client.
+    port: u16,
 }
 
 /// When the first byte of a sample moved, in nanoseconds since the epoch.
@@ -56,6 +60,8 @@ impl Sample {
             isn: Some((7, 9)),
             nanos: 12_345_678,
             call: None,
+            begins: 0,
+            port: 4000,
         }
     }
 
@@ -122,6 +128,25 @@ impl Sample {
         self
     }
 
+    /// It begins so many microseconds after other samples.
+    pub(crate) fn begins(mut self, micros: u64) -> Self {
+        self.begins = micros;
+        self
+    }
+
+    /// On another connection.
+    pub(crate) fn connection(mut self, port: u16) -> Self {
+        self.port = port;
+        self.isn = self.isn.map(|(client, server)| (client + u32::from(port), server + u32::from(port)));
+        self
+    }
+
+    /// Of another process.
+    pub(crate) fn service(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.workload.service_name);
+        self
+    }
+
     /// What it is beyond HTTP.
     pub(crate) fn call(mut self, call: Call) -> Self {
         self.call = Some(call);
@@ -143,7 +168,7 @@ impl Sample {
     }
 
     pub(crate) fn exchange(&self) -> Exchange {
-        let (client, server) = ("10.0.0.1:4000".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+        let (client, server) = (format!("10.0.0.1:{}", self.port).parse().unwrap(), "10.0.0.2:80".parse().unwrap());
         let (local, peer) = if self.role == Role::Client { (client, server) } else { (server, client) };
         let (client_isn, server_isn) = self.isn.unzip();
         let (isn_out, isn_in) =
@@ -176,10 +201,11 @@ impl Sample {
             },
             content: self.content.clone().map(Box::new),
         };
-        let end = START + self.nanos;
+        let start = START + self.begins * 1000;
+        let end = start + self.nanos;
         // As the parser does.
         let target = String::from_utf8_lossy(&redact_url(self.target.as_bytes())).into();
-        let request = StartLine::Request { method: self.method.as_str().into(), target };
+        let line = StartLine::Request { method: self.method.as_str().into(), target };
         Exchange {
             connection: Arc::new(Connection {
                 open,
@@ -188,7 +214,7 @@ impl Sample {
                 peer: self.peer.clone().map(Arc::new),
                 protocol: Protocol::Http1,
             }),
-            request: half(request, section(&self.headers), Some(0), START, START + 1000),
+            request: half(line, section(&self.headers), Some(0), start, start + 1000),
             response: self.status.map(|status| {
                 let (start, headers) = (StartLine::Response { status }, section(&self.response_headers));
                 let response = half(start, headers, self.response_size, end - 1000, end);

@@ -92,6 +92,7 @@ impl Capturing {
                 source: Source::System,
                 attribution: outputs.attribution.clone(),
                 connections: MAX_CONNECTIONS,
+                tree: outputs.tree,
             };
             let name = format!("telltale-{index}");
             let mut worker = CaptureWorker {

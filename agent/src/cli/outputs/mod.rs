@@ -49,6 +49,8 @@ pub struct Outputs {
     pub plans: Arc<PlanStore>,
     /// What whose connections are is known by.
     pub attribution: Attribution,
+    /// Whether the summary keeps the order of calls (`--tree`).
+    pub tree: bool,
     settings: Settings,
     series: Arc<Metrics>,
     exposition: Arc<Exposition>,
@@ -93,6 +95,7 @@ impl Outputs {
             health,
             plans,
             attribution,
+            tree: false,
             settings,
             series,
             exposition,

@@ -75,7 +75,8 @@ impl<'a> Session<'a> {
             author: Author::Operator,
             stdout_taken: !args.command.is_empty(),
         };
-        let (outputs, setting, fallback) = Outputs::live(&output, &runtime)?;
+        let (mut outputs, setting, fallback) = Outputs::live(&output, &runtime)?;
+        outputs.tree = args.tree;
         let policies = Policies::load(&args.policy, setting, fallback)?;
         let plans = policies.plans();
         outputs.attribution.directory.replace(Directory::of(&plans.objects));
@@ -195,6 +196,7 @@ impl<'a> Session<'a> {
             let stderr = std::io::stderr();
             eprint!("{}", summary.render(stderr.is_terminal(), &report::losses(&health)));
         }
+        eprint!("{}", summary.render_tree(std::io::stderr().is_terminal()));
         if panicked {
             return Err(anyhow!("a worker panicked; its last telemetry is lost").into());
         }

@@ -15,6 +15,9 @@ use crate::{
     exchange::{genai::GenAi, mcp::Message},
 };
 
+/// The method by which MCP calls a tool.
+pub const TOOLS_CALL: &str = "tools/call";
+
 /// `error.type` of a tool that answered that it failed (semconv mcp).
 pub const TOOL_ERROR: &str = "tool_error";
 

@@ -14,6 +14,7 @@ use crate::{
     },
     policy::attribute::{Key, Value},
     protocol::secret::redact_url,
+    telemetry::calls::TOOLS_CALL,
 };
 
 impl<'a> ExchangeSubject<'a> {
@@ -136,9 +137,6 @@ fn of_message(message: &Message, key: Key) -> Option<Value<'_>> {
         _ => return None,
     })
 }
-
-/// The method by which MCP calls a tool.
-pub(in crate::telemetry) const TOOLS_CALL: &str = "tools/call";
 
 /// Keys that all messages of an exchange share.
 fn of_session(messages: &Messages, key: Key) -> Option<Value<'_>> {
