@@ -1,6 +1,6 @@
 //! `--config`: what is said on the command line of what is wrong in it.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 
@@ -15,6 +15,7 @@ use crate::{
         document::{Problem, read_source},
     },
     protocol::secret,
+    telemetry::cost::Prices,
 };
 
 /// Reads the file, if there is one, and makes secret what it says is. To be called once, before anything else is read.
@@ -40,6 +41,17 @@ pub(super) fn fallback(config: &Config, path: Option<&Path>, setting: &Setting) 
         tracing::warn!("{problem}");
     }
     Ok(fallback)
+}
+
+/// The prices that the configuration names, if it does.
+///
+/// # Errors
+/// The file cannot be read, or is in no format that is known.
+pub(super) fn prices(config: &Config) -> Result<Option<Arc<Prices>>, Failure> {
+    let Some(path) = config.price_file() else { return Ok(None) };
+    let prices = Prices::read(path).with_context(|| format!("--config: prices.file {}", path.display()))?;
+    tracing::debug!("prices of {} models", prices.models());
+    Ok(Some(Arc::new(prices)))
 }
 
 /// Says every problem, one line each: `FILE:LINE: error: FIELD: what is wrong; what would be right`.

@@ -27,6 +27,9 @@ pub struct File {
     /// Which version of OpenTelemetry's semantic conventions names follow; `v1.41` if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conventions: Option<Conventions>,
+    /// What calls of language models cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// What policies may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Policies>,
@@ -203,6 +206,15 @@ pub enum DefaultSinkType {
     /// OTLP log records, to the receiver of `OTEL_*` variables or of `otlp`.
     #[serde(rename = "OTLP")]
     Otlp,
+}
+
+/// What calls of language models cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Prices {
+    /// File of prices in US dollars: litellm's `model_prices_and_context_window.json`, or `data.json` of genai-prices (version 2). It is read once; nothing is
+    /// fetched.
+    #[schemars(length(min = 1, max = 4096))]
+    pub file: String,
 }
 
 /// What `agent` follows of its cluster.

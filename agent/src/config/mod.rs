@@ -121,6 +121,11 @@ impl Config {
         crate::workload::Naming { well_known_labels: labels.unwrap_or(false) }
     }
 
+    /// `prices.file`
+    pub fn price_file(&self) -> Option<&Path> {
+        self.file.prices.as_ref().map(|prices| Path::new(&prices.file))
+    }
+
     /// `accessLogs.directory`
     pub fn log_directory(&self) -> Option<&Path> {
         self.file.access_logs.as_ref()?.directory.as_deref().map(Path::new)

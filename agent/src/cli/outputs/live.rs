@@ -10,7 +10,7 @@ use crate::{
     admin::{Health, SelfTelemetry, register_process_metrics},
     cli::{
         args::{Out, OutputArgs},
-        config::fallback,
+        config::{fallback, prices},
         exit::Failure,
     },
     config::{Author, Config},
@@ -73,7 +73,7 @@ impl Outputs {
                 .map_or_else(Default::default, |list| Arc::new(KnownMethods::from_list(&list))),
             sampler: Sampler::from_environment(&lookup).map_err(anyhow::Error::from)?,
             contexts: lookup("OTEL_PROPAGATORS").and_then(|list| ContextFormat::of_propagators(&list)),
-            prices: None,
+            prices: prices(config)?,
         };
         names::follow(config.conventions(&lookup));
         let resource = environment_resource(&lookup).map_err(anyhow::Error::from)?;

@@ -10,7 +10,7 @@ use crate::{
     admin::Health,
     cli::{
         args::{OutputArgs, ReplayArgs},
-        config::fallback,
+        config::{fallback, prices},
         exit::Failure,
         policies::Policies,
     },
@@ -41,8 +41,8 @@ impl Outputs {
             Some(out) => Logs::Direct(SharedLines::new(LineWriter::new(open(out, false)?, &health))),
             None => Logs::None,
         };
-        let mut outputs =
-            Self::new(output, policies.plans(), policies.faults(), Settings::default(), health, Vec::new())?;
+        let settings = Settings { prices: prices(config)?, ..Settings::default() };
+        let mut outputs = Self::new(output, policies.plans(), policies.faults(), settings, health, Vec::new())?;
         outputs.logs = logs;
         if let Some(out) = &output.spans {
             let file = SpanFile::new(open(out, false)?, Vec::new(), &outputs.health);

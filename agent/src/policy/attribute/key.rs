@@ -444,6 +444,47 @@ impl Key {
         )
     }
 
+    /// Whether default lines have it, where a call says it. What can be long, or is the same for every call of a program, is on spans only.
+    pub const fn is_in_default_lines(self) -> bool {
+        matches!(
+            self,
+            Self::GenAiOperationName
+                | Self::GenAiProviderName
+                | Self::GenAiRequestModel
+                | Self::GenAiResponseModel
+                | Self::GenAiConversationId
+                | Self::GenAiResponseId
+                | Self::GenAiRequestStream
+                | Self::GenAiResponseFinishReasons
+                | Self::GenAiResponseTimeToFirstChunk
+                | Self::GenAiUsageInputTokens
+                | Self::GenAiUsageOutputTokens
+                | Self::GenAiUsageCacheReadInputTokens
+                | Self::GenAiUsageCacheCreationInputTokens
+                | Self::GenAiUsageCacheWriteInputTokens
+                | Self::GenAiUsageReasoningOutputTokens
+                | Self::GenAiUsageAudioInputTokens
+                | Self::GenAiUsageAudioOutputTokens
+                | Self::GenAiTimeToFirstToken
+                | Self::GenAiToolCalls
+                | Self::GenAiCost
+                | Self::GenAiCut
+                | Self::McpMethodName
+                | Self::GenAiToolName
+                | Self::GenAiPromptName
+                | Self::McpResourceUri
+                | Self::McpSessionId
+                | Self::McpProtocolVersion
+                | Self::JsonrpcRequestId
+                | Self::JsonrpcBatchSize
+                | Self::McpClientName
+                | Self::McpServerName
+                | Self::McpResultType
+                | Self::McpCut
+                | Self::RpcSystemName
+        )
+    }
+
     /// The key that `attributeKey` names so.
     pub fn of_attribute(name: &str) -> Option<Self> {
         Self::find(|row| row.attribute == Some(name))

@@ -90,7 +90,7 @@ pub(super) fn write(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>, added: &Obj
 /// What a call says beyond HTTP, by the names of the conventions; never what people or models wrote.
 fn write_call(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>) {
     let Some(call) = &entry.facts.exchange.call else { return };
-    for row in calls::attributes(call, followed()).filter(|row| row.in_lines) {
+    for row in calls::attributes(call, followed()).filter(|row| row.is_in_lines()) {
         if let Some(value) = row.value(entry, followed()) {
             field(line, row.name());
             json::value(line, &value);

@@ -11,20 +11,14 @@ use crate::{
 pub(in crate::telemetry) struct Attribute {
     /// Whose value it is; it goes by its name in the table of keys.
     pub key: Key,
-    /// Whether default lines have it too. What can be long, or is the same for every call of a program, is on spans only.
-    pub in_lines: bool,
     /// The profile that has it; `None` for both.
     profile: Option<Conventions>,
     /// Whether it is there with this value.
     when: fn(&Value<'_>) -> bool,
 }
 
-const fn span(key: Key) -> Attribute {
-    Attribute { key, in_lines: false, profile: None, when: |_| true }
-}
-
-const fn line(key: Key) -> Attribute {
-    Attribute { in_lines: true, ..span(key) }
+const fn row(key: Key) -> Attribute {
+    Attribute { key, profile: None, when: |_| true }
 }
 
 impl Attribute {
@@ -34,6 +28,11 @@ impl Attribute {
 
     const fn when(self, when: fn(&Value<'_>) -> bool) -> Self {
         Self { when, ..self }
+    }
+
+    /// Whether default lines have it too.
+    pub(in crate::telemetry) const fn is_in_lines(self) -> bool {
+        self.key.is_in_default_lines()
     }
 
     /// Its name: of the conventions, or ours.
@@ -58,83 +57,83 @@ impl Attribute {
 
 /// Inference and embeddings (semconv gen-ai-spans); at the end what is ours.
 const GEN_AI: &[Attribute] = &[
-    line(Key::GenAiOperationName),
-    line(Key::GenAiProviderName),
-    line(Key::GenAiRequestModel),
-    line(Key::GenAiResponseModel),
-    line(Key::GenAiConversationId),
-    line(Key::GenAiResponseId),
-    span(Key::GenAiOutputType),
+    row(Key::GenAiOperationName),
+    row(Key::GenAiProviderName),
+    row(Key::GenAiRequestModel),
+    row(Key::GenAiResponseModel),
+    row(Key::GenAiConversationId),
+    row(Key::GenAiResponseId),
+    row(Key::GenAiOutputType),
     // Only of streams.
-    line(Key::GenAiRequestStream).when(|value| *value == Value::Bool(true)),
+    row(Key::GenAiRequestStream).when(|value| *value == Value::Bool(true)),
     // Only if it is not one.
-    span(Key::GenAiRequestChoiceCount).when(|value| *value != Value::Int(1)),
-    span(Key::GenAiRequestSeed),
-    span(Key::GenAiRequestMaxTokens),
-    span(Key::GenAiRequestTemperature),
-    span(Key::GenAiRequestTopP),
-    span(Key::GenAiRequestTopK),
-    span(Key::GenAiRequestFrequencyPenalty),
-    span(Key::GenAiRequestPresencePenalty),
-    span(Key::GenAiRequestStopSequences),
-    span(Key::GenAiRequestEncodingFormats),
-    span(Key::GenAiRequestReasoningLevel).of(Conventions::Latest),
-    span(Key::GenAiEmbeddingsDimensionCount),
-    line(Key::GenAiResponseFinishReasons),
-    line(Key::GenAiResponseTimeToFirstChunk),
-    line(Key::GenAiUsageInputTokens),
-    line(Key::GenAiUsageOutputTokens),
-    line(Key::GenAiUsageCacheReadInputTokens),
-    line(Key::GenAiUsageCacheCreationInputTokens).of(Conventions::V1_41),
-    line(Key::GenAiUsageCacheWriteInputTokens).of(Conventions::Latest),
-    line(Key::GenAiUsageReasoningOutputTokens),
-    line(Key::GenAiUsageAudioInputTokens).of(Conventions::Latest),
-    line(Key::GenAiUsageAudioOutputTokens).of(Conventions::Latest),
-    span(Key::OpenaiApiType),
-    span(Key::OpenaiRequestServiceTier),
-    span(Key::OpenaiResponseServiceTier),
-    span(Key::OpenaiResponseSystemFingerprint),
-    line(Key::GenAiTimeToFirstToken),
-    span(Key::GenAiTimePerOutputToken),
-    span(Key::GenAiChunks),
-    span(Key::GenAiStreamComplete),
-    line(Key::GenAiToolCalls),
-    line(Key::GenAiCost),
-    span(Key::GenAiCurrency),
-    line(Key::GenAiCut).when(|value| *value == Value::Bool(true)),
+    row(Key::GenAiRequestChoiceCount).when(|value| *value != Value::Int(1)),
+    row(Key::GenAiRequestSeed),
+    row(Key::GenAiRequestMaxTokens),
+    row(Key::GenAiRequestTemperature),
+    row(Key::GenAiRequestTopP),
+    row(Key::GenAiRequestTopK),
+    row(Key::GenAiRequestFrequencyPenalty),
+    row(Key::GenAiRequestPresencePenalty),
+    row(Key::GenAiRequestStopSequences),
+    row(Key::GenAiRequestEncodingFormats),
+    row(Key::GenAiRequestReasoningLevel).of(Conventions::Latest),
+    row(Key::GenAiEmbeddingsDimensionCount),
+    row(Key::GenAiResponseFinishReasons),
+    row(Key::GenAiResponseTimeToFirstChunk),
+    row(Key::GenAiUsageInputTokens),
+    row(Key::GenAiUsageOutputTokens),
+    row(Key::GenAiUsageCacheReadInputTokens),
+    row(Key::GenAiUsageCacheCreationInputTokens).of(Conventions::V1_41),
+    row(Key::GenAiUsageCacheWriteInputTokens).of(Conventions::Latest),
+    row(Key::GenAiUsageReasoningOutputTokens),
+    row(Key::GenAiUsageAudioInputTokens).of(Conventions::Latest),
+    row(Key::GenAiUsageAudioOutputTokens).of(Conventions::Latest),
+    row(Key::OpenaiApiType),
+    row(Key::OpenaiRequestServiceTier),
+    row(Key::OpenaiResponseServiceTier),
+    row(Key::OpenaiResponseSystemFingerprint),
+    row(Key::GenAiTimeToFirstToken),
+    row(Key::GenAiTimePerOutputToken),
+    row(Key::GenAiChunks),
+    row(Key::GenAiStreamComplete),
+    row(Key::GenAiToolCalls),
+    row(Key::GenAiCost),
+    row(Key::GenAiCurrency),
+    row(Key::GenAiCut).when(|value| *value == Value::Bool(true)),
 ];
 
 /// The Model Context Protocol (semconv mcp); at the end what is ours.
 const MCP: &[Attribute] = &[
-    line(Key::McpMethodName),
-    line(Key::GenAiOperationName),
-    line(Key::GenAiToolName),
-    line(Key::GenAiPromptName),
-    line(Key::McpResourceUri),
-    line(Key::McpSessionId),
-    line(Key::McpProtocolVersion),
-    line(Key::JsonrpcRequestId),
-    span(Key::JsonrpcProtocolVersion),
-    span(Key::RpcResponseStatusCode),
-    span(Key::NetworkProtocolName),
-    span(Key::NetworkTransport),
-    line(Key::JsonrpcBatchSize),
-    line(Key::McpClientName),
-    span(Key::McpClientVersion),
-    line(Key::McpServerName),
-    span(Key::McpServerVersion),
-    line(Key::McpResultType),
-    line(Key::McpCut).when(|value| *value == Value::Bool(true)),
+    row(Key::McpMethodName),
+    row(Key::GenAiOperationName),
+    row(Key::GenAiToolName),
+    row(Key::GenAiPromptName),
+    row(Key::McpResourceUri),
+    row(Key::McpSessionId),
+    row(Key::McpProtocolVersion),
+    row(Key::JsonrpcRequestId),
+    row(Key::JsonrpcProtocolVersion),
+    row(Key::RpcResponseStatusCode),
+    row(Key::NetworkProtocolName),
+    row(Key::NetworkTransport),
+    row(Key::JsonrpcBatchSize),
+    row(Key::McpClientName),
+    row(Key::McpClientVersion),
+    row(Key::McpServerName),
+    row(Key::McpServerVersion),
+    row(Key::McpResultType),
+    row(Key::McpCut).when(|value| *value == Value::Bool(true)),
 ];
 
 /// JSON-RPC (semconv json-rpc). The method is opt-in there, since nothing bounds it: who wants it asks for `rpc.method`.
 const JSON_RPC: &[Attribute] = &[
-    line(Key::RpcSystemName),
-    line(Key::JsonrpcRequestId),
-    span(Key::JsonrpcProtocolVersion),
-    span(Key::RpcResponseStatusCode),
-    line(Key::JsonrpcBatchSize),
-    line(Key::McpCut).when(|value| *value == Value::Bool(true)),
+    row(Key::RpcSystemName),
+    row(Key::JsonrpcRequestId),
+    row(Key::JsonrpcProtocolVersion),
+    row(Key::RpcResponseStatusCode),
+    row(Key::JsonrpcBatchSize),
+    row(Key::McpCut).when(|value| *value == Value::Bool(true)),
 ];
 
 /// The rows of a call in a profile, in order.
@@ -163,6 +162,7 @@ mod tests {
                 let prefixes = ["gen_ai.", "openai.", "mcp.", "jsonrpc.", "rpc.", "network.", "telltale."];
                 assert!(names.iter().all(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))), "{names:?}");
                 assert!(rows.iter().all(|row| !row.key.is_content()));
+                assert!(rows.iter().filter(|row| row.is_in_lines()).count() > 2);
                 names.sort_unstable();
                 assert!(names.is_sorted_by(|left, right| left < right), "{names:?}");
             }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::policy::{
     Capture, Finding,
-    attribute::Extractor,
+    attribute::{Extractor, Key},
     model::{AccessLogs, LogFormat},
 };
 
@@ -52,6 +52,12 @@ pub(super) const DEFAULT_KEYS: &[&str] = &[
     "incomplete",
 ];
 
+/// Those, and what default lines have of calls of language models and tools, in both profiles of the conventions.
+fn default_keys() -> Vec<&'static str> {
+    let of_calls = Key::ALL.iter().filter(|key| key.is_in_default_lines()).map(|key| key.name());
+    DEFAULT_KEYS.iter().copied().chain(of_calls).collect()
+}
+
 impl Line {
     pub(super) fn compile(logs: &AccessLogs, compiler: &mut Compiler<'_>) -> Self {
         let at = logs.at.field("text");
@@ -78,7 +84,7 @@ impl Line {
                 let fields = field::compile(&logs.fields, &logs.attributes, compiler);
                 match format {
                     LogFormat::Json if logs.fields.is_empty() => {
-                        Self::Default(Object::of(fields, DEFAULT_KEYS, compiler))
+                        Self::Default(Object::of(fields, &default_keys(), compiler))
                     }
                     LogFormat::Json => Self::Json(Object::of(fields, &[], compiler)),
                     LogFormat::Text => {
