@@ -63,10 +63,14 @@ pub fn message_error(facts: &Facts<'_>, message: &Message, conventions: Conventi
 }
 
 /// When a message was over: its answer was there; of one that HTTP alone answered (202 for a notification, or an error status), the end of the response. `None`
-/// where no answer was seen.
+/// where no answer was seen: 202 to a request says that its answer comes elsewhere (transport of 2024-11-05).
 pub fn message_end(facts: &Facts<'_>, message: &Message) -> Option<Timestamp> {
-    let by_http =
-        !message.answered && !message.from_server && facts.both_ends && matches!(facts.status, Some(202 | 400..));
+    let tells = match facts.status {
+        Some(202) => message.notification,
+        Some(400..) => true,
+        _ => false,
+    };
+    let by_http = tells && !message.answered && !message.from_server && facts.both_ends;
     match &facts.exchange.response {
         Some(response) if by_http => Some(response.last_byte),
         _ => message.end,
@@ -132,7 +136,8 @@ mod tests {
         assert_eq!(end(tool_call(), 200), Some(9_000));
         assert_eq!(end(unanswered.clone(), 500), Some(12_345));
         // Its answer is on another connection.
-        assert_eq!(end(unanswered, 200), None);
+        assert_eq!(end(unanswered.clone(), 200), None);
+        assert_eq!(end(unanswered, 202), None);
         // The acknowledgement ends it.
         assert_eq!(end(notification.clone(), 202), Some(12_345));
         assert_eq!(end(notification, 200), Some(10));
