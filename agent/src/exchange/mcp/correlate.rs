@@ -51,17 +51,29 @@ pub struct Counters {
     pub waited_in_vain: u64,
 }
 
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.joined += other.joined;
+        self.answers_beyond += other.answers_beyond;
+        self.answers_unasked += other.answers_unasked;
+        self.sessions_beyond += other.sessions_beyond;
+        self.waiting_beyond += other.waiting_beyond;
+        self.waited_in_vain += other.waited_in_vain;
+    }
+}
+
 impl Counters {
-    /// Each count with its name.
-    pub const fn rows(&self) -> [(&'static str, u64); 6] {
+    /// Each count, with its name and reason in the agent's own metrics.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + use<> {
         [
-            ("joined", self.joined),
-            ("answers_beyond", self.answers_beyond),
-            ("answers_unasked", self.answers_unasked),
-            ("sessions_beyond", self.sessions_beyond),
-            ("waiting_beyond", self.waiting_beyond),
-            ("waited_in_vain", self.waited_in_vain),
+            ("telltale.mcp.answers", "joined", self.joined),
+            ("telltale.mcp.answers", "limit", self.answers_beyond),
+            ("telltale.mcp.answers", "unasked", self.answers_unasked),
+            ("telltale.mcp.sessions_forgotten", "", self.sessions_beyond),
+            ("telltale.mcp.unanswered", "limit", self.waiting_beyond),
+            ("telltale.mcp.unanswered", "in_vain", self.waited_in_vain),
         ]
+        .into_iter()
     }
 }
 
@@ -152,14 +164,14 @@ struct Table {
 #[derive(Debug, Default)]
 pub struct Correlator {
     table: Mutex<Table>,
-    /// Answers that were told.
+    /// Answers that were told, and streams that ended.
     told: AtomicU64,
 }
 
 impl Correlator {
-    /// Counts since the beginning.
-    pub fn counters(&self) -> Counters {
-        self.table().counters
+    /// Counts since anybody's last call, of all workers together.
+    pub fn take_counters(&self) -> Counters {
+        std::mem::take(&mut self.table().counters)
     }
 
     /// Answers that are kept.
@@ -289,6 +301,9 @@ impl Drop for Stream {
                 table.sessions.remove(&self.key);
             }
         }
+        drop(table);
+        // Who waits for it waits in vain.
+        self.correlator.told.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -300,6 +315,8 @@ struct Held<T> {
     /// Requests without an answer: where they are in [`Messages::messages`].
     open: Vec<(usize, RequestKey)>,
     until: Timestamp,
+    /// They can only come over a stream of 2024-11-05.
+    by_stream: bool,
 }
 
 /// The exchanges of one worker that wait for answers over other connections. With each, something of the caller's is kept.
@@ -307,7 +324,7 @@ struct Held<T> {
 pub struct Waiting<T> {
     correlator: Arc<Correlator>,
     held: VecDeque<Held<T>>,
-    /// As many answers had been told when the table was last asked.
+    /// So much had been told when the table was last asked.
     asked_at: u64,
 }
 
@@ -327,6 +344,11 @@ impl<T> Waiting<T> {
         self.held.is_empty()
     }
 
+    /// Whether an exchange has anything that could come over another connection, so that it is worth an offer.
+    pub fn concerns(exchange: &Exchange) -> bool {
+        matches!(&exchange.call, Some(Call::Mcp(messages)) if messages.messages.iter().any(is_open))
+    }
+
     /// An exchange that is over as far as HTTP goes. It comes back at once if nothing of it can come over another connection, or all of it has; what is
     /// pushed out by the bound comes back as well.
     pub fn offer(&mut self, mut exchange: Exchange, with: T) -> Option<(Exchange, T)> {
@@ -336,7 +358,9 @@ impl<T> Waiting<T> {
             return Some((exchange, with));
         }
         let until = Timestamp(exchange.end.0.saturating_add(MAX_WAIT.as_nanos() as u64));
-        self.held.push_back(Held { exchange, with, open, until });
+        let response = exchange.response.as_ref();
+        let by_stream = response.is_some_and(|response| header::status(&response.head) == 202);
+        self.held.push_back(Held { exchange, with, open, until, by_stream });
         if self.held.len() <= MAX_WAITING {
             return None;
         }
@@ -344,7 +368,8 @@ impl<T> Waiting<T> {
         self.held.pop_front().map(|held| (held.exchange, held.with))
     }
 
-    /// Those that need wait no longer at this time: their answers came, or it is too late. In the order in which they began to wait.
+    /// Those that need wait no longer at this time: their answers came, or the stream that would have brought them ended, or it is too late. In the
+    /// order in which they began to wait.
     pub fn take_ready(&mut self, now: Timestamp) -> Vec<(Exchange, T)> {
         if self.held.is_empty() {
             return Vec::new();
@@ -363,7 +388,7 @@ impl<T> Waiting<T> {
             }
             if held.open.is_empty() {
                 ready.push((held.exchange, held.with));
-            } else if now >= held.until {
+            } else if now >= held.until || news && held.by_stream && !self.stream_is_open(&held) {
                 self.correlator.table().counters.waited_in_vain += 1;
                 ready.push((held.exchange, held.with));
             } else {
@@ -373,16 +398,25 @@ impl<T> Waiting<T> {
         ready
     }
 
+    fn stream_is_open(&self, held: &Held<T>) -> bool {
+        let table = self.correlator.table();
+        held.open.iter().any(|(_, key)| table.sessions.get(&key.session).is_some_and(|session| session.streams > 0))
+    }
+
     /// All that wait, since nothing more will come: with the answers that did.
     pub fn take_all(&mut self) -> Vec<(Exchange, T)> {
         self.take_ready(Timestamp(u64::MAX))
     }
 }
 
+/// Whether a message is a request without an answer.
+const fn is_open(message: &Message) -> bool {
+    !message.notification && !message.answered && message.id.is_some()
+}
+
 /// The requests of an exchange that have no answer, and whether one can still come over another connection.
 fn open_requests(correlator: &Arc<Correlator>, exchange: &Exchange) -> Option<(Vec<(usize, RequestKey)>, bool)> {
-    let Some(Call::Mcp(messages) | Call::JsonRpc(messages)) = &exchange.call else { return None };
-    let is_open = |message: &Message| !message.notification && !message.answered && message.id.is_some();
+    let Some(Call::Mcp(messages)) = &exchange.call else { return None };
     if !messages.messages.iter().any(is_open) {
         return None;
     }
@@ -415,7 +449,7 @@ fn join(
     exchange: &mut Exchange,
     open: Vec<(usize, RequestKey)>,
 ) -> Vec<(usize, RequestKey)> {
-    let Some(Call::Mcp(messages) | Call::JsonRpc(messages)) = &mut exchange.call else { return Vec::new() };
+    let Some(Call::Mcp(messages)) = &mut exchange.call else { return Vec::new() };
     let mut table = correlator.table();
     let mut left = Vec::new();
     for (at, key) in open {

@@ -101,7 +101,7 @@ fn an_answer_on_the_stream_comes_to_its_request() {
     assert_eq!(*plan, "plan");
     assert_eq!(text(exchange.call.as_ref()), "mcp session=4f2a\n> tools/call #1 tool=x: tool error, 10 to 25");
     assert!(waiting.is_empty());
-    assert_eq!(correlator.counters().joined, 1);
+    assert_eq!(correlator.take_counters().joined, 1);
     drop(stream);
 }
 
@@ -144,9 +144,9 @@ fn what_the_ends_agreed_to_holds_for_the_session() {
     );
     assert_eq!(text(begins.as_ref()), "mcp version=2025-03-26 session=u it=begins\n> initialize #0: ok, 10 to 21");
     let ping = format!("{streamable}Mcp-Session-Id: u\n\n{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}}");
-    let pong = "200 OK\nContent-Type: application/json\n\n{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}";
+    let answer = "200 OK\nContent-Type: application/json\n\n{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}";
     assert_eq!(
-        text(read_linked(&ping, pong, Some(&end.link())).as_ref()),
+        text(read_linked(&ping, answer, Some(&end.link())).as_ref()),
         "mcp version=2025-03-26 session=u\n> ping #1: ok, 10 to 21"
     );
     let ends = read_linked("DELETE /mcp\nMcp-Session-Id: u", "200 OK", Some(&end.link()));
@@ -215,6 +215,19 @@ fn nothing_waits_for_what_cannot_come() {
 }
 
 #[test]
+fn the_end_of_the_stream_ends_the_wait() {
+    let correlator = Arc::new(Correlator::default());
+    let end = End::client(&correlator, 7);
+    let stream = OpenStream::new(&end.link(), &format!("{EVENTS}{ENDPOINT}"));
+    let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
+    assert!(waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_none());
+    drop(stream);
+    let ready = waiting.take_ready(Timestamp(30));
+    assert_eq!(text(ready[0].0.call.as_ref()), "mcp session=4f2a\n> tools/call #1 tool=x: no answer, 10");
+    assert_eq!(correlator.take_counters().waited_in_vain, 1);
+}
+
+#[test]
 fn both_ends_of_a_session_on_one_node_are_apart() {
     let correlator = Arc::new(Correlator::default());
     let client = End::client(&correlator, 7);
@@ -235,7 +248,7 @@ fn every_bound_is_counted() {
     let correlator = Arc::new(Correlator::default());
     let end = End::client(&correlator, 7);
     let _stream = OpenStream::new(&end.link(), &answers(0..MAX_ANSWERS + 3));
-    assert_eq!((correlator.answers(), correlator.counters().answers_beyond), (MAX_ANSWERS, 3));
+    assert_eq!((correlator.answers(), correlator.take_counters().answers_beyond), (MAX_ANSWERS, 3));
     let mut waiting: Waiting<usize> = Waiting::new(Arc::clone(&correlator));
     let mut pushed_out = Vec::new();
     let first = MAX_ANSWERS as u32 + 10;
@@ -244,11 +257,11 @@ fn every_bound_is_counted() {
         pushed_out.extend(waiting.offer(exchange, number).map(|(_, number)| number));
     }
     assert_eq!(pushed_out, [0, 1]);
-    assert_eq!((waiting.len(), correlator.counters().waiting_beyond), (MAX_WAITING, 2));
+    assert_eq!((waiting.len(), correlator.take_counters().waiting_beyond), (MAX_WAITING, 2));
     let late = Timestamp(30 + MAX_WAIT.as_nanos() as u64 + 4);
     let ready: Vec<_> = waiting.take_ready(late).into_iter().map(|(_, number)| number).collect();
     assert_eq!(ready, [2, 3, 4]);
-    assert_eq!(correlator.counters().waited_in_vain, 3);
+    assert_eq!(correlator.take_counters().waited_in_vain, 3);
     assert_eq!(waiting.take_all().len(), MAX_WAITING - 3);
     for session in 0..MAX_SESSIONS {
         let head = "POST /mcp\nContent-Type: application/json\n\n";
@@ -260,7 +273,7 @@ fn every_bound_is_counted() {
         );
         read_linked(&request, &response, Some(&end.link()));
     }
-    assert_eq!(correlator.counters().sessions_beyond, 1);
+    assert_eq!(correlator.take_counters().sessions_beyond, 1);
 }
 
 #[test]
@@ -275,7 +288,7 @@ fn what_nobody_asks_for_is_forgotten() {
     let wait = MAX_WAIT.as_nanos() as u64;
     tell(100, 1);
     tell(100 + wait, 2);
-    assert_eq!((correlator.answers(), correlator.counters().answers_unasked), (2, 0));
+    assert_eq!((correlator.answers(), correlator.take_counters().answers_unasked), (2, 0));
     tell(101 + wait, 3);
-    assert_eq!((correlator.answers(), correlator.counters().answers_unasked), (2, 1));
+    assert_eq!((correlator.answers(), correlator.take_counters().answers_unasked), (2, 1));
 }

@@ -69,7 +69,10 @@ impl Framer {
             Self::Lines(lines) => lines.gap(counters, items),
             Self::Events(events) => events.gap(counters, items),
             Self::Messages(messages) => messages.gap(counters, items),
-            Self::Document(_) | Self::Elements(_) => self.end(false, counters, items),
+            Self::Document(_) | Self::Elements(_) => {
+                self.end(false, counters, items);
+                items.cut();
+            }
             Self::Shape(_) | Self::Over => {}
         }
     }
@@ -88,12 +91,8 @@ impl Framer {
             Self::Elements(elements) => elements.end(complete, counters, items),
             Self::Lines(lines) => lines.end(complete, counters, items),
             Self::Events(events) => events.end(complete, counters, items),
-            Self::Messages(messages) => messages.end(complete, counters, items),
-            Self::Shape(_) => {}
-            Self::Over => return,
-        }
-        if !complete {
-            items.cut();
+            Self::Messages(messages) => messages.end(counters, items),
+            Self::Shape(_) | Self::Over => {}
         }
         *self = Self::Over;
     }
