@@ -2,14 +2,17 @@
 //!
 //! Content comes in pieces and goes on in pieces: whatever its size, what is kept is bounded ([`Body::held`]).
 
+mod coding;
 mod counters;
 mod framing;
 pub mod json;
 mod media;
+#[cfg(test)]
+mod tests;
 
 pub use counters::Counters;
 
-use self::{framing::Framer, media::Media};
+use self::{coding::Codings, framing::Framer, media::Media};
 use super::Headers;
 use crate::capture::Timestamp;
 
@@ -37,7 +40,7 @@ pub trait Items {
     fn bytes(&mut self, bytes: &[u8]);
     /// It is over. `time` is when its last byte moved. `whole` is false if something of it is missing: bytes that were not seen, a bound, or the end.
     fn end(&mut self, time: Timestamp, whole: bool);
-    /// Something was lost, and whether it was items is not known. Only called between items.
+    /// Something was lost: bytes that were not seen, or the end of the content. Only called between items.
     fn cut(&mut self);
     /// The content is an array, and the items that follow are its elements. Only called before the first one.
     fn array(&mut self) {}
@@ -46,6 +49,7 @@ pub trait Items {
 /// The content of one message, without transfer coding.
 #[derive(Debug)]
 pub struct Body {
+    codings: Option<Codings>,
     framer: Framer,
 }
 
@@ -58,32 +62,55 @@ impl Body {
             counters.other_types += 1;
             return None;
         }
-        // Decoders come next.
-        if headers.contains("content-encoding") {
+        let Ok(codings) = Codings::of(headers) else {
             counters.other_codings += 1;
             return None;
-        }
-        Some(Self { framer: Framer::new(media) })
+        };
+        Some(Self { codings, framer: Framer::new(media) })
     }
 
     /// More of it, which moved at `time`.
     pub fn push(&mut self, time: Timestamp, bytes: &[u8], counters: &mut Counters, items: &mut impl Items) {
-        self.framer.push(time, bytes, counters, items);
+        let Some(codings) = &mut self.codings else {
+            return self.framer.push(time, bytes, counters, items);
+        };
+        let framer = &mut self.framer;
+        let goes_on = codings.push(bytes, counters, &mut |bytes, counters| framer.push(time, bytes, counters, items));
+        if !goes_on {
+            self.over(counters, items);
+        }
     }
 
     /// Bytes of it were not seen. Events and lines go on behind the next boundary; what is coded ends here, and so does a document.
     pub fn gap(&mut self, counters: &mut Counters, items: &mut impl Items) {
         counters.gaps += 1;
-        self.framer.gap(counters, items);
+        if self.codings.is_some() {
+            self.over(counters, items);
+        } else {
+            self.framer.gap(counters, items);
+        }
     }
 
     /// It is over; `complete` if it ended where the framing of its message said.
     pub fn end(&mut self, complete: bool, counters: &mut Counters, items: &mut impl Items) {
+        let complete = complete && self.codings.as_ref().is_none_or(Codings::is_finished);
         self.framer.end(complete, counters, items);
     }
 
     /// Bytes that it keeps besides itself.
     pub fn held(&self) -> usize {
-        self.framer.held()
+        self.framer.held() + self.codings.as_ref().map_or(0, Codings::held)
+    }
+
+    /// The times of items say nothing but that they were complete before: the decoder of zstd keeps bytes back while its frame goes on. A
+    /// document that is the whole content ends with its frame, so that its time is true all the same.
+    pub fn is_late(&self) -> bool {
+        self.codings.as_ref().is_some_and(Codings::is_late)
+    }
+
+    /// Nothing more of it can be read.
+    fn over(&mut self, counters: &mut Counters, items: &mut impl Items) {
+        self.codings = None;
+        self.framer.end(false, counters, items);
     }
 }

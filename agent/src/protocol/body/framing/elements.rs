@@ -118,14 +118,15 @@ impl Elements {
         }
     }
 
-    pub(super) fn end(&mut self, _: bool, counters: &mut Counters, items: &mut impl Items) {
+    pub(super) fn end(&mut self, complete: bool, counters: &mut Counters, items: &mut impl Items) {
         match self.state {
             State::Nested(_) | State::Text(_) | State::Plain => {
                 counters.elements += 1;
                 items.end(self.time, false);
             }
-            State::Start | State::Between => items.cut(),
-            State::Over => {}
+            // The array does not end, though the content does.
+            State::Start | State::Between if complete => items.cut(),
+            State::Start | State::Between | State::Over => {}
         }
         self.state = State::Over;
     }

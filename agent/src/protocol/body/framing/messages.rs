@@ -90,18 +90,18 @@ impl Messages {
     }
 
     pub(super) fn gap(&mut self, counters: &mut Counters, items: &mut impl Items) {
-        self.end(counters, items);
+        self.end(false, counters, items);
         self.in_step = false;
         items.cut();
     }
 
     /// A message that is not complete here has not come whole.
-    pub(super) fn end(&mut self, counters: &mut Counters, items: &mut impl Items) {
+    pub(super) fn end(&mut self, complete: bool, counters: &mut Counters, items: &mut impl Items) {
         match self.state {
             State::Payload(_) | State::Checksum => self.over(false, counters, items),
-            State::Headers(_) => items.cut(),
-            State::Prelude if self.held.is_empty() => {}
-            State::Prelude => items.cut(),
+            State::Headers(_) if complete => items.cut(),
+            State::Prelude if complete && !self.held.is_empty() => items.cut(),
+            State::Headers(_) | State::Prelude => {}
         }
         self.state = State::Prelude;
         self.held.clear();

@@ -69,10 +69,7 @@ impl Framer {
             Self::Lines(lines) => lines.gap(counters, items),
             Self::Events(events) => events.gap(counters, items),
             Self::Messages(messages) => messages.gap(counters, items),
-            Self::Document(_) | Self::Elements(_) => {
-                self.end(false, counters, items);
-                items.cut();
-            }
+            Self::Document(_) | Self::Elements(_) => self.end(false, counters, items),
             Self::Shape(_) | Self::Over => {}
         }
     }
@@ -91,8 +88,12 @@ impl Framer {
             Self::Elements(elements) => elements.end(complete, counters, items),
             Self::Lines(lines) => lines.end(complete, counters, items),
             Self::Events(events) => events.end(complete, counters, items),
-            Self::Messages(messages) => messages.end(counters, items),
-            Self::Shape(_) | Self::Over => {}
+            Self::Messages(messages) => messages.end(complete, counters, items),
+            Self::Shape(_) => {}
+            Self::Over => return,
+        }
+        if !complete {
+            items.cut();
         }
         *self = Self::Over;
     }

@@ -38,12 +38,14 @@ impl First {
 pub(in crate::protocol::body) struct Shape {
     promised: Media,
     first: First,
+    /// A byte order mark has come.
+    marked: bool,
     time: Timestamp,
 }
 
 impl Shape {
     pub(super) const fn new(promised: Media) -> Self {
-        Self { promised, first: First { bytes: [0; 8], length: 0 }, time: Timestamp(0) }
+        Self { promised, first: First { bytes: [0; 8], length: 0 }, marked: false, time: Timestamp(0) }
     }
 
     /// What the media type says.
@@ -73,8 +75,9 @@ impl Shape {
             self.first.bytes[usize::from(self.first.length)] = *byte;
             self.first.length += 1;
             self.time = time;
-            if self.first.as_slice() == MARK {
+            if self.first.as_slice() == MARK && !self.marked {
                 self.first.length = 0;
+                self.marked = true;
             } else if let Some(format) = self.decide() {
                 return Some((format, index + 1));
             }
@@ -96,7 +99,7 @@ impl Shape {
 
     fn decide(&self) -> Option<Format> {
         let seen = self.first.as_slice();
-        if MARK.starts_with(seen) {
+        if !self.marked && MARK.starts_with(seen) {
             return None;
         }
         match (self.promised, seen) {
