@@ -1,9 +1,31 @@
 //! Calls of language models: who is asked for what, and what the answer says of tokens, as the wire tells (semantic conventions for
 //! generative AI). A number that the wire does not say is absent.
 
+mod answer;
+mod asked;
+mod chunks;
+mod endpoint;
+mod failure;
+mod format;
+mod kind;
+mod provider;
+mod reader;
+mod said;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod tools;
+
 use std::borrow::Cow;
 
-use crate::capture::Timestamp;
+pub use provider::Providers;
+
+use super::reader::Reader;
+use crate::{
+    capture::Timestamp,
+    protocol::{Head, StartLine},
+};
 
 /// Most gaps between chunks that are kept of one stream; those after it are left out of the histogram of chunks.
 pub const MAX_INTERVALS: usize = 8192;
@@ -181,4 +203,50 @@ pub struct Stream {
     pub intervals: Vec<u32>,
     /// It ended as its format says that it ends.
     pub complete: bool,
+}
+
+/// What reads the call that this request may be; `None` if it certainly is none.
+pub(in crate::exchange) fn recognise(request: &Head, providers: &Providers, _content: bool) -> Option<Box<dyn Reader>> {
+    let StartLine::Request { method, target } = &request.start else { return None };
+    if &**method != "POST" {
+        return None;
+    }
+    let (authority, path) = split(target);
+    let (endpoints, model) = match endpoint::place(path) {
+        endpoint::Place::Known(endpoints, model) => (endpoints, model),
+        endpoint::Place::Other => return None,
+        endpoint::Place::Unknown => (Vec::new(), None),
+    };
+    let media_type = reader::media_type(&request.headers);
+    let is_form = media_type == "multipart/form-data" && !endpoints.is_empty();
+    let may_be_json = media_type.is_empty() || media_type.ends_with("json") || OTHER_JSON.contains(&&*media_type);
+    if !may_be_json && !is_form {
+        return None;
+    }
+    let authority =
+        authority.or_else(|| request.headers.get_str("host")).or_else(|| request.headers.get_str(":authority"));
+    let host = authority.and_then(|authority| providers.by_host(authority));
+    let headers = provider::by_request(&request.headers);
+    let place = reader::Place { endpoints, model, host, headers, may_be_json };
+    Some(Box::new(reader::GenAiReader::new(place)))
+}
+
+/// Media types under which programs send JSON although they are those of something else.
+const OTHER_JSON: [&str; 3] = ["text/plain", "application/octet-stream", "application/x-ndjson"];
+
+/// The authority of an absolute target, and the path of any (RFC 9112 section 3.2).
+fn split(target: &str) -> (Option<&str>, &str) {
+    let (authority, path) = match target.split_once("://") {
+        Some((_, rest)) if !target.starts_with('/') => {
+            let at = rest.find(['/', '?']).unwrap_or(rest.len());
+            (Some(&rest[..at]), &rest[at..])
+        }
+        _ => (None, target),
+    };
+    (authority, path.split(['?', '#']).next().unwrap_or_default())
+}
+
+/// A text up to [`MAX_NAME`], cut between characters.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_NAME)]
 }
