@@ -113,6 +113,26 @@ impl OutputArgs {
     }
 }
 
+/// What `run` and `agent` share.
+#[derive(Clone, Debug, Args)]
+pub struct LiveArgs {
+    /// Outputs.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Serve metrics and health here (127.0.0.1:9464 unless `OTEL_EXPORTER_PROMETHEUS_*` or --config says otherwise); port 0 picks one and prints it
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_addr: Option<String>,
+    /// Read this configuration, for what neither policies, flags nor `OTEL_*` variables say (docs/config.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Write the log files that policies ask for below this folder only; `agent` writes none without it
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// Use this capture backend instead of the best that works
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+}
+
 /// `telltale run`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
@@ -141,30 +161,18 @@ pub struct RunArgs {
     /// Do what these policies say, not what the built-in one does: Kubernetes YAML, or a folder of it (may be repeated); changes are followed
     #[arg(long, value_name = "FILE")]
     pub policy: Vec<PathBuf>,
-    /// Outputs.
+    /// What every capture on this machine has.
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub live: LiveArgs,
     /// Show on stderr at the end which calls of language models and tools followed from which
     #[arg(long)]
     pub tree: bool,
     /// Keep the traffic as it was in this file, for `telltale replay`
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// Serve metrics and health here (127.0.0.1:9464 unless `OTEL_EXPORTER_PROMETHEUS_*` or --config says otherwise); port 0 picks one and prints it
-    #[arg(long, value_name = "ADDR")]
-    pub metrics_addr: Option<String>,
     /// Serve the live state as JSON here, for this machine only: workloads, plans, connections (docs/admin.md); port 0 picks one and prints it
     #[arg(long, value_name = "ADDR")]
     pub admin_addr: Option<String>,
-    /// Read this configuration, for what neither policies, flags nor `OTEL_*` variables say (docs/config.md)
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Write the log files of policies below this folder only
-    #[arg(long, value_name = "DIR")]
-    pub log_dir: Option<PathBuf>,
-    /// Use this capture backend instead of the best that works
-    #[arg(long, value_name = "NAME")]
-    pub backend: Option<String>,
     /// Run COMMAND as root, not as the user who called sudo
     #[arg(long, requires = "command")]
     pub root: bool,
@@ -211,24 +219,12 @@ pub struct AgentArgs {
     /// Where the cgroup file system of the host is mounted
     #[arg(long, value_name = "DIR", env = "TELLTALE_CGROUP_ROOT", default_value = "/sys/fs/cgroup")]
     pub cgroup_root: PathBuf,
-    /// Outputs.
+    /// What every capture on this machine has.
     #[command(flatten)]
-    pub output: OutputArgs,
-    /// Serve metrics and health here (127.0.0.1:9464 unless `OTEL_EXPORTER_PROMETHEUS_*` or --config says otherwise); port 0 picks one and prints it
-    #[arg(long, value_name = "ADDR")]
-    pub metrics_addr: Option<String>,
+    pub live: LiveArgs,
     /// Serve the live state as JSON here, for this machine only: workloads, plans, connections (docs/admin.md); port 0 picks one and prints it
     #[arg(long, value_name = "ADDR", default_value = ADMIN_ADDRESS)]
     pub admin_addr: String,
-    /// Read this configuration, for what neither policies, flags nor `OTEL_*` variables say (docs/config.md)
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Let policies have log files written, below this folder
-    #[arg(long, value_name = "DIR")]
-    pub log_dir: Option<PathBuf>,
-    /// Use this capture backend instead of the best that works
-    #[arg(long, value_name = "NAME")]
-    pub backend: Option<String>,
 }
 
 /// `telltale replay`

@@ -17,6 +17,6 @@ use super::{
 /// No API server is named; outputs that cannot be opened; a flag or the configuration is wrong. A kernel that cannot be captured from is no error: what
 /// policies ask for and this node cannot do is in their status.
 pub(super) fn agent(args: &AgentArgs) -> Result<Exit, Failure> {
-    let config = config::load(args.config.as_deref())?;
+    let config = config::load(args.live.config.as_deref())?;
     session::Session::start(args, &config)?.finish()
 }

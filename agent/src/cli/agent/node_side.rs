@@ -41,7 +41,7 @@ impl NodeSide {
         live: &LiveState,
         runtime: &Runtime,
     ) -> Result<Self, Failure> {
-        let backend = capturing::backend(args.backend.as_deref())?;
+        let backend = capturing::backend(args.live.backend.as_deref())?;
         let effective = capability::effective();
         let notes = capability::notes(effective);
         let mut side = Self { capturing: None, cgroups: None, scope: None, cannot: Vec::new(), notes };

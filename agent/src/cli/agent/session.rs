@@ -65,9 +65,9 @@ impl Session {
         let entered = runtime.enter();
         let signals = Signals::catch().context("cannot catch signals")?;
         let live = Live {
-            output: &args.output,
-            log_dir: args.log_dir.as_deref(),
-            config_file: args.config.as_deref(),
+            output: &args.live.output,
+            log_dir: args.live.log_dir.as_deref(),
+            config_file: args.live.config.as_deref(),
             config,
             author: Author::Tenant,
             stdout_taken: false,
@@ -82,7 +82,7 @@ impl Session {
         );
         let synced = live.readiness().gate("cluster", "the objects of the cluster were not read yet");
         let lookup = |name: &str| config.variable(name, &|name| std::env::var(name).ok());
-        let metrics_addr = args.metrics_addr.clone().unwrap_or_else(|| default_metrics_address(&lookup));
+        let metrics_addr = args.live.metrics_addr.clone().unwrap_or_else(|| default_metrics_address(&lookup));
         let observed = Routes::observed(outputs.exposition(), live.liveness().clone(), live.readiness().clone());
         let start =
             |address: &str, routes| runtime.block_on(Server::start(address, routes)).map_err(anyhow::Error::from);

@@ -26,7 +26,7 @@ pub(super) fn run(args: &RunArgs, show_summary: bool) -> Result<Exit, Failure> {
                 .into(),
         ));
     }
-    let config = config::load(args.config.as_deref());
+    let config = config::load(args.live.config.as_deref());
     let session = config.and_then(|config| session::Session::start(args, &config, show_summary));
     let result = session.and_then(session::Session::finish);
     match result {

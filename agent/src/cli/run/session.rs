@@ -68,9 +68,9 @@ impl<'a> Session<'a> {
         };
         let cgroup = if args.command.is_empty() { None } else { command_cgroup() };
         let output = Live {
-            output: &args.output,
-            log_dir: args.log_dir.as_deref(),
-            config_file: args.config.as_deref(),
+            output: &args.live.output,
+            log_dir: args.live.log_dir.as_deref(),
+            config_file: args.live.config.as_deref(),
             config,
             author: Author::Operator,
             stdout_taken: !args.command.is_empty(),
@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
         }
         let capture_gate = live.readiness().gate("capture", "not capturing yet");
         let lookup = |name: &str| config.variable(name, &|name| std::env::var(name).ok());
-        let address = args.metrics_addr.clone().unwrap_or_else(|| default_metrics_address(&lookup));
+        let address = args.live.metrics_addr.clone().unwrap_or_else(|| default_metrics_address(&lookup));
         let routes = Routes::observed(outputs.exposition(), live.liveness().clone(), live.readiness().clone());
         let server = runtime.block_on(Server::start(&address, routes)).map_err(anyhow::Error::from)?;
         let admin = match &args.admin_addr {
@@ -244,7 +244,7 @@ fn settings(args: &RunArgs, scope: Scope) -> Result<Settings, Failure> {
             "nothing to capture: no Pod of --policy has a policy and the annotation {CGROUP_ANNOTATION}; give --pid, --cgroup, --port or --all, or a COMMAND after `--`"
         )));
     }
-    let backend = capturing::backend(args.backend.as_deref())?;
+    let backend = capturing::backend(args.live.backend.as_deref())?;
     Ok(Settings { backend, scope, workers: capturing::workers(), debug: args.debug_ebpf, ..Settings::default() })
 }
 
