@@ -46,7 +46,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         Self {
-            connection: Connection::new(Some(Role::Server), false),
+            connection: Connection::new(Some(Role::Server)),
             counters: Counters::default(),
             position: [0; 2],
             time: 0,

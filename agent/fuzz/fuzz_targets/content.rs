@@ -46,7 +46,7 @@ fn plan(redact: &str) -> Arc<Plan> {
 fn given_out(plan: &Arc<Plan>, pieces: &[&[u8]], whole: bool) -> Option<Content> {
     let budget = Arc::new(Budget::default());
     let open = Open::new(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 80).into());
-    let mut assembler = Assembler::new(open, Arc::new(Workload::default()), Asked::by(plan, &budget));
+    let mut assembler = Assembler::new(open, Arc::new(Workload::default()), Asked::by(plan, &budget, &Arc::default()));
     let mut headers = Headers::default();
     headers.push(b"Content-Type", b"application/json");
     let (direction, time) = (Direction::Out, Timestamp(1));

@@ -59,7 +59,7 @@ impl MessageSink for Checker {
 fuzz_target!(|input: &[u8]| {
     let Some((&setup, mut rest)) = input.split_first() else { return };
     let role = [None, Some(Role::Client), Some(Role::Server), None][usize::from(setup & 3)];
-    let mut connection = Connection::new(role, setup & 4 != 0);
+    let mut connection = Connection::new(role);
     let (mut counters, mut sink) = (Counters::default(), Checker::default());
     let mut position = [u64::from(setup & 8), u64::from(setup & 16)];
     if setup & 32 != 0 {
@@ -89,7 +89,7 @@ fuzz_target!(|input: &[u8]| {
         };
         connection.segment(direction, segment, &mut counters, &mut sink);
         for direction in [Direction::Out, Direction::In] {
-            connection.skip_until(direction);
+            connection.skip_until(direction, setup & 4 != 0);
         }
     }
     let how = [None, Some(CloseHow::Fin), Some(CloseHow::Reset), None][usize::from(setup >> 6)];

@@ -83,6 +83,9 @@ metrics! {
     EXCHANGES_OVERFLOWED = Counter "telltale_exchanges_overflowed" [] "Requests that were not tracked, because too many of one connection waited.";
     CONTENT_CUT_BYTES = Counter "telltale_content_cut" ("bytes") ["reason"] "Bytes of content that a policy asks for and that were not kept.";
     CONTENT_WITHHELD = Counter "telltale_content_withheld" ["reason"] "Contents of messages that a policy asks for and that are not given out.";
+    BODY_ITEMS = Counter "telltale_body_items" ["kind"] "Documents, elements, lines, events and messages that content was taken apart into for calls of language models and MCP.";
+    BODY_UNREADABLE = Counter "telltale_body_unreadable" ["reason"] "Contents that may have been such a call and are of no form that is read.";
+    BODY_CUT = Counter "telltale_body_cut" ["reason"] "Contents of which something could not be read.";
     UNPAIRED_RESPONSES = Counter "telltale_http1_unpaired_responses" ["reason"] "Responses of which it is not known which request they answer.";
     EXCHANGES = Counter "telltale_exchanges" [] "Exchanges recorded.";
     EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";

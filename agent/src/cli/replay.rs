@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufWriter, IsTerminal as _, Write},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -50,7 +51,11 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
         }
     }
     let outputs = Outputs::for_replay(&output, args, &config)?;
-    let settings = pipeline::Settings { tree: args.tree, ..pipeline::Settings::new(&outputs.plans, Source::Events) };
+    let settings = pipeline::Settings {
+        providers: Arc::clone(&outputs.providers),
+        tree: args.tree,
+        ..pipeline::Settings::new(&outputs.plans, Source::Events)
+    };
     let health = outputs.health.clone();
     let mut pipeline = Pipeline::new(settings, outputs.recorder(), &health);
     let mut summary = Summary::default();

@@ -5,11 +5,13 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Budget, Connection, Exchange, Half,
     content::{Keeping, Which},
+    genai::Providers,
+    reading::Reading,
 };
 use crate::{
     capture::{Direction, GapReason, Open, Role, Timestamp},
     policy::{Capture, Plan},
-    protocol::{End, Head, Headers, Incomplete, MessageSink, Protocol, StartLine},
+    protocol::{End, Head, Headers, Incomplete, MessageSink, Protocol, StartLine, body},
     workload::Workload,
 };
 
@@ -40,25 +42,36 @@ impl std::ops::AddAssign for Counters {
 /// What is asked for of the content of exchanges.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
-    /// That it is read.
-    bodies: bool,
-    /// That it is kept as this plan says, within this bound.
-    keep: Option<(Arc<Plan>, Arc<Budget>)>,
+    /// By this plan, within this bound; `None` if nothing is.
+    plan: Option<(Arc<Plan>, Arc<Budget>)>,
+    /// Whose language models are known by what.
+    providers: Arc<Providers>,
 }
 
 impl Asked {
     /// By this plan. What is kept is taken from the budget.
-    pub fn by(plan: &Arc<Plan>, budget: &Arc<Budget>) -> Self {
-        let bodies = plan.capture == Capture::Bodies;
-        let keep = (bodies && plan.content.is_some()).then(|| (Arc::clone(plan), Arc::clone(budget)));
-        Self { bodies, keep }
+    pub fn by(plan: &Arc<Plan>, budget: &Arc<Budget>, providers: &Arc<Providers>) -> Self {
+        let asks = plan.calls || plan.capture == Capture::Bodies && plan.content.is_some();
+        let plan = asks.then(|| (Arc::clone(plan), Arc::clone(budget)));
+        Self { plan, providers: Arc::clone(providers) }
     }
 
-    /// What an exchange of this connection keeps its content in, if the plan reports it.
+    /// The plan, if it reports exchanges of this connection.
+    fn plan_of(&self, connection: &Connection) -> Option<&(Arc<Plan>, Arc<Budget>)> {
+        self.plan.as_ref().filter(|(plan, _)| plan.reports(connection.role, connection.open.tls))
+    }
+
+    /// What an exchange of this connection keeps its content in.
     fn keeping(&self, connection: &Connection) -> Option<Box<Keeping>> {
-        let (plan, budget) = self.keep.as_ref()?;
-        let content = plan.content.as_ref().filter(|_| plan.reports(connection.role, connection.open.tls))?;
+        let (plan, budget) = self.plan_of(connection)?;
+        let content = plan.content.as_ref().filter(|_| plan.capture == Capture::Bodies)?;
         Some(Box::new(Keeping::new(content, budget)))
+    }
+
+    /// What reads an exchange of this connection that begins so.
+    fn reading(&self, connection: &Connection, request: &Head) -> Option<Box<Reading>> {
+        let (_, budget) = self.plan_of(connection).filter(|(plan, _)| plan.calls)?;
+        Reading::begin(request, &self.providers, budget)
     }
 }
 
@@ -75,10 +88,12 @@ struct Pending {
     /// The latest moment that belongs to it.
     end: Timestamp,
     epoch: u32,
-    /// Its content is read.
-    bodies: bool,
     /// Its content, where it is kept.
     keeping: Option<Box<Keeping>>,
+    /// What reads its content.
+    reading: Option<Box<Reading>>,
+    /// Why content was not seen of which it would matter only if this is a call.
+    unread: Option<GapReason>,
 }
 
 impl Pending {
@@ -87,6 +102,21 @@ impl Pending {
             Which::Request => Some(&self.request.head.headers),
             Which::Response => self.response.as_ref().map(|response| &response.head.headers),
         }
+    }
+
+    /// Lets what reads it have something of one of its messages, and lets go of it as soon as it wants no more.
+    fn read(&mut self, which: Which, with: impl FnOnce(&mut Reading, &Headers)) {
+        let Some(mut reading) = self.reading.take() else { return };
+        if let Some(headers) = self.headers(which) {
+            with(&mut reading, headers);
+        }
+        self.reading = Some(reading);
+    }
+
+    /// Whether somebody wants the content of one of its messages.
+    fn wants(&self, which: Which) -> bool {
+        self.keeping.as_ref().is_some_and(|keeping| keeping.wants(which))
+            || self.reading.as_ref().is_some_and(|reading| reading.wants(which))
     }
 
     fn is_over(&self) -> bool {
@@ -116,6 +146,7 @@ pub struct Assembler {
     current: [Current; 2],
     done: Vec<Exchange>,
     counters: Counters,
+    bodies: body::Counters,
     /// Bytes of content that the pending exchanges hold.
     held: usize,
 }
@@ -134,6 +165,7 @@ impl Assembler {
             current: [Current::None; 2],
             done: Vec::new(),
             counters: Counters::default(),
+            bodies: body::Counters::default(),
             held: 0,
         }
     }
@@ -163,9 +195,14 @@ impl Assembler {
         self.asked = asked;
     }
 
-    /// Whether content is asked for, of exchanges that begin or of one that is not over.
-    pub fn asks_for_bodies(&self) -> bool {
-        self.asked.bodies || self.pending.iter().any(|pending| pending.bodies)
+    /// Whether somebody wants the content of the message that a direction is in.
+    pub fn wants_body(&self, direction: Direction) -> bool {
+        let (which, number) = match self.current[direction.index()] {
+            Current::None => return false,
+            Current::Request(number) => (Which::Request, number),
+            Current::Response(number) => (Which::Response, number),
+        };
+        self.pending.iter().find(|pending| pending.number == number).is_some_and(|pending| pending.wants(which))
     }
 
     /// Whether there are exchanges to take.
@@ -191,6 +228,11 @@ impl Assembler {
     /// Counts since the last call.
     pub fn take_counters(&mut self) -> Counters {
         std::mem::take(&mut self.counters)
+    }
+
+    /// What the readers of content counted since the last call.
+    pub fn take_body_counters(&mut self) -> body::Counters {
+        std::mem::take(&mut self.bodies)
     }
 
     /// Nothing more comes of the connection and its parser has said its last: whatever it left open ends here, incomplete for this
@@ -252,13 +294,20 @@ impl Assembler {
                 response.content = keeping.give_out(Which::Response);
             }
         }
+        let call = pending.reading.and_then(|mut reading| {
+            self.bodies += reading.take_counters();
+            reading.finish(&pending.request, pending.response.as_ref())
+        });
+        if call.is_some() {
+            pending.incomplete = pending.incomplete.or(pending.unread.map(Incomplete::Gap));
+        }
         self.done.push(Exchange {
             connection: Arc::clone(&self.connection),
             request: pending.request,
             response: pending.response,
             incomplete: pending.incomplete,
             end: pending.end,
-            call: None,
+            call,
             epoch: pending.epoch,
         });
     }
@@ -282,6 +331,9 @@ impl MessageSink for Assembler {
                 return;
             };
             pending.end = pending.end.max(end);
+            if let Some(reading) = &mut pending.reading {
+                reading.response_head(&head);
+            }
             pending.response = Some(half(head));
             self.current[index] = Current::Response(number);
             return;
@@ -305,20 +357,22 @@ impl MessageSink for Assembler {
         self.pending.push_back(Pending {
             number,
             end: head.complete,
+            keeping: self.asked.keeping(&self.connection),
+            reading: self.asked.reading(&self.connection, &head),
+            unread: None,
             request: half(head),
             request_ended: false,
             response: None,
             answered: false,
             incomplete: None,
             epoch: self.epoch,
-            bodies: self.asked.bodies,
-            keeping: self.asked.keeping(&self.connection),
         });
     }
 
-    fn body(&mut self, direction: Direction, _: Timestamp, bytes: &[u8]) {
+    fn body(&mut self, direction: Direction, time: Timestamp, bytes: &[u8]) {
         let held = self.held;
         let Some((which, pending)) = self.current(direction) else { return };
+        pending.read(which, |reading, headers| reading.body(which, headers, time, bytes));
         let Some(mut keeping) = pending.keeping.take() else { return };
         let before = keeping.held();
         if let Some(headers) = pending.headers(which) {
@@ -331,8 +385,13 @@ impl MessageSink for Assembler {
 
     fn body_gap(&mut self, direction: Direction, _: u64, reason: GapReason) {
         let Some((which, pending)) = self.current(direction) else { return };
+        if pending.reading.as_ref().is_some_and(|reading| reading.wants(which)) {
+            pending.unread.get_or_insert(reason);
+        }
+        pending.read(which, |reading, _| reading.gap(which));
         // Left out on purpose, because the amount that is copied is limited: nobody asked for more.
-        if matches!(reason, GapReason::NotCopied | GapReason::CallLimit) && !pending.bodies {
+        let on_purpose = matches!(reason, GapReason::NotCopied | GapReason::CallLimit);
+        if on_purpose && !pending.keeping.as_ref().is_some_and(|keeping| keeping.wants(which)) {
             return;
         }
         pending.incomplete.get_or_insert(Incomplete::Gap(reason));
@@ -354,6 +413,9 @@ impl MessageSink for Assembler {
             pending.answered = true;
             (Which::Response, pending.response.as_mut())
         };
+        if let Some(reading) = &mut pending.reading {
+            reading.end(which, end.incomplete.is_none());
+        }
         if let Some(keeping) = &mut pending.keeping
             && end.incomplete.is_none()
         {
@@ -388,7 +450,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::HttpVersion;
+    use crate::{
+        policy::{model::ContentCapture, plan::ContentPlan},
+        protocol::HttpVersion,
+    };
 
     fn open(role: Option<Role>) -> Open {
         Open { role, pid: 1, comm: "c".to_owned(), ..Open::new(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()) }
@@ -509,7 +574,15 @@ mod tests {
         let cases = [GapReason::NotCopied, GapReason::CallLimit]
             .map(|reason| [(reason, false, None), (reason, true, Some(Incomplete::Gap(reason)))]);
         for (reason, bodies, expected) in cases.into_iter().flatten() {
-            let asked = Asked { bodies, keep: None };
+            let content = ContentPlan {
+                capture: ContentCapture::Request,
+                max_bytes: 10,
+                paths: Vec::new(),
+                patterns: Vec::new(),
+            };
+            let capture = if bodies { Capture::Bodies } else { Capture::Heads };
+            let plan = Arc::new(Plan { capture, content: bodies.then(|| Arc::new(content)), ..Plan::default() });
+            let asked = Asked::by(&plan, &Arc::default(), &Arc::default());
             let mut assembler = Assembler::new(open(None), Arc::new(Workload::default()), asked);
             assembler.head(Direction::Out, request(0, 1));
             assembler.body_gap(Direction::Out, 5, reason);

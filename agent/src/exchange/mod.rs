@@ -6,6 +6,7 @@ mod content;
 pub mod genai;
 pub mod mcp;
 mod reader;
+mod reading;
 
 use std::sync::Arc;
 

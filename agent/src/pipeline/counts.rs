@@ -28,6 +28,9 @@ const ROWS: &[(&str, &SelfMetric, &[&str])] = &[
     ("telltale.http1.given_up", &table::HTTP1_GIVEN_UP, &[]),
     ("telltale.protocol.detection_overflows", &table::DETECTION_OVERFLOWS, &[]),
     ("telltale.protocol.opaque_bytes", &table::OPAQUE_BYTES, &[]),
+    ("telltale.body.items", &table::BODY_ITEMS, &[]),
+    ("telltale.body.unreadable", &table::BODY_UNREADABLE, &[]),
+    ("telltale.body.cut", &table::BODY_CUT, &[]),
     ("telltale.content.cut_bytes", &table::CONTENT_CUT_BYTES, &[]),
     ("telltale.content.withheld", &table::CONTENT_WITHHELD, &[]),
 ];
@@ -180,8 +183,9 @@ mod tests {
 
     #[test]
     fn every_row_of_every_stage_has_its_metric() {
-        let (stream, protocol, budget) = <(stream::Counters, protocol::Counters, exchange::Budget)>::default();
-        for (name, reason, _) in stream.rows().chain(protocol.rows()).chain(budget.rows()) {
+        let (stream, protocol, body, budget) =
+            <(stream::Counters, protocol::Counters, protocol::body::Counters, exchange::Budget)>::default();
+        for (name, reason, _) in stream.rows().chain(protocol.rows()).chain(body.rows()).chain(budget.rows()) {
             let (_, metric, labels) =
                 ROWS.iter().find(|(row, ..)| *row == name).unwrap_or_else(|| panic!("{name} has no metric"));
             assert_eq!(metric.labels.len(), labels.len() + usize::from(!reason.is_empty()), "{name}");

@@ -20,9 +20,9 @@ use self::{
 use crate::{
     admin::Health,
     capture::{CloseHow, ConnectionId, Direction, Event, EventKind, GapReason, Open, Timestamp},
-    exchange::{Asked, Assembler, Budget, Connection, Exchange},
+    exchange::{Asked, Assembler, Budget, Connection, Exchange, genai::Providers},
     policy::{Capture, Plan, PlanStore, Plans},
-    protocol::{self, Incomplete},
+    protocol::{self, Incomplete, body},
     stream::{self, Streams},
     telemetry::{Recorder, summary::Summary},
     workload::{Attribution, Registry, Source, Workload, mesh},
@@ -46,6 +46,8 @@ pub struct Settings {
     pub source: Source,
     /// What whose connections are is known by.
     pub attribution: Attribution,
+    /// Whose language models are known by what.
+    pub providers: Arc<Providers>,
     /// At most this many connections, normally [`MAX_CONNECTIONS`].
     pub connections: usize,
     /// Whether the summary keeps the order of calls ([`Summary::render_tree`]).
@@ -56,7 +58,14 @@ impl Settings {
     /// For plans that are resolved against objects which do not come from a cluster.
     pub fn new(plans: &Arc<PlanStore>, source: Source) -> Self {
         let attribution = Attribution::of(&plans.current().1.objects);
-        Self { plans: Arc::clone(plans), source, attribution, connections: MAX_CONNECTIONS, tree: false }
+        Self {
+            plans: Arc::clone(plans),
+            source,
+            attribution,
+            providers: Arc::default(),
+            connections: MAX_CONNECTIONS,
+            tree: false,
+        }
     }
 }
 
@@ -130,27 +139,30 @@ impl Tracked {
     }
 
     /// Another plan holds: what it asks for is read from now on.
-    fn follow(&mut self, id: ConnectionId, plan: &Arc<Plan>, budget: &Arc<Budget>, skips: &mut Vec<Skip>) {
+    fn follow(&mut self, id: ConnectionId, plan: &Arc<Plan>, means: &Means, skips: &mut Vec<Skip>) {
         let Some(epoch) = self.followed.follow(plan, |epoch| self.assembler.has_pending_of(epoch)) else { return };
         if self.unread && plan.capture != Capture::Nothing {
             // It was passed over: it is joined late.
             let Connection { open, workload, peer, .. } = &**self.assembler.connection();
-            self.parser = protocol::Connection::new(open.role, false);
+            self.parser = protocol::Connection::new(open.role);
             self.assembler =
                 Assembler::new(open.clone(), Arc::clone(workload), Asked::default()).with_peer(peer.clone());
             self.streams = Streams::new();
             self.unread = false;
         }
-        self.assembler.begin_epoch(epoch, Asked::by(plan, budget));
-        // An exchange that is not over may ask for more than the plan that holds now.
-        self.parser.ask_for_bodies(self.assembler.asks_for_bodies());
+        self.assembler.begin_epoch(epoch, means.asked(plan));
         for direction in [Direction::Out, Direction::In] {
-            let until = self.parser.skip_until(direction);
+            let until = self.skip_until(direction);
             if self.skipping[direction.index()] > until {
                 self.skipping[direction.index()] = until;
                 skips.push(Skip { connection: id, direction, until });
             }
         }
+    }
+
+    /// Stream position before which nothing of a direction is needed.
+    fn skip_until(&self, direction: Direction) -> u64 {
+        self.parser.skip_until(direction, self.assembler.wants_body(direction))
     }
 
     /// Asks again whose it is.
@@ -172,6 +184,27 @@ impl Tracked {
     }
 }
 
+/// What the exchanges of a worker told, for people and for the agent's health.
+#[derive(Default)]
+struct Told {
+    summary: Summary,
+    bodies: body::Counters,
+}
+
+/// What all exchanges of a worker are read with.
+struct Means {
+    /// Of content that is kept.
+    budget: Arc<Budget>,
+    /// Whose language models are known by what.
+    providers: Arc<Providers>,
+}
+
+impl Means {
+    fn asked(&self, plan: &Arc<Plan>) -> Asked {
+        Asked::by(plan, &self.budget, &self.providers)
+    }
+}
+
 /// Turns events into telemetry: the straight path through all stages, for the connections of one worker.
 pub struct Pipeline {
     store: Arc<PlanStore>,
@@ -183,7 +216,7 @@ pub struct Pipeline {
     /// What is asked of connections that are not observed.
     nothing: Arc<Plan>,
     recorder: Recorder,
-    summary: Summary,
+    told: Told,
     counts: Counts,
     stream_counters: stream::Counters,
     parser_counters: protocol::Counters,
@@ -193,14 +226,13 @@ pub struct Pipeline {
     /// needless where the next one follows, to keep it for all would be most of the memory of idle ones.
     roomy: VecDeque<ConnectionId>,
     skips: Vec<Skip>,
-    /// Of content that is kept.
-    budget: Arc<Budget>,
+    means: Means,
 }
 
 impl Pipeline {
     /// A pipeline that records to `recorder` and counts in `health`.
     pub fn new(settings: Settings, recorder: Recorder, health: &Arc<Health>) -> Self {
-        let Settings { plans: store, source, attribution, connections, tree } = settings;
+        let Settings { plans: store, source, attribution, providers, connections, tree } = settings;
         let (generation, plans) = store.current();
         Self {
             store,
@@ -211,14 +243,14 @@ impl Pipeline {
             late: Late::new(health),
             nothing: Arc::default(),
             recorder,
-            summary: if tree { Summary::with_tree() } else { Summary::default() },
+            told: Told { summary: if tree { Summary::with_tree() } else { Summary::default() }, ..Told::default() },
             counts: Counts::new(health),
             stream_counters: stream::Counters::default(),
             parser_counters: protocol::Counters::default(),
             waiting: HashSet::default(),
             roomy: VecDeque::new(),
             skips: Vec::new(),
-            budget: Arc::default(),
+            means: Means { budget: Arc::default(), providers },
         }
     }
 
@@ -258,14 +290,14 @@ impl Pipeline {
             if tracked.waiting {
                 self.waiting.insert(id);
             }
-            if settle((id, tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.summary) {
+            if settle((id, tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.told) {
                 self.keep_room(id);
             }
         }
-        let Self { late, registry, recorder, summary, .. } = self;
+        let Self { late, registry, recorder, told, .. } = self;
         late.tick(now, registry, &mut |exchange, plan| {
             if let Some(facts) = recorder.record(exchange, plan) {
-                summary.record(&facts);
+                told.summary.record(&facts);
             }
         });
         self.publish();
@@ -297,10 +329,10 @@ impl Pipeline {
             let latest = tracked.latest;
             self.close((id, tracked), Ending::Over, latest);
         }
-        let Self { late, registry, recorder, summary, .. } = self;
+        let Self { late, registry, recorder, told, .. } = self;
         late.finish(registry, &mut |exchange, plan| {
             if let Some(facts) = recorder.record(exchange, plan) {
-                summary.record(&facts);
+                told.summary.record(&facts);
             }
         });
         self.waiting.clear();
@@ -308,7 +340,7 @@ impl Pipeline {
         self.skips.clear();
         self.publish();
         self.recorder.flush();
-        self.summary.take()
+        self.told.summary.take()
     }
 
     /// Takes over the plans that hold now, if they changed.
@@ -322,7 +354,7 @@ impl Pipeline {
             let plan =
                 plan_of(&self.plans, workload, tracked.unknown.is_proxy(), self.registry.attribution(), &self.nothing);
             self.counts.assembler(tracked.assembler.take_counters());
-            tracked.follow(id, plan, &self.budget, &mut self.skips);
+            tracked.follow(id, plan, &self.means, &mut self.skips);
         }
     }
 
@@ -331,12 +363,11 @@ impl Pipeline {
         let whose = self.late.whose(&mut self.registry, open, time);
         let attribution = self.registry.attribution();
         let plan = plan_of(&self.plans, &whose.workload, whose.unknown.is_proxy(), attribution, &self.nothing);
-        let bodies = plan.capture == Capture::Bodies;
-        let asked = Asked::by(plan, &self.budget);
+        let asked = self.means.asked(plan);
         let tracked = Tracked {
             followed: Followed::new(Arc::clone(plan)),
             streams: Streams::new(),
-            parser: protocol::Connection::new(open.role, bodies),
+            parser: protocol::Connection::new(open.role),
             assembler: Assembler::new(open.clone(), whose.workload, asked).with_peer(whose.peer),
             skipping: [0; 2],
             latest: time,
@@ -374,7 +405,7 @@ impl Pipeline {
             let plan =
                 plan_of(&self.plans, workload, tracked.unknown.is_proxy(), self.registry.attribution(), &self.nothing);
             self.counts.assembler(tracked.assembler.take_counters());
-            tracked.follow(id, plan, &self.budget, &mut self.skips);
+            tracked.follow(id, plan, &self.means, &mut self.skips);
         }
         if tracked.is_unwanted() {
             tracked.pass_over(id, event, &mut self.skips);
@@ -402,13 +433,13 @@ impl Pipeline {
         }
         self.counts.protocol(&mut tracked.counted, tracked.assembler.connection().protocol, event);
         for direction in [Direction::Out, Direction::In] {
-            let until = tracked.parser.skip_until(direction);
+            let until = tracked.skip_until(direction);
             if until > tracked.skipping[direction.index()] {
                 tracked.skipping[direction.index()] = until;
                 self.skips.push(Skip { connection: id, direction, until });
             }
         }
-        if settle((id, tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.summary) {
+        if settle((id, tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.told) {
             self.keep_room(id);
         }
     }
@@ -445,14 +476,16 @@ impl Pipeline {
         if tracked.counted.is_none() && !silent {
             self.counts.undetected();
         }
-        settle((id, &mut tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.summary);
+        settle((id, &mut tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.told);
     }
 
     fn publish(&mut self) {
         self.counts.publish(
             self.connections.len(),
             self.registry.counters(),
-            self.stream_counters.rows().chain(self.parser_counters.rows()).chain(self.budget.rows()),
+            (self.stream_counters.rows().chain(self.parser_counters.rows()))
+                .chain(self.told.bodies.rows())
+                .chain(self.means.budget.rows()),
         );
     }
 }
@@ -478,7 +511,7 @@ fn settle(
     registry: &mut Registry,
     late: &mut Late,
     recorder: &mut Recorder,
-    summary: &mut Summary,
+    told: &mut Told,
 ) -> bool {
     if !tracked.assembler.has_done() {
         return false;
@@ -491,7 +524,7 @@ fn settle(
     let waits = late.is_worth_waiting(tracked.unknown, &connection.open);
     let mut record = |exchange: &Exchange, plan: &Arc<Plan>| {
         if let Some(facts) = recorder.record(exchange, plan) {
-            summary.record(&facts);
+            told.summary.record(&facts);
         }
     };
     if !waits && late.holds(id) {
@@ -510,11 +543,9 @@ fn settle(
             record(&exchange, &plan);
         }
     }
-    if tracked.followed.has_earlier() {
-        tracked.parser.ask_for_bodies(tracked.assembler.asks_for_bodies());
-        if tracked.assembler.pending() == 0 {
-            tracked.followed.forget_earlier();
-        }
+    told.bodies += tracked.assembler.take_body_counters();
+    if tracked.followed.has_earlier() && tracked.assembler.pending() == 0 {
+        tracked.followed.forget_earlier();
     }
     tracked.assembler.shrink_large();
     !std::mem::replace(&mut tracked.roomy, true)

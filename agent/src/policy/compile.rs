@@ -60,11 +60,15 @@ pub fn compile(policy: &Policy, setting: &Setting) -> (Plan, Vec<Finding>) {
         }
         (true, _) => Capture::Bodies,
     };
+    let calls = tracing.is_some()
+        || metrics.as_ref().is_some_and(|plan| plan.calls() || plan.needs() == Capture::Bodies)
+        || access_logs.as_ref().is_some_and(AccessLogPlan::needs_calls);
     let plan = Plan {
         policy: Some(policy.key.clone()),
         direction: spec.direction,
         tls: spec.tls,
         capture,
+        calls,
         metrics: metrics.map(Arc::new),
         tracing: tracing.map(Arc::new),
         access_logs: access_logs.map(Arc::new),

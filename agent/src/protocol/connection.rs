@@ -19,7 +19,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Connection {
     role: Option<Role>,
-    bodies: bool,
     state: State,
 }
 
@@ -66,17 +65,9 @@ struct Passed {
 }
 
 impl Connection {
-    /// Whether content is asked for from now on.
-    pub fn ask_for_bodies(&mut self, bodies: bool) {
-        self.bodies = bodies;
-        if let State::Http1(http1) = &mut self.state {
-            http1.ask_for_bodies(bodies);
-        }
-    }
-
-    /// A connection of which nothing was seen. `role` is what the socket says; `bodies` asks for [`MessageSink::body`].
-    pub fn new(role: Option<Role>, bodies: bool) -> Self {
-        Self { role, bodies, state: State::Undecided(Box::default()) }
+    /// A connection of which nothing was seen. `role` is what the socket says.
+    pub fn new(role: Option<Role>) -> Self {
+        Self { role, state: State::Undecided(Box::default()) }
     }
 
     /// Which end the process is; `None` until the socket or the traffic tells.
@@ -84,13 +75,13 @@ impl Connection {
         self.role
     }
 
-    /// Stream position of a direction before which no payload need be copied: its bytes are content that nobody asked for, or
+    /// Stream position of a direction before which no payload need be copied: its bytes are content that is not wanted, or
     /// nothing that is parsed. 0: everything is needed; `u64::MAX`: nothing any more. The bytes must still be accounted for, as
-    /// [`Segment::Gap`].
-    pub fn skip_until(&self, direction: Direction) -> u64 {
+    /// [`Segment::Gap`]. `wanted`: whether somebody wants the content of the message that the direction is in.
+    pub fn skip_until(&self, direction: Direction, wanted: bool) -> u64 {
         match &self.state {
             State::Undecided(_) => 0,
-            State::Http1(http1) => http1.skip_until(direction),
+            State::Http1(http1) => http1.skip_until(direction, wanted),
             State::Opaque => u64::MAX,
         }
     }
@@ -187,7 +178,7 @@ impl Connection {
                 let role = if requests == Direction::Out { Role::Client } else { Role::Server };
                 self.role = Some(role);
                 let mut stash = std::mem::take(&mut undecided.stash);
-                let mut http1 = Box::new(Http1::new(requests, self.bodies));
+                let mut http1 = Box::new(Http1::new(requests));
                 sink.protocol(Protocol::Http1);
                 let out = &mut http1::Out { counters, sink };
                 for direction in [requests, requests.reverse()] {

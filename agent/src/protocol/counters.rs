@@ -15,6 +15,12 @@ macro_rules! counters {
                 [$(($name, $reason, self.$field)),+].into_iter()
             }
         }
+
+        impl std::ops::AddAssign for Counters {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field = self.$field.saturating_add(other.$field);)+
+            }
+        }
     };
 }
 

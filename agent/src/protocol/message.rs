@@ -144,7 +144,7 @@ pub struct End {
 pub trait MessageSink {
     /// A message begins. Its direction says who sent it; whether it is a request follows from `head.start`.
     fn head(&mut self, direction: Direction, head: Head);
-    /// Content, without transfer coding. Only called where bodies are asked for.
+    /// Content, without transfer coding, as far as it was copied.
     fn body(&mut self, direction: Direction, time: Timestamp, bytes: &[u8]);
     /// Content that was not seen, in its place.
     fn body_gap(&mut self, direction: Direction, length: u64, reason: GapReason);

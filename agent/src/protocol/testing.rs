@@ -117,7 +117,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new(role: Option<Role>) -> Self {
         Self {
-            connection: Connection::new(role, true),
+            connection: Connection::new(role),
             counters: Counters::default(),
             sink: Transcript::default(),
             position: [0; 2],

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bounds;
+mod calls;
 mod live_state;
 mod plans;
 mod properties;

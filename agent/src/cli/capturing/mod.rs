@@ -91,6 +91,7 @@ impl Capturing {
                 plans: Arc::clone(&outputs.plans),
                 source: Source::System,
                 attribution: outputs.attribution.clone(),
+                providers: Arc::clone(&outputs.providers),
                 connections: MAX_CONNECTIONS,
                 tree: outputs.tree,
             };

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     admin::{Health, SelfTelemetry, table},
+    exchange::genai::Providers,
     export::{
         ACCESS_LOG, ACCESS_LOG_FILE, LogSinks, Output, SPAN_FILE,
         otlp::{Exporters, MetricsExporter, OtlpExporter},
@@ -51,6 +52,8 @@ pub struct Outputs {
     pub attribution: Attribution,
     /// Whether the summary keeps the order of calls (`--tree`).
     pub tree: bool,
+    /// Whose language models are known by what.
+    pub providers: Arc<Providers>,
     settings: Settings,
     series: Arc<Metrics>,
     exposition: Arc<Exposition>,
@@ -96,6 +99,7 @@ impl Outputs {
             plans,
             attribution,
             tree: false,
+            providers: Arc::default(),
             settings,
             series,
             exposition,

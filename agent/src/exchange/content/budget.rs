@@ -73,12 +73,12 @@ impl Budget {
     }
 
     /// Takes so many bytes, if they are left.
-    pub(super) fn take(&self, bytes: usize) -> bool {
+    pub(in crate::exchange) fn take(&self, bytes: usize) -> bool {
         let more = |held: usize| held.checked_add(bytes).filter(|held| *held <= self.limit);
         self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
-    pub(super) fn give_back(&self, bytes: usize) {
+    pub(in crate::exchange) fn give_back(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 

@@ -64,6 +64,14 @@ impl Keeping {
         }
     }
 
+    /// Whether the plan asks for the content of this message.
+    pub(in crate::exchange) fn wants(&self, which: Which) -> bool {
+        match which {
+            Which::Request => self.plan.capture.has_requests(),
+            Which::Response => self.plan.capture.has_responses(),
+        }
+    }
+
     /// Bytes of the budget that this holds.
     pub(in crate::exchange) fn held(&self) -> usize {
         self.kept.iter().flatten().map(Kept::held).sum()
@@ -93,10 +101,7 @@ impl Keeping {
 
     /// What is kept of a message of which content came; `None` if the plan does not ask for it.
     fn of(&mut self, which: Which, headers: &Headers) -> Option<&mut Kept> {
-        let asked = match which {
-            Which::Request => self.plan.capture.has_requests(),
-            Which::Response => self.plan.capture.has_responses(),
-        };
+        let asked = self.wants(which);
         let (plan, budget) = (&self.plan, &self.budget);
         asked.then(|| self.kept[which as usize].get_or_insert_with(|| Kept::begin(plan, headers, budget)))
     }

@@ -57,6 +57,8 @@ pub struct Plan {
     pub tls: Tls,
     /// What must be captured.
     pub capture: Capture,
+    /// Whether calls of language models and of MCP are read out of content, for the numbers in them; the content itself is not kept.
+    pub calls: bool,
     /// Metrics, if they are on.
     pub metrics: Option<Arc<MetricsPlan>>,
     /// Spans, if they are on.
@@ -84,6 +86,7 @@ impl Plan {
     pub fn of_signals(metrics: bool, tracing: bool, access_logs: bool) -> Self {
         Self {
             capture: if metrics || tracing || access_logs { Capture::Heads } else { Capture::Nothing },
+            calls: metrics || tracing || access_logs,
             metrics: metrics.then(Arc::default),
             tracing: tracing.then(Arc::default),
             access_logs: access_logs.then(Arc::default),

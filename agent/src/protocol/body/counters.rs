@@ -31,4 +31,6 @@ crate::protocol::counters::counters! {
     bad_preludes: "telltale.body.cut", "prelude";
     /// Messages of AWS event streams that their checksum does not fit.
     bad_checksums: "telltale.body.cut", "checksum";
+    /// Contents whose decoders had no room left in the worker's budget.
+    over_budget: "telltale.body.cut", "budget";
 }

@@ -35,7 +35,6 @@ pub(super) struct Http1 {
     lanes: [Lane; 2],
     /// Which way requests go.
     requests: Direction,
-    bodies: bool,
     pipeline: Pipeline,
     next_request: u64,
     /// A response whose request has not come yet, and behind it what came in its direction.
@@ -66,11 +65,10 @@ pub(super) struct Out<'a, S> {
 }
 
 impl Http1 {
-    pub(super) fn new(requests: Direction, bodies: bool) -> Self {
+    pub(super) fn new(requests: Direction) -> Self {
         Self {
             lanes: [Lane::default(), Lane::default()],
             requests,
-            bodies,
             pipeline: Pipeline::default(),
             next_request: 0,
             waiting: None,
@@ -81,10 +79,6 @@ impl Http1 {
             turns: 0,
             opaque: false,
         }
-    }
-
-    pub(super) fn ask_for_bodies(&mut self, bodies: bool) {
-        self.bodies = bodies;
     }
 
     pub(super) fn segment(&mut self, direction: Direction, segment: Segment<'_>, out: &mut Out<'_, impl MessageSink>) {
@@ -142,10 +136,10 @@ impl Http1 {
         self.opaque = true;
     }
 
-    pub(super) fn skip_until(&self, direction: Direction) -> u64 {
+    pub(super) fn skip_until(&self, direction: Direction, wanted: bool) -> u64 {
         if self.opaque {
             u64::MAX
-        } else if self.bodies || self.waiting.is_some() && direction != self.requests {
+        } else if wanted || self.waiting.is_some() && direction != self.requests {
             0
         } else {
             self.lanes[direction.index()].skip_until()

@@ -120,7 +120,7 @@ impl Http1 {
     fn content(&mut self, direction: Direction, time: Timestamp, bytes: &[u8], out: &mut Out<'_, impl MessageSink>) {
         let lane = &mut self.lanes[direction.index()];
         lane.body_size = lane.body_size.saturating_add(bytes.len() as u64);
-        if self.bodies && !lane.silent {
+        if !lane.silent {
             out.sink.body(direction, time, bytes);
         }
     }

@@ -52,6 +52,11 @@ impl AccessLogPlan {
         self.filters.is_empty() || self.filters.iter().any(|filter| filter.holds(path, subject))
     }
 
+    /// Whether it tells of calls of language models or of MCP: the default line does.
+    pub fn needs_calls(&self) -> bool {
+        matches!(self.line, Line::Default(_)) || self.needs() == Capture::Bodies
+    }
+
     /// What must be captured for it.
     pub fn needs(&self) -> Capture {
         let filters = self.filters.iter().map(Filter::needs).max().unwrap_or_default();
