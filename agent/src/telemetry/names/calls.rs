@@ -347,7 +347,7 @@ pub static CALL_INSTRUMENTS: &[Instrument] = &[
         Measure::GenAi(Of::Cost),
         "{USD}",
         (COST, &[]),
-        "US dollars that calls of models cost, by the prices that the agent was given.",
+        "US dollars that calls of models cost, as the provider says or by the prices that the agent was given.",
     ),
     row(
         "mcp.client.operation.duration",

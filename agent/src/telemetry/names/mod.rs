@@ -5,6 +5,8 @@
 mod alias;
 mod calls;
 mod conventions;
+#[cfg(test)]
+mod documentation;
 mod instrument;
 pub mod prometheus;
 
