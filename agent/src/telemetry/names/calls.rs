@@ -175,8 +175,9 @@ const fn tokens(
 }
 
 /// A row that only these conventions have.
-const fn only(conventions: Conventions, row: Instrument) -> Instrument {
-    Instrument { conventions: Some(conventions), ..row }
+const fn only(conventions: Conventions, mut row: Instrument) -> Instrument {
+    row.conventions = Some(conventions);
+    row
 }
 
 const OLD: Conventions = Conventions::V1_41;
