@@ -560,11 +560,11 @@ mod tests {
     /// A batch has a span and a line for each of its messages; what the server asks on the way has a span.
     #[test]
     fn each_message_of_a_batch_is_shown() {
-        let named = |tool: &str, from_server| {
+        let calling = |tool: &str, from_server| {
             let tool = Some(tool.into());
             Message { tool, from_server, ..tool_call() }
         };
-        let messages = session(vec![named("a", false), named("b", false), named("c", true)]);
+        let messages = session(vec![calling("a", false), calling("b", false), calling("c", true)]);
         let mut setup = setup();
         setup.recorder.record(&Sample::mcp(Role::Client, Messages { batch: true, ..messages }).exchange(), &all());
         let names: Vec<_> = setup.kept.spans.lock().unwrap().iter().map(|record| record.span.name.clone()).collect();

@@ -4,7 +4,6 @@ mod bench;
 mod bounds;
 mod calls;
 mod live_state;
-mod mcp;
 mod plans;
 mod properties;
 mod skips;

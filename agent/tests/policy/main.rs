@@ -14,6 +14,7 @@
 //! `UPDATE=1 cargo test --test policy` writes what came out instead of comparing it: read the difference before you commit it. `README.md` lists which
 //! case shows what; [`coverage`] fails when a field, a word or a reason has no case.
 
+mod agent_run;
 mod binary;
 mod commands;
 mod configuration;

@@ -36,6 +36,11 @@ impl Span {
 
 /// Replays a recording with policy files, all paths from the root of the repository. Connections are those of the pod, if one is given.
 pub(crate) fn replay(recording: &str, policies: &[&str], pod: Option<&str>) -> Replayed {
+    replay_with(recording, policies, pod, &[])
+}
+
+/// The same with more flags.
+pub(crate) fn replay_with(recording: &str, policies: &[&str], pod: Option<&str>, flags: &[&str]) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
     let out = |name: &str| folder.path().join(name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_telltale"));
@@ -46,7 +51,7 @@ pub(crate) fn replay(recording: &str, policies: &[&str], pod: Option<&str>) -> R
     for flag in ["logs", "spans", "metrics"] {
         command.arg(format!("--{flag}")).arg(out(flag));
     }
-    command.args(pod.into_iter().flat_map(|pod| ["--as-pod", pod]));
+    command.args(pod.into_iter().flat_map(|pod| ["--as-pod", pod])).args(flags);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read = |name: &str| fs::read_to_string(out(name)).unwrap();

@@ -369,7 +369,7 @@ keys! {
     GenAiCost: Double, GenAi, Bodies, attribute "telltale.gen_ai.cost";
     /// Currency of `telltale.gen_ai.cost`: `USD`.
     GenAiCurrency: Text, GenAi, Bodies, attribute "telltale.gen_ai.currency";
-    /// True where content was cut, lost or beyond a bound, so that some of these keys may be absent.
+    /// Whether content was cut, lost or beyond a bound, so that some of these keys may be absent.
     GenAiCut: Bool, GenAi, Bodies, attribute "telltale.gen_ai.cut";
     /// Instructions to the model, where `content` captures them.
     GenAiSystemInstructions: Text, GenAi, Bodies, attribute "gen_ai.system_instructions";
@@ -414,7 +414,7 @@ keys! {
     McpServerVersion: Text, Mcp, Bodies, attribute "telltale.mcp.server.version";
     /// Kind of result, where the answer says it: `complete`, `input_required` or `task`.
     McpResultType: Text, Mcp, Bodies, attribute "telltale.mcp.result.type";
-    /// True where content was cut, lost or beyond a bound, so that some of these keys or messages may be absent.
+    /// Whether content was cut, lost or beyond a bound, so that some of these keys or messages may be absent.
     McpCut: Bool, JsonRpc, Bodies, attribute "telltale.jsonrpc.cut";
 }
 
