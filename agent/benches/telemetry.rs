@@ -6,7 +6,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use telltale::{
     admin::Health,
     capture::{Open, Role, Timestamp},
-    exchange::{Connection, Exchange, Half},
+    exchange::{
+        Call, Connection, Exchange, Half,
+        genai::{self, GenAi, Stream, Usage},
+    },
     export::LineSink,
     policy::{
         Defaults, Plan, Trust,
@@ -167,6 +170,46 @@ fn record(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A chat, and one that was streamed in so many chunks of 20 ms.
+fn chat(chunks: u32) -> Exchange {
+    let exchange = exchange(Role::Client, 200, 20_000_000 * u64::from(chunks.max(1)));
+    let start = exchange.request.head.first_byte;
+    let after = |chunk: u32| Timestamp(start.0 + 20_000_000 * u64::from(chunk));
+    let stream = Stream {
+        first_chunk: after(1),
+        first_token: Some(after(1)),
+        last_token: Some(after(chunks)),
+        last_chunk: after(chunks),
+        chunks: chunks.into(),
+        intervals: vec![20_000; chunks.saturating_sub(1) as usize],
+        complete: true,
+    };
+    let call = GenAi {
+        provider: "openai".into(),
+        request: genai::Request { model: Some("gpt-4o".into()), ..genai::Request::default() },
+        response: genai::Response { model: Some("gpt-4o-2024-08-06".into()), ..genai::Response::default() },
+        usage: Usage { input: Some(1200), output: Some(chunks.into()), ..Usage::default() },
+        stream: (chunks > 0).then_some(stream),
+        ..GenAi::default()
+    };
+    Exchange { call: Some(Call::GenAi(Box::new(call))), ..exchange }
+}
+
+/// What a call of a model costs in metrics, beside the exchange that it is.
+fn call(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("call");
+    group.throughput(Throughput::Elements(1));
+    let plan = Arc::new(Plan::of_signals(true, false, false));
+    for (name, exchange) in [("none", exchange(Role::Client, 200, 1)), ("chat", chat(0)), ("stream_200", chat(200))] {
+        let settings = Settings::default();
+        let metrics = Metrics::new(Arc::clone(&settings.methods));
+        let outlets = Outlets { metrics: metrics.shard(&plan), ..Outlets::default() };
+        let mut recorder = Recorder::new(settings, Box::new(outlets), &Health::new());
+        group.bench_function(name, |bencher| bencher.iter(|| recorder.record(black_box(&exchange), &plan)));
+    }
+    group.finish();
+}
+
 /// One line alone: the default, a list of fields, and Envoy's default text.
 fn line(criterion: &mut Criterion) {
     let at = FieldPath::new("accessLogs");
@@ -207,5 +250,5 @@ fn line(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, record, line);
+criterion_group!(benches, record, call, line);
 criterion_main!(benches);

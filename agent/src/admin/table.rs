@@ -86,6 +86,9 @@ metrics! {
     BODY_ITEMS = Counter "telltale_body_items" ["kind"] "Documents, elements, lines, events and messages that content was taken apart into for calls of language models and MCP.";
     BODY_UNREADABLE = Counter "telltale_body_unreadable" ["reason"] "Contents that may have been such a call and are of no form that is read.";
     BODY_CUT = Counter "telltale_body_cut" ["reason"] "Contents of which something could not be read.";
+    MCP_ANSWERS = Counter "telltale_mcp_answers" ["result"] "Answers of MCP that came over another connection than their request: `joined` to it, `unasked` for in time, or beyond the `limit` of those that are kept.";
+    MCP_UNANSWERED = Counter "telltale_mcp_unanswered" ["reason"] "Exchanges of MCP that waited for such an answer and were recorded without.";
+    MCP_SESSIONS_FORGOTTEN = Counter "telltale_mcp_sessions_forgotten" [] "Sessions of MCP that were forgotten since too many are remembered.";
     UNPAIRED_RESPONSES = Counter "telltale_http1_unpaired_responses" ["reason"] "Responses of which it is not known which request they answer.";
     EXCHANGES = Counter "telltale_exchanges" [] "Exchanges recorded.";
     EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";

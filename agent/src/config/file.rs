@@ -27,6 +27,10 @@ pub struct File {
     /// Which version of OpenTelemetry's semantic conventions names follow; `v1.41` if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conventions: Option<Conventions>,
+    /// Whose language models answer at which hosts, beside those that are known; what stands here comes before them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub providers: Vec<Provider>,
     /// What calls of language models cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
@@ -206,6 +210,20 @@ pub enum DefaultSinkType {
     /// OTLP log records, to the receiver of `OTEL_*` variables or of `otlp`.
     #[serde(rename = "OTLP")]
     Otlp,
+}
+
+/// A provider of language models, or a gateway to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Provider {
+    /// Its name, `gen_ai.provider.name`.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
+    pub name: String,
+    /// Hosts as requests name them, compared without case; `*` stands for any characters. With a port it is that port, without one any.
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 261), regex(pattern = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9*._-]+)(:[0-9]{1,5})?$"))
+    )]
+    pub hosts: Vec<String>,
 }
 
 /// What calls of language models cost.

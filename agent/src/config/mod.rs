@@ -16,6 +16,7 @@ pub use read::ReadError;
 pub use schema::published as json_schema;
 
 use crate::{
+    exchange::genai::Providers,
     export::DEFAULT_LINES_PER_SECOND,
     policy::{
         Allowed, Effect, Environment, Fallback, Limits, LogFiles, Reach, Setting, Trust,
@@ -119,6 +120,16 @@ impl Config {
     pub fn naming(&self) -> crate::workload::Naming {
         let labels = self.file.cluster.as_ref().and_then(|cluster| cluster.service_labels);
         crate::workload::Naming { well_known_labels: labels.unwrap_or(false) }
+    }
+
+    /// `providers`, and those that are known.
+    pub fn providers(&self) -> Providers {
+        let rows = self
+            .file
+            .providers
+            .iter()
+            .flat_map(|provider| provider.hosts.iter().map(|host| (provider.name.as_str(), host.as_str())));
+        Providers::with(rows)
     }
 
     /// `prices.file`

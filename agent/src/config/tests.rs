@@ -348,6 +348,26 @@ fn a_default_sink_and_a_default_policy_are_checked_as_what_they_are() {
 }
 
 #[test]
+fn a_provider_has_hosts() {
+    let config = read(
+        "providers:\n- {name: mine, hosts: ['*.models.example.com', '[::1]:8000']}\n- {name: other, hosts: [a]}\n",
+    )
+    .unwrap();
+    let rows = [("mine", "*.models.example.com"), ("mine", "[::1]:8000"), ("other", "a")];
+    assert_eq!(config.providers(), crate::exchange::genai::Providers::with(rows));
+    assert_eq!(read("{}").unwrap().providers(), crate::exchange::genai::Providers::default());
+    for wrong in [
+        "{name: mine}",
+        "{hosts: [a]}",
+        "{name: mine, hosts: []}",
+        "{name: mine, hosts: [http://a/b]}",
+        "{name: '', hosts: [a]}",
+    ] {
+        assert!(read(&format!("providers: [{wrong}]")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn the_environment_opts_into_the_latest_conventions() {
     let conventions = |config: &str, variable: Option<&str>| {
         let lookup = |name: &str| variable.filter(|_| name == "OTEL_SEMCONV_STABILITY_OPT_IN").map(str::to_owned);

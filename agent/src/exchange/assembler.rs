@@ -6,6 +6,7 @@ use super::{
     Budget, Connection, Exchange, Half,
     content::{Keeping, Which},
     genai::Providers,
+    mcp::{Correlator, Link},
     reading::Reading,
 };
 use crate::{
@@ -46,6 +47,8 @@ pub struct Asked {
     plan: Option<(Arc<Plan>, Arc<Budget>)>,
     /// Whose language models are known by what.
     providers: Arc<Providers>,
+    /// Where answers go whose requests went over another connection.
+    correlator: Option<Arc<Correlator>>,
 }
 
 impl Asked {
@@ -53,7 +56,14 @@ impl Asked {
     pub fn by(plan: &Arc<Plan>, budget: &Arc<Budget>, providers: &Arc<Providers>) -> Self {
         let asks = plan.calls || plan.capture == Capture::Bodies && plan.content.is_some();
         let plan = asks.then(|| (Arc::clone(plan), Arc::clone(budget)));
-        Self { plan, providers: Arc::clone(providers) }
+        Self { plan, providers: Arc::clone(providers), correlator: None }
+    }
+
+    /// Answers whose requests went over another connection are told to this.
+    #[must_use]
+    pub fn with_correlator(mut self, correlator: &Arc<Correlator>) -> Self {
+        self.correlator = Some(Arc::clone(correlator));
+        self
     }
 
     /// The plan, if it reports exchanges of this connection.
@@ -71,7 +81,8 @@ impl Asked {
     /// What reads an exchange of this connection that begins so.
     fn reading(&self, connection: &Connection, request: &Head) -> Option<Box<Reading>> {
         let (_, budget) = self.plan_of(connection).filter(|(plan, _)| plan.calls)?;
-        Reading::begin(request, &self.providers, budget)
+        let link = || self.correlator.as_ref().map(|correlator| Link::of(correlator, connection));
+        Reading::begin(request, &self.providers, budget, link)
     }
 }
 

@@ -74,8 +74,13 @@ impl Items for Feed<'_> {
 
 impl Reading {
     /// By the head of a request; `None` if it is certainly no call.
-    pub(super) fn begin(request: &Head, providers: &Arc<Providers>, budget: &Arc<Budget>) -> Option<Box<Self>> {
-        let readers = [genai::recognise(request, providers, false), mcp::recognise(request)];
+    pub(super) fn begin(
+        request: &Head,
+        providers: &Arc<Providers>,
+        budget: &Arc<Budget>,
+        link: impl FnOnce() -> Option<mcp::Link>,
+    ) -> Option<Box<Self>> {
+        let readers = [genai::recognise(request, providers, false), mcp::recognise(request, link)];
         let any = readers.iter().any(Option::is_some);
         let new = |readers| Self {
             readers,
@@ -104,7 +109,8 @@ impl Reading {
         }
         let content = &mut self.contents[which as usize];
         if matches!(content, Content::Nothing) {
-            *content = Body::new(headers, &mut self.counters).map_or(Content::Passed, |body| Content::Read(Box::new(body)));
+            *content =
+                Body::new(headers, &mut self.counters).map_or(Content::Passed, |body| Content::Read(Box::new(body)));
         }
         let Content::Read(body) = content else { return };
         body.push(time, bytes, &mut self.counters, &mut Feed { which, readers: &mut self.readers });
@@ -163,11 +169,13 @@ impl Reading {
 
     /// Drops the readers that it is nothing of, and the others as soon as one is sure.
     fn settle(&mut self) {
-        let sure = self.readers.iter().position(|reader| {
-            reader.as_ref().is_some_and(|reader| reader.standing() == Standing::Is)
-        });
+        let sure = self
+            .readers
+            .iter()
+            .position(|reader| reader.as_ref().is_some_and(|reader| reader.standing() == Standing::Is));
         for (index, slot) in self.readers.iter_mut().enumerate() {
-            let keeps = |reader: &dyn Reader| reader.standing() != Standing::IsNot && sure.is_none_or(|sure| sure == index);
+            let keeps =
+                |reader: &dyn Reader| reader.standing() != Standing::IsNot && sure.is_none_or(|sure| sure == index);
             if slot.as_deref().is_some_and(|reader| !keeps(reader)) {
                 *slot = None;
             }

@@ -31,6 +31,9 @@ const ROWS: &[(&str, &SelfMetric, &[&str])] = &[
     ("telltale.body.items", &table::BODY_ITEMS, &[]),
     ("telltale.body.unreadable", &table::BODY_UNREADABLE, &[]),
     ("telltale.body.cut", &table::BODY_CUT, &[]),
+    ("telltale.mcp.answers", &table::MCP_ANSWERS, &[]),
+    ("telltale.mcp.unanswered", &table::MCP_UNANSWERED, &[]),
+    ("telltale.mcp.sessions_forgotten", &table::MCP_SESSIONS_FORGOTTEN, &[]),
     ("telltale.content.cut_bytes", &table::CONTENT_CUT_BYTES, &[]),
     ("telltale.content.withheld", &table::CONTENT_WITHHELD, &[]),
 ];
@@ -185,7 +188,9 @@ mod tests {
     fn every_row_of_every_stage_has_its_metric() {
         let (stream, protocol, body, budget) =
             <(stream::Counters, protocol::Counters, protocol::body::Counters, exchange::Budget)>::default();
-        for (name, reason, _) in stream.rows().chain(protocol.rows()).chain(body.rows()).chain(budget.rows()) {
+        let mcp = exchange::mcp::CorrelatorCounters::default();
+        let rows = stream.rows().chain(protocol.rows()).chain(body.rows()).chain(mcp.rows()).chain(budget.rows());
+        for (name, reason, _) in rows {
             let (_, metric, labels) =
                 ROWS.iter().find(|(row, ..)| *row == name).unwrap_or_else(|| panic!("{name} has no metric"));
             assert_eq!(metric.labels.len(), labels.len() + usize::from(!reason.is_empty()), "{name}");

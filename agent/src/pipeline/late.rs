@@ -200,14 +200,14 @@ impl Late {
         &mut self,
         connection: ConnectionId,
         whose: &Connection,
-        record: &mut impl FnMut(&Exchange, &Arc<Plan>),
+        record: &mut impl FnMut(Exchange, Arc<Plan>),
     ) {
         for mut waiting in std::mem::take(&mut self.waiting) {
             if waiting.connection == connection {
                 attribute(&mut waiting.exchange, &whose.workload, whose.peer.as_ref());
                 self.attributed.add(1);
                 let (exchange, plan) = self.leave(waiting);
-                record(&exchange, &plan);
+                record(exchange, plan);
             } else {
                 self.waiting.push_back(waiting);
             }
@@ -220,7 +220,7 @@ impl Late {
         &mut self,
         now: Timestamp,
         registry: &mut Registry,
-        record: &mut impl FnMut(&Exchange, &Arc<Plan>),
+        record: &mut impl FnMut(Exchange, Arc<Plan>),
     ) {
         self.given_up.expire(now);
         if self.waiting.is_empty() {
@@ -251,13 +251,13 @@ impl Late {
             }
             attribute(&mut waiting.exchange, &whose.workload, whose.peer.as_ref());
             let (exchange, plan) = self.leave(waiting);
-            record(&exchange, &plan);
+            record(exchange, plan);
         }
         self.length.set(self.waiting.len() as i64);
     }
 
     /// Nothing is waited for any more.
-    pub(super) fn finish(&mut self, registry: &mut Registry, record: &mut impl FnMut(&Exchange, &Arc<Plan>)) {
+    pub(super) fn finish(&mut self, registry: &mut Registry, record: &mut impl FnMut(Exchange, Arc<Plan>)) {
         self.tick(Timestamp(u64::MAX), registry, record);
     }
 

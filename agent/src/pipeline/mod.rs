@@ -4,6 +4,7 @@ mod counts;
 mod followed;
 mod late;
 mod table;
+mod told;
 mod view;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -16,13 +17,14 @@ use self::{
     followed::Followed,
     late::{Late, Unknown, attribute},
     table::Table,
+    told::Told,
 };
 use crate::{
     admin::Health,
     capture::{CloseHow, ConnectionId, Direction, Event, EventKind, GapReason, Open, Timestamp},
-    exchange::{Asked, Assembler, Budget, Connection, Exchange, genai::Providers},
+    exchange::{Asked, Assembler, Budget, Connection, genai::Providers, mcp::Correlator},
     policy::{Capture, Plan, PlanStore, Plans},
-    protocol::{self, Incomplete, body},
+    protocol::{self, Incomplete},
     stream::{self, Streams},
     telemetry::{Recorder, summary::Summary},
     workload::{Attribution, Registry, Source, Workload, mesh},
@@ -48,6 +50,8 @@ pub struct Settings {
     pub attribution: Attribution,
     /// Whose language models are known by what.
     pub providers: Arc<Providers>,
+    /// Where answers of MCP go whose requests went over another connection: the same for all workers.
+    pub correlator: Correlator,
     /// At most this many connections, normally [`MAX_CONNECTIONS`].
     pub connections: usize,
     /// Whether the summary keeps the order of calls ([`Summary::render_tree`]).
@@ -63,6 +67,7 @@ impl Settings {
             source,
             attribution,
             providers: Arc::default(),
+            correlator: Correlator::default(),
             connections: MAX_CONNECTIONS,
             tree: false,
         }
@@ -184,24 +189,19 @@ impl Tracked {
     }
 }
 
-/// What the exchanges of a worker told, for people and for the agent's health.
-#[derive(Default)]
-struct Told {
-    summary: Summary,
-    bodies: body::Counters,
-}
-
 /// What all exchanges of a worker are read with.
 struct Means {
     /// Of content that is kept.
     budget: Arc<Budget>,
     /// Whose language models are known by what.
     providers: Arc<Providers>,
+    /// Where answers go whose requests went over another connection.
+    correlator: Arc<Correlator>,
 }
 
 impl Means {
     fn asked(&self, plan: &Arc<Plan>) -> Asked {
-        Asked::by(plan, &self.budget, &self.providers)
+        Asked::by(plan, &self.budget, &self.providers).with_correlator(&self.correlator)
     }
 }
 
@@ -232,8 +232,9 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that records to `recorder` and counts in `health`.
     pub fn new(settings: Settings, recorder: Recorder, health: &Arc<Health>) -> Self {
-        let Settings { plans: store, source, attribution, providers, connections, tree } = settings;
+        let Settings { plans: store, source, attribution, providers, correlator, connections, tree } = settings;
         let (generation, plans) = store.current();
+        let correlator = Arc::new(correlator);
         Self {
             store,
             plans,
@@ -243,14 +244,14 @@ impl Pipeline {
             late: Late::new(health),
             nothing: Arc::default(),
             recorder,
-            told: Told { summary: if tree { Summary::with_tree() } else { Summary::default() }, ..Told::default() },
+            told: Told::new(tree, &correlator),
             counts: Counts::new(health),
             stream_counters: stream::Counters::default(),
             parser_counters: protocol::Counters::default(),
             waiting: HashSet::default(),
             roomy: VecDeque::new(),
             skips: Vec::new(),
-            means: Means { budget: Arc::default(), providers },
+            means: Means { budget: Arc::default(), providers, correlator },
         }
     }
 
@@ -270,6 +271,7 @@ impl Pipeline {
             }
             EventKind::Data { .. } | EventKind::Gap { .. } => self.bytes(id, event),
         }
+        self.told.answered(event.time, &mut self.recorder);
     }
 
     /// It is now `now`: bytes and responses that waited too long for others are let through, and counts are published. Called a few
@@ -295,11 +297,8 @@ impl Pipeline {
             }
         }
         let Self { late, registry, recorder, told, .. } = self;
-        late.tick(now, registry, &mut |exchange, plan| {
-            if let Some(facts) = recorder.record(exchange, plan) {
-                told.summary.record(&facts);
-            }
-        });
+        late.tick(now, registry, &mut |exchange, plan| told.exchange(exchange, &plan, recorder));
+        told.answered(now, recorder);
         self.publish();
         self.recorder.flush();
     }
@@ -330,11 +329,8 @@ impl Pipeline {
             self.close((id, tracked), Ending::Over, latest);
         }
         let Self { late, registry, recorder, told, .. } = self;
-        late.finish(registry, &mut |exchange, plan| {
-            if let Some(facts) = recorder.record(exchange, plan) {
-                told.summary.record(&facts);
-            }
-        });
+        late.finish(registry, &mut |exchange, plan| told.exchange(exchange, &plan, recorder));
+        told.all(recorder);
         self.waiting.clear();
         self.roomy.clear();
         self.skips.clear();
@@ -480,11 +476,13 @@ impl Pipeline {
     }
 
     fn publish(&mut self) {
+        let correlation = self.told.correlation();
         self.counts.publish(
             self.connections.len(),
             self.registry.counters(),
             (self.stream_counters.rows().chain(self.parser_counters.rows()))
                 .chain(self.told.bodies.rows())
+                .chain(correlation)
                 .chain(self.means.budget.rows()),
         );
     }
@@ -522,13 +520,8 @@ fn settle(
     }
     let connection = Arc::clone(tracked.assembler.connection());
     let waits = late.is_worth_waiting(tracked.unknown, &connection.open);
-    let mut record = |exchange: &Exchange, plan: &Arc<Plan>| {
-        if let Some(facts) = recorder.record(exchange, plan) {
-            told.summary.record(&facts);
-        }
-    };
     if !waits && late.holds(id) {
-        late.release(id, &connection, &mut record);
+        late.release(id, &connection, &mut |exchange, plan| told.exchange(exchange, &plan, recorder));
     }
     for mut exchange in tracked.assembler.take_done() {
         let plan = tracked.followed.of(exchange.epoch);
@@ -536,11 +529,11 @@ fn settle(
             attribute(&mut exchange, &connection.workload, connection.peer.as_ref());
         }
         if !waits {
-            record(&exchange, plan);
+            told.exchange(exchange, plan, recorder);
         } else if plan.capture != Capture::Nothing
             && let Some((exchange, plan)) = late.hold(id, exchange, plan, tracked.began)
         {
-            record(&exchange, &plan);
+            told.exchange(exchange, &plan, recorder);
         }
     }
     told.bodies += tracked.assembler.take_body_counters();

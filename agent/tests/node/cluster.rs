@@ -1,10 +1,11 @@
 //! The running cluster, and what the agent on its node says.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{fs, io::Write as _, path::PathBuf, process::Command};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::kubectl::Kubectl;
+use crate::{kubectl::Kubectl, policy, without_node};
 
 /// The namespace whose pods are observed once it has a policy, and the one that never has any.
 pub(crate) const OBSERVED: &str = "shop";
@@ -15,10 +16,12 @@ pub(crate) const QUIET: &str = "quiet";
 pub(crate) struct Cluster {
     pub(crate) kubectl: Kubectl,
     state: PathBuf,
+    /// When the last line was logged before the test: all of the log is too much for a slow machine to send again and again.
+    since: Timestamp,
 }
 
 impl Cluster {
-    /// The one that is named, with no policy; `None`, with a line that says so, if none is.
+    /// The one that is named, with no policy and its agent ready; `None`, with a line that says so, if none is.
     pub(crate) fn named() -> Option<Self> {
         let Some(state) = std::env::var_os("TELLTALE_TEST_NODE").map(PathBuf::from) else {
             // Past the harness's capture, so that a skipped test is seen.
@@ -26,15 +29,30 @@ impl Cluster {
             return None;
         };
         let kubectl = Kubectl::new(vec![state.join("kubectl")], &state.join("pki/admin.kubeconfig"));
-        for resource in ["telemetrypolicies.gateway.networking.k8s.io", "telemetrypolicies.gateway.networking.x-k8s.io"]
-        {
+        for resource in [policy::PROPOSAL, policy::GEP] {
             kubectl.run(&["delete", resource, "--all", "--all-namespaces"]);
         }
         for namespace in [OBSERVED, QUIET] {
             let arguments = ["rollout", "status", "deployment/client", "--timeout=300s", "--namespace", namespace];
             kubectl.run(&arguments);
         }
-        Some(Self { kubectl, state })
+        let mut cluster = Self { kubectl, state, since: Timestamp::UNIX_EPOCH };
+        cluster.agent_is_ready();
+        without_node::begin(&cluster);
+        cluster.since = cluster.logged(&["--tail=1"]).last().map_or(cluster.since, |(time, _)| *time);
+        Some(cluster)
+    }
+
+    /// A file of its state.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.state.join(name)
+    }
+
+    /// This program in the network namespace of the cluster, which is that of a native node.
+    pub(crate) fn enter(&self, program: &str) -> Command {
+        let mut command = Command::new(self.file("enter"));
+        command.arg(program);
+        command
     }
 
     /// Waits until the agent is ready.
@@ -42,11 +60,21 @@ impl Cluster {
         self.kubectl.run(&["rollout", "status", "--namespace=telltale", "daemonset/telltale", "--timeout=300s"]);
     }
 
-    /// The access log, with the agent's own lines left out.
+    /// The access log since the test began, with the agent's own lines left out.
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let text = self.kubectl.run(&["logs", "--namespace=telltale", "daemonset/telltale"]);
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let logged = self.logged(&[&format!("--since-time={}", self.since)]);
+        let new = logged.into_iter().filter(|(time, _)| *time > self.since);
+        let lines = new.filter_map(|(_, line)| serde_json::from_str::<Value>(&line).ok());
         lines.filter(|line| line.get("reporter").is_some()).collect()
+    }
+
+    /// What the agent's pod logged, and when.
+    fn logged(&self, which: &[&str]) -> Vec<(Timestamp, String)> {
+        let arguments = ["logs", "--namespace=telltale", "daemonset/telltale", "--timestamps"];
+        // A busy kubelet may be late, and a pod that was replaced is gone while it is asked for.
+        let text = self.kubectl.until(&[&arguments, which].concat(), |said| !said.to_lowercase().starts_with("error"));
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.filter_map(|(time, line)| Some((time.parse().ok()?, line.to_owned()))).collect()
     }
 
     /// Waits until the lines of the access log are what is waited for; gives them.

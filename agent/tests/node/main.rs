@@ -6,7 +6,12 @@
 #[path = "../common/kubectl.rs"]
 mod kubectl;
 
+mod agents;
 mod cluster;
+mod host_network;
+mod nested;
 mod observed;
+mod pods;
 mod policy;
 mod traffic;
+mod without_node;

@@ -19,7 +19,6 @@ fn is_of(line: &Value, namespace: &str) -> bool {
 #[test]
 fn without_a_policy_nothing_is_captured() {
     let Some(cluster) = Cluster::named() else { return };
-    cluster.agent_is_ready();
     policy::nothing_more_is_logged(&cluster);
     let before = cluster.sum("telltale_event_bytes_total");
     let lines = cluster.lines().len();
@@ -34,7 +33,6 @@ fn without_a_policy_nothing_is_captured() {
 #[test]
 fn both_ends_of_the_observed_namespace_and_nothing_of_the_other() {
     let Some(cluster) = Cluster::named() else { return };
-    cluster.agent_is_ready();
     policy::apply(&cluster, "everything", "metrics: {mode: Enabled}, accessLogs: {mode: Enabled}");
     policy::wait_for(&cluster, "everything", "True", "True");
     let lines = cluster.lines_until("both ends", |lines| {

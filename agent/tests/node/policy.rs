@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, OBSERVED};
 
-const RESOURCE: &str = "telemetrypolicies.gateway.networking.x-k8s.io";
+/// The policies of both dialects, as the API calls them.
+pub(crate) const PROPOSAL: &str = "telemetrypolicies.gateway.networking.k8s.io";
+/// See [`PROPOSAL`].
+pub(crate) const GEP: &str = "telemetrypolicies.gateway.networking.x-k8s.io";
 
 /// Applies a policy of the observed namespace with these stanzas.
 pub(crate) fn apply(cluster: &Cluster, name: &str, stanzas: &str) {
@@ -17,12 +20,22 @@ pub(crate) fn apply(cluster: &Cluster, name: &str, stanzas: &str) {
     ));
 }
 
-fn get(cluster: &Cluster, name: &str) -> Value {
-    cluster.kubectl.json(&["get", RESOURCE, name, "--namespace", OBSERVED])
+/// The same in the dialect of the proposal.
+fn apply_proposal(cluster: &Cluster, name: &str, stanzas: &str) {
+    cluster.kubectl.apply(&format!(
+        "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TelemetryPolicy\n\
+         metadata: {{namespace: {OBSERVED}, name: {name}}}\n\
+         spec: {{targetRef: {{group: \"\", kind: Namespace, name: {OBSERVED}}}, {stanzas}}}\n"
+    ));
+}
+
+/// A policy of the observed namespace.
+pub(crate) fn get(cluster: &Cluster, resource: &str, name: &str) -> Value {
+    cluster.kubectl.json(&["get", resource, name, "--namespace", OBSERVED])
 }
 
 /// The condition of this type in the policy's only ancestor.
-fn condition<'a>(policy: &'a Value, kind: &str) -> Option<&'a Value> {
+pub(crate) fn condition<'a>(policy: &'a Value, kind: &str) -> Option<&'a Value> {
     let ancestor = &policy["status"]["ancestors"][0];
     assert!(ancestor.is_null() || ancestor["controllerName"] == "telltale.dev/agent");
     ancestor["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
@@ -30,8 +43,12 @@ fn condition<'a>(policy: &'a Value, kind: &str) -> Option<&'a Value> {
 
 /// Waits until the columns of the policy, for its newest generation, read so.
 pub(crate) fn wait_for(cluster: &Cluster, name: &str, accepted: &str, programmed: &str) -> Value {
+    wait_for_kind(cluster, GEP, name, accepted, programmed)
+}
+
+fn wait_for_kind(cluster: &Cluster, resource: &str, name: &str, accepted: &str, programmed: &str) -> Value {
     for _ in 0..300 {
-        let policy = get(cluster, name);
+        let policy = get(cluster, resource, name);
         let is = |kind: &str, wanted: &str| match condition(&policy, kind) {
             Some(condition) => {
                 condition["status"] == wanted && condition["observedGeneration"] == policy["metadata"]["generation"]
@@ -43,10 +60,10 @@ pub(crate) fn wait_for(cluster: &Cluster, name: &str, accepted: &str, programmed
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    panic!("waited in vain for {accepted:?} and {programmed:?}: {:#}", get(cluster, name));
+    panic!("waited in vain for {accepted:?} and {programmed:?}: {:#}", get(cluster, resource, name));
 }
 
-/// Waits until the client of this namespace has asked fifty times more.
+/// Waits until the client of this namespace has asked twenty times more.
 pub(crate) fn traffic_goes_on(cluster: &Cluster, namespace: &str) {
     let arguments = ["logs", "--namespace", namespace, "deployment/client", "--tail=1"];
     let before = cluster.kubectl.run(&arguments);
@@ -65,12 +82,12 @@ pub(crate) fn nothing_more_is_logged(cluster: &Cluster) {
     panic!("without a policy, lines still come");
 }
 
-const LOGS: &str = "accessLogs: {mode: Enabled}";
+/// What makes a line of each exchange.
+pub(crate) const LOGS: &str = "accessLogs: {mode: Enabled}";
 
 #[test]
 fn a_policy_is_created_changed_and_deleted() {
     let Some(cluster) = Cluster::named() else { return };
-    cluster.agent_is_ready();
     apply(&cluster, "everything", LOGS);
     wait_for(&cluster, "everything", "True", "True");
     let before = cluster.lines().len();
@@ -84,7 +101,7 @@ fn a_policy_is_created_changed_and_deleted() {
         lines.len() - last == 20 && lines[last..].iter().all(|line| line["reporter"] == "server")
     });
 
-    cluster.kubectl.run(&["delete", RESOURCE, "everything", "--namespace", OBSERVED]);
+    cluster.kubectl.run(&["delete", GEP, "everything", "--namespace", OBSERVED]);
     nothing_more_is_logged(&cluster);
     cluster.nothing_was_refused();
 }
@@ -92,7 +109,6 @@ fn a_policy_is_created_changed_and_deleted() {
 #[test]
 fn of_two_policies_the_older_holds_until_it_is_gone() {
     let Some(cluster) = Cluster::named() else { return };
-    cluster.agent_is_ready();
     apply(&cluster, "older", LOGS);
     wait_for(&cluster, "older", "True", "True");
     // Creation is told in whole seconds.
@@ -111,10 +127,10 @@ fn of_two_policies_the_older_holds_until_it_is_gone() {
     };
     assert!(row("older").join(" ").contains("Namespace shop True True"), "{table}");
     assert!(row("newer").join(" ").contains("Namespace shop False"), "{table}");
-    let described = cluster.kubectl.run(&["describe", RESOURCE, "newer", "--namespace", OBSERVED]);
+    let described = cluster.kubectl.run(&["describe", GEP, "newer", "--namespace", OBSERVED]);
     assert!(described.contains("Conflicted") && described.contains("telltale.dev/agent"), "{described}");
 
-    cluster.kubectl.run(&["delete", RESOURCE, "older", "--namespace", OBSERVED]);
+    cluster.kubectl.run(&["delete", GEP, "older", "--namespace", OBSERVED]);
     wait_for(&cluster, "newer", "True", "True");
     cluster.nothing_was_refused();
 }
@@ -122,11 +138,37 @@ fn of_two_policies_the_older_holds_until_it_is_gone() {
 #[test]
 fn what_cannot_be_meant_is_said_in_the_status() {
     let Some(cluster) = Cluster::named() else { return };
-    cluster.agent_is_ready();
     apply(&cluster, "wrong", "accessLogs: {mode: Enabled, matches: 'response.cod > 1'}");
     let wrong = wait_for(&cluster, "wrong", "False", "");
     let accepted = condition(&wrong, "Accepted").expect("it was waited for");
     assert_eq!(accepted["reason"], "Invalid");
     assert!(accepted["message"].as_str().unwrap().contains("response.cod"), "{accepted}");
+    cluster.nothing_was_refused();
+}
+
+#[test]
+fn the_proposals_dialect_holds_too_and_conflicts_with_the_other() {
+    let Some(cluster) = Cluster::named() else { return };
+    let before = cluster.lines().len();
+    apply_proposal(&cluster, "proposed", "accessLogs: {enabled: true}");
+    let policy = wait_for_kind(&cluster, PROPOSAL, "proposed", "True", "True");
+    let programmed = condition(&policy, "Programmed").expect("it was waited for");
+    assert_eq!(programmed["reason"], "Programmed", "{programmed}");
+    cluster.lines_until("lines of both ends", |lines| {
+        ["client", "server"].iter().all(|end| lines.iter().skip(before).any(|line| line["reporter"] == *end))
+    });
+    let table = cluster.kubectl.run(&["get", PROPOSAL, "--namespace", OBSERVED]);
+    let columns: Vec<_> = table.lines().last().unwrap_or_default().split_whitespace().take(5).collect();
+    assert_eq!(columns, ["proposed", "Namespace", OBSERVED, "True", "True"], "{table}");
+
+    // Creation is told in whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    apply(&cluster, "newer", LOGS);
+    let loser = wait_for(&cluster, "newer", "False", "");
+    let accepted = condition(&loser, "Accepted").expect("it was waited for");
+    assert_eq!(accepted["reason"], "Conflicted");
+    assert!(accepted["message"].as_str().unwrap().contains("proposed"), "{accepted}");
+    cluster.kubectl.run(&["delete", PROPOSAL, "proposed", "--namespace", OBSERVED]);
+    wait_for(&cluster, "newer", "True", "True");
     cluster.nothing_was_refused();
 }

@@ -7,7 +7,7 @@ fn clients_are_answered_in_both_namespaces() {
     let Some(cluster) = Cluster::named() else { return };
     for namespace in ["shop", "quiet"] {
         let arguments = ["logs", "--namespace", namespace, "deployment/client"];
-        cluster.kubectl.until(&arguments, |said| said.contains("asked 51\n"));
+        cluster.kubectl.until(&arguments, |said| said.contains("asked 21\n"));
         let pods = cluster.kubectl.json(&["get", "pods", "--namespace", namespace]);
         let addresses: Vec<_> = pods["items"].as_array().unwrap().iter().map(|pod| &pod["status"]["podIP"]).collect();
         assert_eq!(addresses.len(), 2, "{pods}");

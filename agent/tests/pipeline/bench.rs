@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use telltale::{
     admin::{Health, SelfMetric},
     capture::{ConnectionId, Direction, Event, EventKind, GapReason, Open, Role, Timestamp},
+    exchange::mcp::Correlator,
     export::{LineSender, LineSink},
     pipeline::{Pipeline, Settings},
     policy::{Plan, PlanStore, Plans},
@@ -71,6 +72,19 @@ impl Bench {
         health: &Arc<Health>,
         queues: &[LineSender],
     ) -> Self {
+        let settings = Settings { connections, ..Settings::new(plans, Source::Events) };
+        Self::with_settings(settings, health, queues)
+    }
+
+    /// One worker of several, which share this correlator.
+    pub(crate) fn sharing(correlator: &Correlator) -> Self {
+        let plans = PlanStore::new(Plans::everywhere(Plan::of_signals(true, false, true)));
+        let settings =
+            Settings { connections: 2, correlator: correlator.clone(), ..Settings::new(&plans, Source::Events) };
+        Self::with_settings(settings, &Health::new(), &[])
+    }
+
+    fn with_settings(pipeline: Settings, health: &Arc<Health>, queues: &[LineSender]) -> Self {
         let (lines, health, queues) = (Lines::default(), Arc::clone(health), queues.to_vec());
         let settings = telemetry::Settings::default();
         let metrics = Metrics::with_limit(settings.methods.clone(), SERIES - 1);
@@ -82,8 +96,7 @@ impl Bench {
             Outlets { metrics: metrics.shard(plan), logs, ..Outlets::default() }
         };
         let recorder = Recorder::new(settings, Box::new(outlets), &health);
-        let settings = Settings { connections, ..Settings::new(plans, Source::Events) };
-        Self { pipeline: Pipeline::new(settings, recorder, &health), lines, health, time: 1_000_000_000 }
+        Self { pipeline: Pipeline::new(pipeline, recorder, &health), lines, health, time: 1_000_000_000 }
     }
 
     pub(crate) fn event(&mut self, connection: u64, kind: EventKind<'_>) {

@@ -4,6 +4,7 @@ mod bench;
 mod bounds;
 mod calls;
 mod live_state;
+mod mcp;
 mod plans;
 mod properties;
 mod skips;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The first process of a node that is a virtual machine with cgroup v2 only and no init system.
+# The first process of a virtual machine without an init system, with cgroup v2 only.
 export PATH=/usr/local/bin:/bin:/sbin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -13,25 +13,11 @@ mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t securityfs security /sys/kernel/security
 mount --make-rshared /
-say() { echo "@@node $(cut -d' ' -f1 /proc/uptime) $*" > /dev/console; }
-say "init $(uname -r)"
-hostname node-1
-while read -r module; do insmod "/lib/modules/$module.ko" || say "no module $module"; done < /lib/modules/list
-ip link set lo up
-ip addr add 192.168.77.2/24 dev eth0
-ip link set eth0 up
-ip route add default via 192.168.77.1
-echo 1 > /proc/sys/net/ipv4/ip_forward
-for setting in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do echo "${setting#*=}" > "/proc/sys/${setting%=*}"; done
-cd /
-containerd --config /etc/node/containerd.toml > /var/log/containerd.log 2>&1 &
+hostname -F /etc/hostname
+sh /etc/node/prepare.sh
+sh /etc/node/daemon.sh containerd &
 until ctr version > /dev/null 2>&1; do usleep 200000; done
-say containerd
-kubelet --config=/etc/node/kubelet.yaml --kubeconfig=/etc/node/pki/kubelet.kubeconfig --hostname-override=node-1 --node-ip=192.168.77.2 > /var/log/kubelet.log 2>&1 &
-say kubelet
-kube-proxy --kubeconfig=/etc/node/pki/proxy.kubeconfig --hostname-override=node-1 --proxy-mode=nftables --cluster-cidr=10.244.0.0/16 > /var/log/kube-proxy.log 2>&1 &
-# What ends is buried here; what daemons say goes to the console when they are asked by a mark on it.
-while :; do
-  sleep 15
-  for log in containerd kubelet kube-proxy; do tail -n 2 /var/log/$log.log | sed "s/^/@@$log /" > /dev/console; done
-done
+sh /etc/node/daemon.sh kubelet &
+sh /etc/node/daemon.sh kube-proxy &
+# What ends is buried by the shell that becomes this.
+exec sh /etc/node/console.sh

@@ -4,6 +4,7 @@
 //! the node mount and cgroup namespaces. `down` ends what is in the cgroups; nothing else of this machine is touched.
 
 mod cgroup;
+mod configuration;
 mod control;
 pub(crate) mod images;
 mod machine;
@@ -91,12 +92,12 @@ impl Cluster {
     }
 
     /// The same with a node that is a virtual machine.
-    pub(crate) fn up_machine(&self, _machine: Machine, images: &[PathBuf]) -> Result<()> {
+    pub(crate) fn up_machine(&self, machine: Machine, images: &[PathBuf]) -> Result<()> {
         let namespace = self.begin()?;
         machine::network(self, namespace)?;
         control::start(self, namespace)?;
-        machine::build(self, images)?;
-        machine::start(self, namespace)?;
+        machine.build(self, images)?;
+        machine.start(self, namespace)?;
         self.wait_for_api()?;
         control::start_controllers(self, namespace)?;
         self.wait_for_node()
@@ -110,7 +111,7 @@ impl Cluster {
         pki::write(&self.state.join("pki"))?;
         self.cgroups.make()?;
         let namespace = self.namespace()?;
-        self.write_kubectl(namespace)?;
+        self.write_scripts(namespace)?;
         Ok(namespace)
     }
 
@@ -212,16 +213,18 @@ impl Cluster {
             .with_context(|| format!("in the network namespace of {}", self.name))
     }
 
-    /// A script for people and tests, which finds its way by itself.
-    fn write_kubectl(&self, namespace: u32) -> Result<()> {
-        let file = self.state.join("kubectl");
-        let text = format!(
-            "#!/bin/sh\nexec nsenter --net=/proc/{namespace}/ns/net {} --kubeconfig {} \"$@\"\n",
-            self.programs.join("kubectl").display(),
-            self.state.join("pki/admin.kubeconfig").display()
-        );
-        fs::write(&file, text)?;
-        Ok(fs::set_permissions(file, fs::Permissions::from_mode(0o755))?)
+    /// Scripts for people and tests, which find their way by themselves: `enter COMMAND`, in the network namespace of the cluster, and `kubectl` there.
+    fn write_scripts(&self, namespace: u32) -> Result<()> {
+        let enter = format!("exec nsenter --net=/proc/{namespace}/ns/net");
+        let kubectl = self.programs.join("kubectl");
+        let kubectl =
+            format!("{} --kubeconfig {}", kubectl.display(), self.state.join("pki/admin.kubeconfig").display());
+        for (name, command) in [("enter", enter.clone()), ("kubectl", format!("{enter} {kubectl}"))] {
+            let file = self.state.join(name);
+            fs::write(&file, format!("#!/bin/sh\n{command} \"$@\"\n"))?;
+            fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(())
     }
 
     fn import(&self, containerd: u32, images: &[PathBuf]) -> Result<()> {

@@ -4,26 +4,19 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::{ADDRESS, Cluster, INSIDE, NODE};
+use super::{
+    ADDRESS, Cluster, INSIDE, NODE,
+    configuration::{Driver, Places},
+};
 
 const SCRIPT: &str = include_str!("../../assets/node/native.sh");
-pub(super) const CONTAINERD: &str = include_str!("../../assets/node/containerd.toml");
-pub(super) const KUBELET: &str = include_str!("../../assets/node/kubelet.yaml");
-pub(super) const BRIDGE: &str = include_str!("../../assets/node/bridge.conflist");
+/// Below [`INSIDE`].
+const PLACES: Places = Places { plugins: "/run/telltale/bin", files: "/run/telltale/state" };
 
 /// Writes what the node reads.
 pub(super) fn configure(cluster: &Cluster) -> Result<()> {
     let state = &cluster.state;
-    let own = format!("{INSIDE}/state");
-    let fill = |text: &str| {
-        text.replace("@BIN@", &format!("{INSIDE}/bin")).replace("@STATE@", &own).replace("@PKI@", &format!("{own}/pki"))
-    };
-    fs::create_dir_all(state.join("cni"))?;
-    fs::write(state.join("cni/10-bridge.conflist"), BRIDGE)?;
-    fs::write(state.join("containerd.toml"), fill(CONTAINERD))?;
-    fs::write(state.join("kubelet.yaml"), fill(KUBELET))?;
-    // Nothing resolves names in the cluster; an empty file is what says so.
-    fs::write(state.join("pki/resolv.conf"), "")?;
+    PLACES.write(Driver::Cgroupfs, state)?;
     fs::write(state.join("native.sh"), SCRIPT)?;
     if let Some(layout) = cluster.cgroups.layout() {
         fs::write(state.join("hybrid"), layout)?;

@@ -8,6 +8,7 @@ mod linker;
 mod needs;
 pub(crate) mod node;
 pub(crate) mod python;
+pub(crate) mod userland;
 
 use std::{fs, fs::File, process::Command};
 

@@ -73,6 +73,13 @@ pub(crate) const NEEDS: &[Need] = &[
     need("Python 3", "runs the demo's programs", &["python3"], &[Demo, Cluster, Test], Found::Program("python3")),
     need("Python's venv", "holds the peers from PyPI", &["python3-venv"], &[Test], Found::PythonVenv),
     need("QEMU", "boots other kernels", &["qemu-system-x86"], &[Vm, Test], Found::Program("qemu-system-x86_64")),
+    need(
+        "debootstrap",
+        "makes the userland of a node with systemd",
+        &["debootstrap"],
+        &[Vm],
+        Found::Program("debootstrap"),
+    ),
     need("xz", "unpacks the modules of those kernels", &["xz-utils"], &[Vm, Test], Found::Program("xz")),
     need("busybox", "is a userspace", &["busybox-static"], &[Vm, Cluster, Test], Found::Program("busybox")),
     need("strip", "makes file systems small", &["binutils"], &[Vm, Cluster, Test], Found::Program("strip")),

@@ -24,6 +24,7 @@ use crate::{
         kernel::{Backend, Capture, Refusal, Settings},
         recording,
     },
+    exchange::mcp::Correlator,
     pipeline::{self, MAX_CONNECTIONS, Pipeline},
     telemetry::summary::Summary,
     workload::Source,
@@ -86,12 +87,14 @@ impl Capturing {
         let rings = capture.rings().map_err(anyhow::Error::from)?;
         let mut capturing =
             Self { capture: Some(capture), workers: Vec::new(), stop: Arc::default(), panicked: Arc::default() };
+        let correlator = Correlator::default();
         for (index, ring) in rings.into_iter().enumerate() {
             let settings = pipeline::Settings {
                 plans: Arc::clone(&outputs.plans),
                 source: Source::System,
                 attribution: outputs.attribution.clone(),
                 providers: Arc::clone(&outputs.providers),
+                correlator: correlator.clone(),
                 connections: MAX_CONNECTIONS,
                 tree: outputs.tree,
             };

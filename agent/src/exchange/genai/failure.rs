@@ -61,7 +61,7 @@ impl Failure {
             Member::Status => &mut self.status,
             Member::Bare => &mut self.bare,
         };
-        *place = Some(text.into());
+        *place = Some(super::cut(text).into());
     }
 
     /// The code: in words before numbers, which are mostly the status of HTTP again. `failed`: the status is that of an error; without a code it says

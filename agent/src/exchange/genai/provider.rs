@@ -62,7 +62,7 @@ static HOSTS: [Row; 47] = [
     own("api.jina.ai", "jina"),
     own("router.huggingface.co", "huggingface"),
     own("api-inference.huggingface.co", "huggingface"),
-    own("*.endpoints.huggingface.cloud", "huggingface"),
+    shared("*.endpoints.huggingface.cloud", "huggingface"),
     own("api.moonshot.ai", "moonshot_ai"),
     own("api.moonshot.cn", "moonshot_ai"),
     own("api.z.ai", "z.ai"),

@@ -61,6 +61,13 @@ impl GenAiReader {
         self.place.endpoints.iter().find(|endpoint| shape.fits(endpoint.needs)).copied()
     }
 
+    /// The endpoint, where the host or a header field proves that it is a call: those that are sure need no form, of which a request that is refused may
+    /// have nothing, and the others only what is vaguely like it.
+    fn endpoint_if_proven(&self) -> Option<&'static Endpoint> {
+        let weak = self.asked.told.shape.is_weak();
+        self.endpoint().or_else(|| self.place.endpoints.iter().find(|endpoint| endpoint.sure || weak).copied())
+    }
+
     /// A host or a header field proves that it is a call, if the path is one of an API.
     fn is_proven(&self) -> bool {
         [&self.place.host, &self.place.headers, &self.answered].into_iter().flatten().any(|told| told.proves)
@@ -85,11 +92,12 @@ impl GenAiReader {
                     || evidence >= 2 && (shape.is_strong() || self.is_proven() && shape.is_weak())
             };
         }
+        let unread = !self.asked.whole && shape == Shape::ANY;
         if self.is_proven() {
-            return true;
+            return self.endpoint_if_proven().is_some() || unread;
         }
         // Of a request that could not be read only the answer tells.
-        if !self.asked.whole && shape == Shape::ANY && self.place.may_be_json {
+        if unread && self.place.may_be_json {
             return evidence >= 3;
         }
         let Some(endpoint) = self.endpoint() else { return false };
@@ -197,7 +205,7 @@ impl Reader for GenAiReader {
         if self.foreign || shape.has(Shape::JSON_RPC) || self.asked.is_list {
             return Standing::IsNot;
         }
-        if !self.place.endpoints.is_empty() && self.is_proven() {
+        if self.is_proven() && self.endpoint_if_proven().is_some() {
             return Standing::Is;
         }
         if self.place.endpoints.is_empty() && self.asked.is_hopeless() {

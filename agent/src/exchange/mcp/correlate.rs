@@ -160,9 +160,15 @@ struct Table {
     counters: Counters,
 }
 
-/// What all workers know of sessions that go over several connections. Bounded, and counted by [`Counters`].
-#[derive(Debug, Default)]
+/// What all workers know of sessions that go over several connections. Bounded, and counted by [`Counters`]. A clone is the same for another worker,
+/// which shares it with its own exchanges by an [`Arc`] of its own: that counts references, for which workers should not have to meet.
+#[derive(Clone, Debug, Default)]
 pub struct Correlator {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
     table: Mutex<Table>,
     /// Answers that were told, and streams that ended.
     told: AtomicU64,
@@ -181,7 +187,7 @@ impl Correlator {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         // What is in the table is whole between any two calls of it.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, key: RequestKey, answer: Answer) {
@@ -198,7 +204,7 @@ impl Correlator {
         }
         answers.insert(key, answer);
         drop(table);
-        self.told.fetch_add(1, Ordering::Release);
+        self.shared.told.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -303,7 +309,7 @@ impl Drop for Stream {
         }
         drop(table);
         // Who waits for it waits in vain.
-        self.correlator.told.fetch_add(1, Ordering::Release);
+        self.correlator.shared.told.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -374,7 +380,7 @@ impl<T> Waiting<T> {
         if self.held.is_empty() {
             return Vec::new();
         }
-        let told = self.correlator.told.load(Ordering::Acquire);
+        let told = self.correlator.shared.told.load(Ordering::Acquire);
         let news = told != self.asked_at;
         self.asked_at = told;
         // The first began to wait first, so that it is the first for which it is too late.

@@ -14,7 +14,7 @@ mod text;
 pub use correlate::{
     Correlator, Counters as CorrelatorCounters, Link, MAX_ANSWERS, MAX_SESSIONS, MAX_WAIT, MAX_WAITING, Waiting,
 };
-pub(in crate::exchange) use reader::{recognise, recognise_linked};
+pub(in crate::exchange) use reader::recognise;
 
 use crate::capture::Timestamp;
 

@@ -36,13 +36,9 @@ enum Verb {
     Delete,
 }
 
-/// What reads the messages of an exchange that begins with this request. `None`: it has none.
-pub(in crate::exchange) fn recognise(request: &Head) -> Option<Box<dyn Reader>> {
-    recognise_linked(request, None)
-}
-
-/// As [`recognise`]; with a link, answers that come over another connection than their requests are told to the correlator.
-pub(in crate::exchange) fn recognise_linked(request: &Head, link: Option<Link>) -> Option<Box<dyn Reader>> {
+/// What reads the messages of an exchange that begins with this request. `None`: it has none. Answers that come over another connection than their
+/// requests are told to the correlator of the link.
+pub(in crate::exchange) fn recognise(request: &Head, link: impl FnOnce() -> Option<Link>) -> Option<Box<dyn Reader>> {
     let headers = &request.headers;
     let mcp = header::tells_mcp(headers);
     let verb = match header::verb(request) {
@@ -52,6 +48,7 @@ pub(in crate::exchange) fn recognise_linked(request: &Head, link: Option<Link>) 
         _ => return None,
     };
     let standing = if mcp { Standing::Is } else { Standing::Undecided };
+    let link = link();
     let session = link.is_some().then(|| session::key(request)).flatten();
     Some(Box::new(MessageReader {
         verb,

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value},
     metrics::v1::{
         AggregationTemporality, Exemplar, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
-        ScopeMetrics, Sum, exemplar, metric, number_data_point,
+        ScopeMetrics, Sum, exemplar, metric, number_data_point::Value as Number,
     },
 };
 use tokio::{
@@ -160,7 +160,8 @@ fn scopes(metrics: Vec<Described>) -> Vec<ScopeMetrics> {
         match scopes.iter_mut().find(|scope| scope.schema_url == schema_url) {
             Some(scope) => scope.metrics.push(metric),
             None => {
-                scopes.push(ScopeMetrics { scope: Some(scope()), metrics: vec![metric], schema_url: schema_url.into() })
+                let (scope, metrics) = (Some(scope()), vec![metric]);
+                scopes.push(ScopeMetrics { scope, metrics, schema_url: schema_url.into() });
             }
         }
     }
@@ -188,10 +189,8 @@ fn metric(family: &Family, series: Vec<Series>, time: u64) -> Metric {
             Some(_) => attributes.into_iter().map(|(name, value)| attribute(&name, value)).collect(),
         };
         match data {
-            Data::Counter(count) => {
-                sums.push(point(number_data_point::Value::AsInt(count as i64), attributes, start, time))
-            }
-            Data::Sum(sum) => sums.push(point(number_data_point::Value::AsDouble(sum), attributes, start, time)),
+            Data::Counter(count) => sums.push(point(Number::AsInt(count as i64), attributes, start, time)),
+            Data::Sum(sum) => sums.push(point(Number::AsDouble(sum), attributes, start, time)),
             Data::Histogram(histogram) => histograms.push(HistogramDataPoint {
                 attributes,
                 start_time_unix_nano: start,
@@ -219,7 +218,7 @@ fn metric(family: &Family, series: Vec<Series>, time: u64) -> Metric {
     }
 }
 
-fn point(value: number_data_point::Value, attributes: Vec<KeyValue>, start: u64, time: u64) -> NumberDataPoint {
+fn point(value: Number, attributes: Vec<KeyValue>, start: u64, time: u64) -> NumberDataPoint {
     NumberDataPoint {
         attributes,
         start_time_unix_nano: start,
@@ -265,7 +264,7 @@ mod tests {
     };
 
     /// Schemas and names of metrics of each scope of the only resource, and the value of each sum.
-    fn exported(conventions: Conventions) -> (Vec<(String, Vec<String>)>, Vec<number_data_point::Value>) {
+    fn exported(conventions: Conventions) -> (Vec<(String, Vec<String>)>, Vec<Number>) {
         let traffic = Metrics::new(Arc::default());
         let mut shard = traffic.shard(&Plan::of_signals(true, false, false)).unwrap();
         let mut priced = chat();
@@ -290,7 +289,7 @@ mod tests {
     fn names_are_in_a_scope_of_their_schema() {
         let (scopes, sums) = exported(Conventions::V1_41);
         assert_eq!((scopes.len(), &scopes[0].0[..]), (1, "https://opentelemetry.io/schemas/1.41.0"));
-        assert_eq!(sums, [number_data_point::Value::AsDouble(0.25)]);
+        assert_eq!(sums, [Number::AsDouble(0.25)]);
         let (scopes, _) = exported(Conventions::Latest);
         let [core, genai] = &scopes[..] else { panic!("{scopes:?}") };
         assert_eq!(core.0, "https://opentelemetry.io/schemas/1.44.0");

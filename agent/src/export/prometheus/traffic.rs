@@ -117,9 +117,16 @@ mod tests {
     use super::*;
     use crate::{
         capture::Role,
+        exchange::mcp::{Messages, SessionEvent},
         export::prometheus::{Exposition, Format},
         policy::Plan,
-        telemetry::{Outlets, Recorder, Settings, test_support::Sample},
+        telemetry::{
+            Outlets, Recorder, Settings,
+            test_support::{
+                Sample,
+                calls::{chat, failed, session, streamed, tool_call},
+            },
+        },
         workload::Workload,
     };
 
@@ -162,5 +169,52 @@ mod tests {
     #[test]
     fn openmetrics() {
         insta::assert_snapshot!(show(Format::OpenMetrics));
+    }
+
+    /// A stream of a model as both ends see it, a batch of tools, and a session.
+    fn calls() -> Arc<Exposition> {
+        let plan = &Arc::new(Plan::of_signals(true, false, false));
+        let metrics = Metrics::new(Arc::default());
+        let outlets = Outlets::of_metrics(metrics.shard(plan).unwrap());
+        let mut recorder = Recorder::new(Settings::default(), Box::new(outlets), &crate::admin::Health::new());
+        let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut priced = streamed();
+        priced.usage.cost = Some(0.000_45);
+        let batch = Messages { batch: true, ..session(vec![tool_call(), failed(-32602)]) };
+        let of_session = |event| Messages { session: Some(event), ..session(Vec::new()) };
+        for sample in [
+            Sample::genai(Role::Client, priced).header("traceparent", context),
+            Sample::genai(Role::Client, chat()).status(503),
+            Sample::genai(Role::Server, streamed()),
+            Sample::mcp(Role::Client, batch),
+            Sample::mcp(Role::Client, of_session(SessionEvent::Begins)),
+            Sample::mcp(Role::Client, of_session(SessionEvent::Ends)),
+        ] {
+            recorder.record(&sample.exchange(), plan);
+        }
+        Exposition::new(metrics, None, Vec::new())
+    }
+
+    fn show_calls(format: Format, shown: impl Fn(&str) -> bool) -> String {
+        let text = calls().render(format);
+        let of_call = |line: &&str| !line.contains("http_") && !line.contains("target_info");
+        text.lines().filter(of_call).filter(|line| shown(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn calls_beyond_http() {
+        insta::assert_snapshot!(show_calls(Format::Text, |line| !line.contains("_bucket{")));
+    }
+
+    #[test]
+    fn calls_have_exemplars() {
+        let chunks = |line: &str| line.contains("time_per_output_chunk_seconds_bucket{") && line.contains(" # {");
+        let lines = show_calls(Format::OpenMetrics, chunks);
+        // All three in one bucket: the last.
+        assert_eq!(lines.lines().count(), 1, "{lines}");
+        assert!(
+            lines.contains("trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"") && lines.contains("} 0.001 "),
+            "{lines}"
+        );
     }
 }

@@ -175,8 +175,9 @@ const fn tokens(
 }
 
 /// A row that only these conventions have.
-const fn only(conventions: Conventions, row: Instrument) -> Instrument {
-    Instrument { conventions: Some(conventions), ..row }
+const fn only(conventions: Conventions, mut row: Instrument) -> Instrument {
+    row.conventions = Some(conventions);
+    row
 }
 
 const OLD: Conventions = Conventions::V1_41;
@@ -347,7 +348,7 @@ pub static CALL_INSTRUMENTS: &[Instrument] = &[
         Measure::GenAi(Of::Cost),
         "{USD}",
         (COST, &[]),
-        "US dollars that calls of models cost, by the prices that the agent was given.",
+        "US dollars that calls of models cost, as the provider says or by the prices that the agent was given.",
     ),
     row(
         "mcp.client.operation.duration",

@@ -5,6 +5,8 @@
 mod alias;
 mod calls;
 mod conventions;
+#[cfg(test)]
+mod documentation;
 mod instrument;
 pub mod prometheus;
 
@@ -84,7 +86,7 @@ keys! {
     NETWORK_TRANSPORT = "network.transport";
     /// Service tier that answered.
     OPENAI_RESPONSE_SERVICE_TIER = "openai.response.service_tier";
-    /// OpenAI's fingerprint of what answered.
+    /// `OpenAI`'s fingerprint of what answered.
     OPENAI_RESPONSE_SYSTEM_FINGERPRINT = "openai.response.system_fingerprint";
     /// Method of a remote procedure call.
     RPC_METHOD = "rpc.method";

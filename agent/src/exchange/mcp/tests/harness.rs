@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::{Link, Message, Messages, Party, SessionEvent, recognise_linked};
+use super::super::{Link, Message, Messages, Party, SessionEvent, recognise};
 use crate::{
     capture::Timestamp,
     exchange::{
@@ -131,7 +131,7 @@ pub(super) fn read_pieces(
     response: Option<(&Wire, &Pieces<'_>)>,
     link: Option<&Link>,
 ) -> Option<Call> {
-    let mut reader = recognise_linked(&request.0.head, link.cloned())?;
+    let mut reader = recognise(&request.0.head, || link.cloned())?;
     feed(&mut *reader, Which::Request, request.0, request.1);
     // As whoever drives readers does.
     if reader.standing() == Standing::IsNot {

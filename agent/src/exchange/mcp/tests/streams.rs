@@ -76,7 +76,7 @@ struct OpenStream {
 
 impl OpenStream {
     fn new(link: &Link, events: &str) -> Self {
-        let mut reader = super::super::recognise_linked(&wire(STREAM).head, Some(link.clone())).unwrap();
+        let mut reader = super::super::recognise(&wire(STREAM).head, || Some(link.clone())).unwrap();
         let response = wire(events);
         reader.response_head(&response.head);
         super::harness::push(&mut *reader, &response, 25);
