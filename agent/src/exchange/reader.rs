@@ -31,6 +31,10 @@ pub(in crate::exchange) trait Reader: std::fmt::Debug + Send {
     fn cut(&mut self, which: Which);
     /// What it is, as far as was seen.
     fn standing(&self) -> Standing;
+    /// Whether something else than content speaks for it, so that it is worth reading on while it is undecided.
+    fn is_likely(&self) -> bool {
+        false
+    }
     /// The exchange is over.
     fn finish(self: Box<Self>, request: &Half, response: Option<&Half>) -> Option<Call>;
 }

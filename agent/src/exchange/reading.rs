@@ -20,6 +20,10 @@ use crate::{
 /// Readers of one exchange, at most: one for each kind of call.
 const READERS: usize = 2;
 
+/// Bytes of a request that are read for a call that nothing but content may speak for. One that says so later is not seen as what it is, and uploads of
+/// other APIs are not read to their end.
+pub(super) const MAX_UNDECIDED: u64 = 256 * 1024;
+
 /// The content of one message.
 #[derive(Debug, Default)]
 enum Content {
@@ -38,6 +42,8 @@ pub(super) struct Reading {
     /// Those that have not said that it is nothing of theirs.
     readers: [Option<Box<dyn Reader>>; READERS],
     contents: [Content; 2],
+    /// Bytes of the request that were read.
+    asked: u64,
     /// What the contents hold of the budget.
     held: usize,
     budget: Arc<Budget>,
@@ -85,6 +91,7 @@ impl Reading {
         let new = |readers| Self {
             readers,
             contents: Default::default(),
+            asked: 0,
             held: 0,
             budget: Arc::clone(budget),
             counters: body::Counters::default(),
@@ -113,6 +120,9 @@ impl Reading {
                 Body::new(headers, &mut self.counters).map_or(Content::Passed, |body| Content::Read(Box::new(body)));
         }
         let Content::Read(body) = content else { return };
+        if which == Which::Request {
+            self.asked = self.asked.saturating_add(bytes.len() as u64);
+        }
         body.push(time, bytes, &mut self.counters, &mut Feed { which, readers: &mut self.readers });
         let (before, held) = (self.held, self.contents.iter().map(Content::held).sum::<usize>());
         if held > before && !self.budget.take(held - before) {
@@ -173,10 +183,15 @@ impl Reading {
             .readers
             .iter()
             .position(|reader| reader.as_ref().is_some_and(|reader| reader.standing() == Standing::Is));
+        let asked = self.asked;
+        let hopes = |reader: &dyn Reader| {
+            asked <= MAX_UNDECIDED || reader.is_likely() || reader.standing() != Standing::Undecided
+        };
         for (index, slot) in self.readers.iter_mut().enumerate() {
-            let keeps =
-                |reader: &dyn Reader| reader.standing() != Standing::IsNot && sure.is_none_or(|sure| sure == index);
-            if slot.as_deref().is_some_and(|reader| !keeps(reader)) {
+            let Some(reader) = slot.as_deref() else { continue };
+            let keeps = reader.standing() != Standing::IsNot && sure.is_none_or(|sure| sure == index);
+            if !keeps || !hopes(reader) {
+                self.counters.given_up += u64::from(keeps);
                 *slot = None;
             }
         }

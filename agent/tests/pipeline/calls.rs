@@ -47,7 +47,8 @@ fn a_call_is_told_and_its_content_is_not() {
 #[test]
 fn a_tool_call_is_told_on_both_ends_by_its_name() {
     let mut bench = Bench::new(2);
-    let asked = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"execute","arguments":{"a":"secret"}}}"#;
+    let asked =
+        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"execute","arguments":{"a":"secret"}}}"#;
     let answer = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"isError":true}}"#;
     bench.exchange(1, &request("/mcp", asked), &response(answer));
     let lines = bench.lines.take();
@@ -61,7 +62,7 @@ fn a_tool_call_is_told_on_both_ends_by_its_name() {
 #[test]
 fn what_is_no_call_is_not_read_on() {
     let mut bench = Bench::new(2);
-    let body = format!(r#"{{"items":[{}0]}}"#, "1,".repeat(100_000));
+    let body = format!(r#"{{"items":[{}0]}}"#, "1,".repeat(200_000));
     let bytes = request("/orders", &body);
     bench.open(1);
     let mut skipped = 0;
@@ -70,7 +71,12 @@ fn what_is_no_call_is_not_read_on() {
         skipped = bench.pipeline.take_skips().map(|skip| skip.until).max().unwrap_or(skipped);
     }
     assert_eq!(skipped, bytes.len() as u64);
-    bench.data(1, Direction::In, 0, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 50000\r\n\r\n{\"a\"");
+    bench.data(
+        1,
+        Direction::In,
+        0,
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 50000\r\n\r\n{\"a\"",
+    );
     assert!(bench.pipeline.take_skips().any(|skip| skip.direction == Direction::In && skip.until > 50_000));
     bench.close(1);
     let lines = bench.lines.take();

@@ -100,6 +100,7 @@ impl Outputs {
         outputs.spans =
             (output.spans.as_ref()).map(|out| span_queue(files.open(out)?, false, &outputs.health)).transpose()?;
         outputs.rotates = files.rotates;
+        outputs.providers = Arc::new(config.providers());
         let _entered = runtime.enter();
         outputs.runtime = Some(runtime.handle().clone());
         let batch = BatchConfig::from_environment(&lookup).map_err(anyhow::Error::from)?;

@@ -1,5 +1,7 @@
 //! The outputs of a replay.
 
+use std::sync::Arc;
+
 use super::{
     Outputs, check_distinct,
     lines::{Logs, SharedLines},
@@ -44,6 +46,7 @@ impl Outputs {
         let settings = Settings { prices: prices(config)?, ..Settings::default() };
         let mut outputs = Self::new(output, policies.plans(), policies.faults(), settings, health, Vec::new())?;
         outputs.logs = logs;
+        outputs.providers = Arc::new(config.providers());
         if let Some(out) = &output.spans {
             let file = SpanFile::new(open(out, false)?, Vec::new(), &outputs.health);
             outputs.spans = Some(Spans::Direct(SharedSpans::new(file)));

@@ -220,6 +220,10 @@ impl Reader for GenAiReader {
         }
     }
 
+    fn is_likely(&self) -> bool {
+        !self.place.endpoints.is_empty()
+    }
+
     fn finish(self: Box<Self>, request: &Half, response: Option<&Half>) -> Option<Call> {
         let status = response.and_then(|response| match response.head.start {
             StartLine::Response { status } => Some(status),

@@ -31,6 +31,8 @@ crate::protocol::counters::counters! {
     bad_preludes: "telltale.body.cut", "prelude";
     /// Messages of AWS event streams that their checksum does not fit.
     bad_checksums: "telltale.body.cut", "checksum";
+    /// Times that a request of which nothing but content could tell what it is was given up, because its beginning did not.
+    given_up: "telltale.body.cut", "undecided";
     /// Contents whose decoders had no room left in the worker's budget.
     over_budget: "telltale.body.cut", "budget";
 }
