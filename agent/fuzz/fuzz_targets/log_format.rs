@@ -61,10 +61,16 @@ fn exchange(value: &[u8]) -> Exchange {
 
 fuzz_target!(|input: (&str, &[u8])| {
     let (format, value) = input;
-    let stanza =
-        AccessLogs { mode: Mode::Enabled, format: LogFormat::Text, text: Some(format.to_owned()), ..AccessLogs::default() };
+    let stanza = AccessLogs {
+        mode: Mode::Enabled,
+        format: LogFormat::Text,
+        text: Some(format.to_owned()),
+        ..AccessLogs::default()
+    };
     let mut findings = Vec::new();
-    let Some(plan) = AccessLogPlan::compile(&stanza, Defaults::default(), &Trust::tenant(), &mut findings) else { return };
+    let Some(plan) = AccessLogPlan::compile(&stanza, Defaults::default(), &Trust::tenant(), &mut findings) else {
+        return;
+    };
     let exchange = exchange(value);
     let facts = Facts::of(&exchange).expect("it is a request");
     let head = &exchange.request.head;

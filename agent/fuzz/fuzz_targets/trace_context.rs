@@ -4,16 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use telltale::{policy::plan::ContextFormat, protocol::Headers, telemetry::trace_context::extract};
 
-const NAMES: [&str; 8] = [
-    "traceparent",
-    "tracestate",
-    "b3",
-    "x-b3-traceid",
-    "x-b3-spanid",
-    "x-b3-sampled",
-    "x-b3-flags",
-    "uber-trace-id",
-];
+const NAMES: [&str; 8] =
+    ["traceparent", "tracestate", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags", "uber-trace-id"];
 
 // The first byte chooses the order of the formats; each line is a field, of which the first byte chooses the name.
 fuzz_target!(|data: &[u8]| {

@@ -13,14 +13,15 @@ pub(super) fn inflate(inflater: &mut Decompress, bytes: &[u8], sink: Sink<'_>) -
     let mut taken = 0;
     loop {
         let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
-        let status = inflater.decompress(&bytes[taken..], &mut piece, FlushDecompress::None).map_err(|_| Stop::Bad)?;
+        let status = inflater.decompress(&bytes[taken..], &mut piece, FlushDecompress::None);
         let read = (inflater.total_in() - before_in) as usize;
         let written = (inflater.total_out() - before_out) as usize;
         taken += read;
         if written > 0 {
             sink(&piece[..written])?;
         }
-        match status {
+        // What came before a fault is told as it would be if the fault had come later.
+        match status.map_err(|_| Stop::Bad)? {
             Status::StreamEnd => return Ok((taken, true)),
             // There may be more where the piece was full.
             _ if written == PIECE => {}

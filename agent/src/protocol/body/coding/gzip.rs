@@ -86,7 +86,7 @@ impl Gzip {
         self.finished && matches!(self.state, State::Header(0) | State::Rest)
     }
 
-    pub(super) fn held(&self) -> usize {
+    pub(super) const fn held() -> usize {
         size_of::<Self>() + HELD
     }
 

@@ -74,7 +74,7 @@ impl Layer {
 
     fn held(&self) -> usize {
         match self {
-            Self::Gzip(gzip) => gzip.held(),
+            Self::Gzip(_) => Gzip::held(),
             Self::Deflate(deflate) => deflate.held(),
             Self::Brotli(brotli) => brotli.held(),
             Self::Zstd(zstd) => zstd.held(),
