@@ -78,8 +78,13 @@ impl Recording<'_> {
         let mut facts = exchange.facts.clone();
         facts.message = Some(message);
         let role = message_role(facts.role, message);
+        // The others of a batch have spans of their own, which are not known here.
+        let own = exchange.facts.message.is_some_and(|leading| std::ptr::eq(leading, message));
+        let exemplar = std::mem::take(&mut self.exemplar);
+        self.exemplar = exemplar.filter(|_| own);
         let subject = self.subject(ExchangeSubject { facts: &facts, ..exchange });
         self.record(occasion, role, &subject, &Took { measure, duration: end.since(message.start) });
+        self.exemplar = exemplar;
     }
 
     fn session(&mut self, messages: &Messages) {

@@ -237,6 +237,26 @@ fn each_message_of_a_batch_is_one_record() {
 }
 
 #[test]
+fn exemplars_of_a_batch_are_of_the_message_that_stands_for_it() {
+    let metrics = Metrics::new(Arc::default());
+    let other = Message { tool: Some("other".into()), ..tool_call() };
+    let batch = Messages { batch: true, ..session(vec![tool_call(), other]) };
+    let mut shard = metrics.shard(&plan(Vec::new())).unwrap();
+    Sample::mcp(Role::Client, batch).facts(|facts| shard.record(facts, Some((7, 9))));
+    let families = metrics.snapshot().families;
+    let family = families.iter().find(|family| family.name == "mcp.client.operation.duration").unwrap();
+    let exemplars: Vec<_> = family
+        .series
+        .iter()
+        .map(|series| {
+            let Data::Histogram(histogram) = &series.data else { panic!("no histogram") };
+            (identity(series).contains("search"), histogram.exemplars.iter().flatten().count())
+        })
+        .collect();
+    assert_eq!(exemplars, [(true, 1), (false, 0)]);
+}
+
+#[test]
 fn an_added_attribute_is_that_of_the_message() {
     let add = |name: &str, key: &str| Attribute { source: AttributeSource::Key(key.to_owned()), ..header(name, "") };
     let added = MetricOverride {
