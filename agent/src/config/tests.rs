@@ -354,8 +354,8 @@ fn a_provider_has_hosts() {
     )
     .unwrap();
     let rows = [("mine", "*.models.example.com"), ("mine", "[::1]:8000"), ("other", "a")];
-    assert_eq!(config.providers(), crate::exchange::genai::Providers::with(rows));
-    assert_eq!(read("{}").unwrap().providers(), crate::exchange::genai::Providers::default());
+    assert_eq!(config.providers(), Providers::with(rows));
+    assert_eq!(read("{}").unwrap().providers(), Providers::default());
     for wrong in [
         "{name: mine}",
         "{hosts: [a]}",

@@ -15,6 +15,7 @@ const ROLES: [&str; 9] =
 
 /// The request so far.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something of the content by itself")]
 pub(super) struct Asked {
     scanner: Scanner<'static>,
     pub(super) told: Told,

@@ -164,7 +164,7 @@ pub(super) fn place(path: &str) -> Place {
     let mut model = None;
     let fitting = ENDPOINTS.iter().filter(|endpoint| match ends_with(path, endpoint.suffix) {
         Some(name) => {
-            model = model.take().or(name.map(decoded));
+            model = model.take().or_else(|| (!name.is_empty()).then(|| decoded(name)));
             true
         }
         None => false,
@@ -173,17 +173,17 @@ pub(super) fn place(path: &str) -> Place {
     if known.is_empty() { Place::Unknown } else { Place::Known(known, model) }
 }
 
-/// Whether a path ends with these segments; with what stands for `{model}`.
-fn ends_with<'p>(path: &'p str, suffix: &str) -> Option<Option<&'p str>> {
+/// What stands for `{model}` in a path that ends with these segments; nothing, if they have none.
+fn ends_with<'p>(path: &'p str, suffix: &str) -> Option<&'p str> {
     if suffix.is_empty() {
-        return path.is_empty().then_some(None);
+        return path.is_empty().then_some("");
     }
     let mut segments = path.rsplit('/');
-    let mut model = None;
+    let mut model = "";
     for wanted in suffix.rsplit('/') {
         let segment = segments.next()?;
         match wanted.strip_prefix("{model}") {
-            Some(verb) => model = Some(segment.strip_suffix(verb).filter(|model| !model.is_empty())?),
+            Some(verb) => model = segment.strip_suffix(verb).filter(|model| !model.is_empty())?,
             None if segment == wanted => {}
             None => return None,
         }

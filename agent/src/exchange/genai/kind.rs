@@ -4,6 +4,7 @@ use super::format::Format;
 
 /// What a name says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a name says any of them")]
 pub(super) struct Kind {
     /// It keeps the connection alive, and is no part of the answer.
     pub(super) idle: bool,
@@ -101,11 +102,12 @@ pub(super) fn kind(name: &str) -> Kind {
     if let Some((_, kind)) = KINDS.iter().find(|(known, _)| *known == name) {
         return *kind;
     }
+    let delta = name.strip_suffix(".delta").is_some();
     if let Some(event) = name.strip_prefix("response.") {
         // `response.input_tokens` counts, and infers nothing.
         let of_stream = event != "input_tokens";
-        return Kind { delta: name.ends_with(".delta"), own: of_stream.then_some(Format::Responses), ..Kind::NONE };
+        return Kind { delta, own: of_stream.then_some(Format::Responses), ..Kind::NONE };
     }
     // Transcripts and speech.
-    Kind { delta: name.ends_with(".delta"), error: name.ends_with("Exception"), ..Kind::NONE }
+    Kind { delta, error: name.ends_with("Exception"), ..Kind::NONE }
 }

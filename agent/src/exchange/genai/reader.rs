@@ -128,13 +128,14 @@ impl GenAiReader {
     fn operation(&self, format: Option<Format>) -> Operation {
         let shape = self.asked.told.shape;
         let invoked = format == Some(Format::Invoke);
+        let conversation = shape.has(Shape::MESSAGES) || shape.has(Shape::MESSAGE);
         match self.endpoint().or(self.place.endpoints.first().copied()) {
             Some(endpoint) if !invoked => endpoint.operation,
-            Some(_) if self.answer.said.dimension.is_some() => Operation::Embeddings,
-            Some(endpoint) if shape.has(Shape::MESSAGES) || shape.has(Shape::MESSAGE) => endpoint.operation,
-            Some(_) if shape.has(Shape::PROMPT) || shape.has(Shape::TEXT) => Operation::TextCompletion,
+            _ if self.answer.said.dimension.is_some() => Operation::Embeddings,
+            Some(_) if !conversation && (shape.has(Shape::PROMPT) || shape.has(Shape::TEXT)) => {
+                Operation::TextCompletion
+            }
             Some(endpoint) => endpoint.operation,
-            None if self.answer.said.dimension.is_some() => Operation::Embeddings,
             None if shape.has(Shape::CONTENTS) => Operation::GenerateContent,
             None if shape.has(Shape::MESSAGES) || format == Some(Format::Responses) => Operation::Chat,
             None if shape.has(Shape::DOCUMENTS) => Operation::Rerank,

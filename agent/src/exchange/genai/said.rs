@@ -139,7 +139,8 @@ impl Said {
         }
         self.ended |= item.kind.last;
         let token = item.text || item.delta && item.kind.delta || self.tools.count() > tools_before;
-        let chunk = !item.kind.idle && !item.kind.error && !(self.failure.is_there() && !token);
+        let after_failure = self.failure.is_there() && !token;
+        let chunk = !(item.kind.idle || item.kind.error || after_failure);
         Ended { chunk, token }
     }
 
@@ -260,7 +261,7 @@ impl Found for Said {
             F::InputModalityTokens => self.modality(Count::AudioInput, at, |modality| modality.tokens = value.as_u64()),
             F::OutputModality => self.modality(Count::AudioOutput, at, |modality| modality.is_audio = is_audio(value)),
             F::OutputModalityTokens => {
-                self.modality(Count::AudioOutput, at, |modality| modality.tokens = value.as_u64())
+                self.modality(Count::AudioOutput, at, |modality| modality.tokens = value.as_u64());
             }
             F::Done => {
                 if let Some(done) = value.as_bool() {

@@ -80,7 +80,7 @@ fn message(text: &str) -> Message {
     let start = match first.split_once(' ') {
         Some((method, place)) => {
             let at = place.find('/').unwrap_or(place.len());
-            headers.push(b"Host", place[..at].as_bytes());
+            headers.push(b"Host", &place.as_bytes()[..at]);
             StartLine::Request { method: method.into(), target: place[at..].into() }
         }
         None => StartLine::Response { status: first.parse().unwrap() },

@@ -1,5 +1,7 @@
 //! What holds for all exchanges of the table, however they arrive.
 
+use std::io::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -42,6 +44,25 @@ fn one_byte_at_a_time() {
         let request = in_pieces(&case.request, &[1]);
         let response = case.response.as_ref().map(|response| in_pieces(response, &[1]));
         assert_eq!(read_untimed(&request, response.as_ref()), expected, "{}", case.name);
+    }
+}
+
+/// In a content coding, as clients mostly ask for.
+fn compressed(message: &Message) -> Message {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&message.body()).unwrap();
+    let mut head = message.head.clone();
+    head.headers.push(b"Content-Encoding", b"gzip");
+    Message { head, pieces: vec![encoder.finish().unwrap()], ..message.clone() }
+}
+
+#[test]
+fn compressed_content_says_the_same() {
+    for case in all() {
+        let expected = read_untimed(&case.request, case.response.as_ref());
+        let response = case.response.as_ref().map(compressed);
+        let read = read_untimed(&compressed(&case.request), response.as_ref());
+        assert_eq!(read, expected, "{}", case.name);
     }
 }
 
