@@ -6,9 +6,6 @@ use super::{
 };
 use crate::protocol::body::json::{Found, Outcome, Scanner, Value};
 
-/// Bytes of a request in which there must be a sign of a call, where neither its host nor its path is known.
-const MAX_SEARCH: u64 = 256 * 1024;
-
 /// Roles of those who speak in a conversation with a model.
 const ROLES: [&str; 9] =
     ["system", "developer", "user", "assistant", "tool", "function", "model", "ipython", "chatbot"];
@@ -19,7 +16,6 @@ const ROLES: [&str; 9] =
 pub(super) struct Asked {
     scanner: Scanner<'static>,
     pub(super) told: Told,
-    bytes: u64,
     /// It is an array, as the batches of other protocols are.
     pub(super) is_list: bool,
     begun: u32,
@@ -48,7 +44,6 @@ impl Asked {
         Self {
             scanner: Scanner::new(&REQUEST.paths, MAX_NAME),
             told: Told::default(),
-            bytes: 0,
             is_list: false,
             begun: 0,
             ended: false,
@@ -64,7 +59,6 @@ impl Asked {
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         if self.begun == 1 {
-            self.bytes += bytes.len() as u64;
             self.scanner.push(bytes, &mut self.told);
         }
     }
@@ -77,14 +71,6 @@ impl Asked {
             self.whole = whole && outcome == Outcome::Whole;
             self.cut |= !self.whole;
         }
-    }
-
-    /// So much of it had no sign of a call that it is none.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.bytes > MAX_SEARCH && self.told.shape == Shape::ANY
-            || self.told.shape.has(Shape::JSON_RPC)
-            || self.is_list
-            || !self.is_json
     }
 }
 

@@ -209,9 +209,6 @@ impl Reader for GenAiReader {
         if self.is_proven() && self.endpoint_if_proven().is_some() {
             return Standing::Is;
         }
-        if self.place.endpoints.is_empty() && self.asked.is_hopeless() {
-            return Standing::IsNot;
-        }
         let fits = if self.place.endpoints.is_empty() { shape.is_weak() } else { self.endpoint().is_some() };
         match (fits, self.asked.ended) {
             (true, _) => Standing::Is,
@@ -222,7 +219,7 @@ impl Reader for GenAiReader {
     }
 
     fn is_likely(&self) -> bool {
-        !self.place.endpoints.is_empty()
+        !self.place.endpoints.is_empty() || self.asked.told.shape != Shape::ANY
     }
 
     fn finish(self: Box<Self>, request: &Half, response: Option<&Half>) -> Option<Call> {

@@ -35,13 +35,17 @@ fn a_request_decides_where_it_can() {
     }
 }
 
+/// A conversation may hold a picture before it names its model.
 #[test]
-fn a_long_request_without_a_sign_is_given_up() {
-    let filler = "x".repeat(300 * 1024);
-    let without = format!("POST x/orders!\n\n{{\"a\":\"{filler}");
-    assert_eq!(reader(&without).unwrap().standing(), Standing::IsNot);
-    let with = format!("POST x/orders!\n\n{{\"model\":\"m\",\"a\":\"{filler}");
-    assert_eq!(reader(&with).unwrap().standing(), Standing::Undecided);
+fn a_sign_of_a_call_is_worth_reading_on() {
+    for (request, expected) in [
+        ("POST x/orders!\n\n{\"a\":\"xxx", false),
+        ("POST x/orders!\n\n{\"messages\":[{\"role\":\"user\",\"content\":\"AAAA", true),
+        ("POST x/api/chat!\n\n{\"a\":\"xxx", true),
+    ] {
+        let reader = reader(request).unwrap();
+        assert_eq!((reader.is_likely(), reader.standing()), (expected, Standing::Undecided), "{request}");
+    }
 }
 
 #[test]
