@@ -145,6 +145,7 @@ Examples:
   sudo telltale run --logs access.jsonl --port 8080 --port 9090
   sudo telltale run --policy policies/ --port 8080
   sudo telltale run --all --metrics-addr 127.0.0.1:0")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct RunArgs {
     /// Capture this process and what it starts from now on (may be repeated)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

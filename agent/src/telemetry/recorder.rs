@@ -562,7 +562,7 @@ mod tests {
     fn each_message_of_a_batch_is_shown() {
         let calling = |tool: &str, from_server| {
             let tool = Some(tool.into());
-            Message { tool, from_server, ..tool_call() }
+            Message { from_server, tool, ..tool_call() }
         };
         let messages = session(vec![calling("a", false), calling("b", false), calling("c", true)]);
         let mut setup = setup();

@@ -347,7 +347,7 @@ keys! {
     GenAiUsageAudioOutputTokens: Int, GenAi, Bodies, attribute "gen_ai.usage.audio.output_tokens";
     /// How much the model should reason, in the provider's word.
     GenAiRequestReasoningLevel: Text, GenAi, Bodies, attribute "gen_ai.request.reasoning.level";
-    /// API of OpenAI whose form it has: `chat_completions` or `responses`.
+    /// The API whose form it has: `chat_completions` or `responses`.
     OpenaiApiType: Text, GenAi, Bodies, attribute "openai.api.type";
     /// Service tier that was asked for, if it is not `auto`.
     OpenaiRequestServiceTier: Text, GenAi, Bodies, attribute "openai.request.service_tier";

@@ -48,7 +48,9 @@ pub const fn message_role(role: Role, message: &Message) -> Role {
 /// `error.type` of a message: the code of its error, `tool_error`, or, where no answer came in the protocol, what HTTP or the connection says.
 pub fn message_error(facts: &Facts<'_>, message: &Message, conventions: Conventions) -> Option<Cow<'static, str>> {
     if let Some(error) = &message.error {
+        // Those of JSON-RPC say that every code is an error.
         let callers = conventions == Conventions::Latest
+            && facts.mcp().is_some()
             && message_role(facts.role, message) == Role::Server
             && CALLER_FAULTS.contains(&error.code);
         return (!callers).then(|| error.code.to_string().into());
@@ -81,6 +83,7 @@ pub fn message_end(facts: &Facts<'_>, message: &Message) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::{
+        exchange::Call,
         protocol::Incomplete,
         telemetry::test_support::{
             Sample,
@@ -115,6 +118,10 @@ mod tests {
         assert_eq!(error(Role::Client, failed(-32602), 200, Conventions::Latest).as_deref(), Some("-32602"));
         assert_eq!(error(Role::Server, failed(-32602), 200, Conventions::Latest), None);
         assert_eq!(error(Role::Server, failed(-32603), 200, Conventions::Latest).as_deref(), Some("-32603"));
+        let plain = Sample::new(Role::Server).call(Call::JsonRpc(Box::new(session(vec![failed(-32602)]))));
+        let of_plain =
+            plain.facts(|facts| message_error(facts, &failed(-32602), Conventions::Latest).map(Cow::into_owned));
+        assert_eq!(of_plain.as_deref(), Some("-32602"), "it is not MCP");
         // What the server sent, it is the client of.
         let asked = Message { from_server: true, ..failed(-32602) };
         assert_eq!(error(Role::Server, asked, 200, Conventions::Latest).as_deref(), Some("-32602"));

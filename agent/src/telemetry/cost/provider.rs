@@ -33,11 +33,8 @@ static PROVIDERS: &[Provider] = &[
     row("ibm.watsonx.ai", &["watsonx"], &["watsonx"]),
     row("moonshot_ai", &["moonshot"], &["moonshotai"]),
     row("together", &["together_ai"], &["together"]),
-    row("together_ai", &["together_ai"], &["together"]),
     row("fireworks", &["fireworks_ai"], &["fireworks"]),
-    row("fireworks_ai", &["fireworks_ai"], &["fireworks"]),
     row("voyage", &["voyage"], &["voyageai"]),
-    row("hugging_face", &["huggingface"], &["huggingface"]),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Provider> {

@@ -51,16 +51,13 @@ enum Ends {
 
 impl Ends {
     fn of(open: &Open, role: Role) -> Self {
-        let order = |own, other| if role == Role::Client { (own, other) } else { (other, own) };
-        match open.isn_out.zip(open.isn_in) {
-            Some((out, into)) => {
-                let (client, server) = if role == Role::Client { (out, into) } else { (into, out) };
-                Self::Sequence(client, server)
-            }
-            None => {
-                let (client, server) = order(open.local, open.peer);
-                Self::Addresses(client, server)
-            }
+        let is_client = role == Role::Client;
+        if let Some((out, into)) = open.isn_out.zip(open.isn_in) {
+            if is_client { Self::Sequence(out, into) } else { Self::Sequence(into, out) }
+        } else if is_client {
+            Self::Addresses(open.local, open.peer)
+        } else {
+            Self::Addresses(open.peer, open.local)
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     capture::Role,
-    exchange::mcp::RpcError,
+    exchange::{genai::Operation, mcp::RpcError},
     policy::{Trust, attribute::Program, model::FieldPath},
     telemetry::{
         subject::tests::{ask, full_genai, full_messages, value},
@@ -47,8 +47,7 @@ fn values_of_a_call_of_a_language_model() {
 /// What the wire does not say is absent: never a zero.
 #[test]
 fn what_is_not_said_is_absent() {
-    let silent =
-        GenAi { request: Default::default(), response: Default::default(), usage: Default::default(), ..chat() };
+    let silent = GenAi { operation: Operation::Chat, provider: "openai".into(), ..GenAi::default() };
     let sample = Sample::genai(Role::Client, silent);
     let said: Vec<_> = Key::ALL.iter().filter(|key| format!("{key:?}").starts_with("GenAi")).collect();
     let said: Vec<_> = said.into_iter().filter(|key| value(&sample, **key).is_some()).collect();
