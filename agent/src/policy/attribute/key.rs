@@ -384,9 +384,9 @@ keys! {
 
     /// Name of the tool that is called.
     GenAiToolName: Text, Mcp, Bodies, attribute "gen_ai.tool.name", cel ["mcp.tool.name"];
-    /// Arguments of a tool call, where `content` captures them.
+    /// Arguments of a tool call as JSON, where `content` keeps the request whole.
     GenAiToolCallArguments: Text, Mcp, Bodies, attribute "gen_ai.tool.call.arguments";
-    /// Result of a tool call, where `content` captures it.
+    /// Result of a tool call as JSON, where `content` keeps the answer whole.
     GenAiToolCallResult: Text, Mcp, Bodies, attribute "gen_ai.tool.call.result";
     /// Name of the prompt that is asked for.
     GenAiPromptName: Text, Mcp, Bodies, attribute "gen_ai.prompt.name";

@@ -1,10 +1,12 @@
 //! Keys of language models, of the Model Context Protocol and of other JSON-RPC.
 
+mod content;
 #[cfg(test)]
 mod tests;
 
 use std::{borrow::Cow, time::Duration};
 
+use self::content::Part;
 use super::ExchangeSubject;
 use crate::{
     exchange::{
@@ -12,7 +14,7 @@ use crate::{
         genai::GenAi,
         mcp::{Message, Messages, Party},
     },
-    policy::attribute::{Key, Value},
+    policy::attribute::{Key, Side, Value},
     protocol::secret::redact_url,
     telemetry::calls::TOOLS_CALL,
 };
@@ -26,13 +28,26 @@ impl<'a> ExchangeSubject<'a> {
             }
             Call::Mcp(messages) => (self.facts.message.and_then(|message| of_message(message, key)))
                 .or_else(|| self.of_json_rpc(messages, key))
-                .or_else(|| of_session(messages, key)),
+                .or_else(|| of_session(messages, key))
+                .or_else(|| self.of_tool_content(key)),
             Call::JsonRpc(messages) => match key {
                 Key::RpcSystemName => Some("jsonrpc".into()),
                 Key::RpcMethod => Some(text(&self.facts.message?.method)),
                 _ => self.of_json_rpc(messages, key),
             },
         }
+    }
+
+    /// What `content` keeps of the call of a tool.
+    fn of_tool_content(&self, key: Key) -> Option<Value<'a>> {
+        let (side, part) = match key {
+            Key::GenAiToolCallArguments => (Side::Request, Part::Arguments),
+            Key::GenAiToolCallResult => (Side::Response, Part::Result),
+            _ => return None,
+        };
+        let message = self.facts.message.filter(|message| message.tool.is_some() && !message.from_server)?;
+        let text = self.content(side)?.text.as_deref()?;
+        content::of_tool(text, message.id.as_deref(), part).map(Value::from)
     }
 
     fn of_answer(&self, call: &'a GenAi, key: Key) -> Option<Value<'a>> {
