@@ -148,6 +148,7 @@ impl Id {
 
 /// What was read of a message so far.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "members that are there, each apart from the others")]
 pub(super) struct Draft {
     /// Some member of a message was there.
     pub(super) begun: bool,

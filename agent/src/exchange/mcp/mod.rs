@@ -57,6 +57,7 @@ pub enum SessionEvent {
 
 /// A request with its answer, or a notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "what a message says, each apart from the others")]
 pub struct Message {
     /// Method as sent.
     pub method: Box<str>,

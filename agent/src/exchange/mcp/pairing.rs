@@ -75,6 +75,7 @@ enum Touched {
 
 /// The messages of one exchange.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what messages tell of the exchange, each apart from the others")]
 pub(super) struct Pairing {
     pub(super) entries: Vec<Entry>,
     /// Messages that were not kept.

@@ -5,7 +5,7 @@ use super::{
     correlate::{Link, Stream},
     draft::{Draft, Drafting, Drafts, Id, MAX_TEXT, PATHS, Verdict},
     header::{self, METHOD, SESSION, VERSION},
-    method::{self, Target},
+    method::{self, Evidence, Target},
     pairing::{Entry, Pairing},
     session,
 };
@@ -53,6 +53,7 @@ pub(in crate::exchange) fn recognise(request: &Head, link: impl FnOnce() -> Opti
     Some(Box::new(MessageReader {
         verb,
         mcp,
+        takes_both: header::takes_both(headers),
         standing,
         link,
         session,
@@ -85,10 +86,16 @@ impl Parsing {
 
 /// The reader of one exchange.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what heads and content tell of the exchange, each apart from the others"
+)]
 struct MessageReader {
     verb: Verb,
     /// The heads tell that it is MCP.
     mcp: bool,
+    /// The client takes an answer in both forms.
+    takes_both: bool,
     standing: Standing,
     link: Option<Link>,
     /// What its session is known by among connections.
@@ -161,7 +168,7 @@ impl MessageReader {
     }
 
     /// What the head of a request of 2026-07-28 says where its content did not.
-    fn from_head(&mut self, request: &Half) {
+    fn fill_in(&mut self, request: &Half) {
         let headers = &request.head.headers;
         let Some(name) = header::text(headers, METHOD) else { return };
         let client = |entry: &&mut Entry| !entry.message.from_server;
@@ -202,7 +209,7 @@ impl MessageReader {
         self.mcp
             || self.endpoint.is_some()
             || self.pairing.own
-            || (self.pairing.shared && !headers.contains("a2a-version") && header::takes_both(headers))
+            || (self.pairing.shared && self.takes_both && !headers.contains("a2a-version"))
             || known()
     }
 }
@@ -297,6 +304,12 @@ impl Reader for MessageReader {
         self.standing
     }
 
+    /// Some clients write the arguments of a tool before `jsonrpc`.
+    fn is_likely(&self) -> bool {
+        let begun = self.parsing[0].as_ref().and_then(|parsing| parsing.drafts.draft.method.as_deref());
+        self.takes_both || begun.and_then(method::find).is_some_and(|method| method.evidence == Evidence::Own)
+    }
+
     fn finish(mut self: Box<Self>, request: &Half, response: Option<&Half>) -> Option<Call> {
         if self.standing != Standing::Is {
             return None;
@@ -306,7 +319,7 @@ impl Reader for MessageReader {
         self.pairing.end_item(Which::Response, response.map_or(request.last_byte, |response| response.last_byte));
         let mcp = self.is_mcp(request);
         if mcp && self.verb == Verb::Post {
-            self.from_head(request);
+            self.fill_in(request);
         }
         if mcp {
             self.tell(Which::Response);
