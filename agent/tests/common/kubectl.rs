@@ -29,9 +29,9 @@ impl Kubectl {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program[0]);
-        command.args(&self.program[1..]).arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
+        command.args(&self.program[1..]).arg("--kubeconfig").arg(&self.kubeconfig);
         // Its cache of what the server serves would hide resources that were just defined.
-        command.args(["--cache-dir", "/dev/null", "--request-timeout", "30s"]);
+        command.args(["--cache-dir", "/dev/null", "--request-timeout", "30s"]).args(arguments);
         command
     }
 

@@ -1,9 +1,12 @@
 //! Capture on a real kernel, byte for byte.
 //!
-//! The one test binary that runs on this machine and inside the kernels of `cargo xtask vm`. It needs no other program: the
-//! traffic comes from copies of itself (test `traffic`, see [`generator`]), since capture leaves out the process that
+//! The one test binary that runs on this machine and inside the kernels of `cargo xtask vm`. It needs no other program than `telltale` and
+//! `setpriv`: the traffic comes from copies of itself (test `traffic`, see [`generator`]), since capture leaves out the process that
 //! captures. `TELLTALE_TEST_BACKEND` names the backend to test; without it every backend that this kernel allows is.
 #![cfg(all(feature = "ebpf", target_os = "linux"))]
+
+#[path = "../common/confined.rs"]
+mod confined;
 
 mod bounds;
 mod bytes;
@@ -18,6 +21,7 @@ mod layers;
 mod memory;
 mod pair;
 mod pattern;
+mod privileges;
 mod scope;
 mod session;
 mod side_by_side;

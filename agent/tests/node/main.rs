@@ -7,6 +7,7 @@
 mod kubectl;
 
 mod agents;
+mod check;
 mod cluster;
 mod host_network;
 mod nested;

@@ -81,6 +81,7 @@ pub(crate) const NEEDS: &[Need] = &[
         Found::Program("debootstrap"),
     ),
     need("xz", "unpacks the modules of those kernels", &["xz-utils"], &[Vm, Test], Found::Program("xz")),
+    need("setpriv", "takes capabilities away", &["util-linux"], &[Vm, Test], Found::Program("setpriv")),
     need("busybox", "is a userspace", &["busybox-static"], &[Vm, Cluster, Test], Found::Program("busybox")),
     need("strip", "makes file systems small", &["binutils"], &[Vm, Cluster, Test], Found::Program("strip")),
     need("curl", "is a real client", &["curl"], &[Test], Found::Program("curl")),

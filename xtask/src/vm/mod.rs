@@ -18,7 +18,7 @@ use self::{
     initramfs::Guest,
     matrix::{ROWS, Row},
 };
-use crate::{cluster, node::Machine, setup, workspace};
+use crate::{cluster, node::Machine, setup, toolchain, workspace};
 
 /// The integration test of package `telltale` that runs inside.
 const TEST: &str = "kernel";
@@ -87,7 +87,8 @@ fn rows(names: &[String]) -> Result<Vec<&'static Row>> {
 
 /// Boots each row once, runs the tests once with each backend, and says what failed.
 fn tests(rows: &[&Row], backends: &[String], only: Option<&str>) -> Result<()> {
-    let programs = programs(&["test", "--no-run", "--package", "telltale", "--test", TEST])?;
+    let mut programs = programs(&["test", "--no-run", "--package", "telltale", "--test", TEST])?;
+    programs.push(toolchain::on_path("setpriv").context("setpriv is not installed; run `cargo xtask setup`")?);
     let test = programs
         .iter()
         .find(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("kernel-")))
