@@ -28,8 +28,8 @@ async def calls(client, pings=True):
     assert "oslo" in answer.messages[0].content.text
     try:
         await client.get_prompt("nothing", {})
-    except MCPError:
-        pass
+    except MCPError as error:
+        print(error.error.code)
     else:
         raise SystemExit("no error")
     if pings:

@@ -1,4 +1,4 @@
-"""A server by the Python SDK of the Model Context Protocol. Usage: server_mcp.py sse|json|stateless|legacy RECORD; prints its port, and records in the file
+"""A server by the Python SDK of the Model Context Protocol. Usage: server_mcp.py sse|json|stateless|legacy|suite RECORD; prints its port, and records in the file
 RECORD each exchange once it is over, with the methods of its messages."""
 
 import json
@@ -16,6 +16,12 @@ server = MCPServer("weather-server", version="1.4.0")
 def add(a: int, b: int) -> int:
     """Adds two numbers."""
     return a + b
+
+
+@server.tool()
+def get_weather(place: str) -> str:
+    """Tells the weather."""
+    return f"Wind in {place}."
 
 
 @server.tool()
@@ -92,6 +98,10 @@ def recorded(app):
 
 
 way = sys.argv[1]
+if way == "suite":
+    import conformance
+
+    conformance.add_to(server)
 if way == "legacy":
     app = server.sse_app()
 else:

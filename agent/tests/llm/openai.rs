@@ -1,0 +1,97 @@
+//! `openai` for Python.
+
+use crate::{
+    peers::{Models, call, python},
+    told::expect_calls,
+};
+
+fn case(way: &str, expected: &[&str]) {
+    let models = Models::start();
+    let run = models.capture();
+    call(python("client_openai.py"), way, &models.url());
+    expect_calls(run, expected);
+}
+
+#[test]
+fn documents() {
+    case(
+        "plain",
+        &[
+            "chat openai gpt-4.1-mini answered=gpt-4.1-mini-2026-04-14 in=19 out=7 read=4 reasoning=0 finish=stop 200",
+            "chat openai o4-mini answered=o4-mini-2026-04-14 in=19 out=12 read=4 reasoning=5 finish=stop,length 200",
+            "chat openai gpt-4.1-mini answered=gpt-4.1-mini-2026-04-14 in=19 out=7 read=4 reasoning=0 finish=tool_calls tools=get_weather 200",
+            "text_completion openai gpt-3.5-turbo-instruct answered=gpt-3.5-turbo-instruct in=5 out=7 finish=length 200",
+            "embeddings openai text-embedding-3-small answered=text-embedding-3-small in=9 dimensions=16 200",
+            "moderation openai omni-moderation-latest answered=omni-moderation-latest 200",
+        ],
+    );
+}
+
+/// Tokens only where the request asked for them.
+#[test]
+fn streams() {
+    case(
+        "streamed",
+        &[
+            "chat openai gpt-4.1-mini answered=gpt-4.1-mini-2026-04-14 stream=true finish=stop 200",
+            "chat openai gpt-4.1 answered=gpt-4.1-2026-04-14 stream=true in=19 out=7 read=4 reasoning=0 finish=stop 200",
+            "chat openai gpt-4.1-nano answered=gpt-4.1-nano-2026-04-14 stream=true finish=tool_calls tools=get_weather 200",
+            "chat openai o4-mini answered=o4-mini-2026-04-14 stream=true in=19 out=12 read=4 reasoning=5 finish=stop 200",
+            "text_completion openai gpt-3.5-turbo-instruct answered=gpt-3.5-turbo-instruct stream=true finish=length 200",
+        ],
+    );
+}
+
+#[test]
+fn responses() {
+    case(
+        "responses",
+        &[
+            "chat openai gpt-5 answered=gpt-5-2026-04-14 in=36 out=87 read=8 reasoning=64 finish=completed 200",
+            "chat openai gpt-5-mini answered=gpt-5-mini-2026-04-14 stream=true in=36 out=87 read=8 reasoning=64 finish=completed 200",
+            "chat openai gpt-5 answered=gpt-5-2026-04-14 in=36 out=87 read=8 reasoning=64 finish=completed tools=search 200",
+        ],
+    );
+}
+
+#[test]
+fn twelve_at_once() {
+    let expected: Vec<String> = (0..12)
+        .map(|index| {
+            let stream = if index % 2 == 0 { "stream=true " } else { "" };
+            format!("chat openai async-{index} answered=async-{index}-2026-04-14 {stream}in=19 out=7 read=4 reasoning=0 finish=stop 200")
+        })
+        .collect();
+    case("concurrent", &expected.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// An attempt that failed is a call, as is the one that came after it.
+#[test]
+fn errors_and_retries() {
+    case(
+        "errors",
+        &[
+            "chat openai fault-400 400 error=context_length_exceeded",
+            "chat openai fault-401 401 error=invalid_api_key",
+            "chat openai fault-429-once 429 error=rate_limit_exceeded",
+            "chat openai fault-429-once answered=fault-429-once-2026-04-14 in=19 out=7 read=4 reasoning=0 finish=stop 200",
+            "chat openai fault-500-once 500 error=server_error",
+            "chat openai fault-500-once answered=fault-500-once-2026-04-14 in=19 out=7 read=4 reasoning=0 finish=stop 200",
+            "chat openai fault-429 stream=true 429 error=rate_limit_exceeded",
+            "chat openai fault-429 stream=true 429 error=rate_limit_exceeded",
+            "chat openai breaks answered=breaks-2026-04-14 stream=true 200 error=server_error",
+        ],
+    );
+}
+
+/// What came before the client went away is told, and nothing more.
+#[test]
+fn aborted_in_the_middle() {
+    let models = Models::start();
+    let run = models.capture();
+    call(python("client_openai.py"), "aborted", &models.url());
+    let seen = expect_calls(run, &["chat openai endless answered=endless-2026-04-14 stream=true 200"]);
+    for line in &seen.logs {
+        assert!(line["incomplete"].is_string(), "{line}");
+    }
+}
