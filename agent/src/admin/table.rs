@@ -99,7 +99,7 @@ metrics! {
     SERIES = Gauge "telltale_metric_series" [] "Series of observed traffic, overflow series not counted.";
     SERIES_OVERFLOWED = Counter "telltale_metric_series_overflowed" [] "Exchanges recorded in an overflow series because of the cardinality limit.";
     LABELS_CUT = Counter "telltale_metric_labels_cut" [] "Values of labels of which the end was cut off, because they were too long.";
-    SESSIONS_FORGOTTEN = Counter "telltale_mcp_sessions_forgotten" [] "Sessions of MCP that have no duration, because too many were open.";
+    SESSIONS_UNMEASURED = Counter "telltale_mcp_sessions_unmeasured" [] "Sessions of MCP that have no duration, because too many were open.";
     QUEUE_LENGTH = Gauge "telltale_queue_length" ["queue"] "Entries now in a queue.";
     QUEUE_CAPACITY = Gauge "telltale_queue_capacity" ["queue"] "Entries that a queue can hold.";
     QUEUE_DROPPED = Counter "telltale_queue_dropped" ["queue", "reason"] "Entries that a queue or its sink lost.";

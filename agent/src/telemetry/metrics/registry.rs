@@ -179,7 +179,7 @@ impl Metrics {
             value(&table::SERIES, metrics.series() as u64);
             value(&table::SERIES_OVERFLOWED, metrics.overflowed());
             value(&table::LABELS_CUT, metrics.shared.cut.load(Ordering::Relaxed));
-            value(&table::SESSIONS_FORGOTTEN, metrics.shared.sessions_forgotten.load(Ordering::Relaxed));
+            value(&table::SESSIONS_UNMEASURED, metrics.shared.sessions_forgotten.load(Ordering::Relaxed));
         });
     }
 }
