@@ -55,7 +55,7 @@ fn request() -> String {
     )
 }
 
-/// 200 chunks of a chat completion, as OpenAI sends them.
+/// 200 chunks of a chat completion, with the members that these have.
 fn stream() -> String {
     let chunk = |delta: &str| {
         format!(

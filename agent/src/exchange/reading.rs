@@ -30,6 +30,8 @@ enum Content {
     /// None came yet.
     #[default]
     Nothing,
+    /// Its first bytes were not seen, and none came yet.
+    Beheaded,
     /// It is read.
     Read(Box<Body>),
     /// Its coding or type cannot be, or the worker's bound was reached.
@@ -48,6 +50,8 @@ pub(super) struct Reading {
     held: usize,
     budget: Arc<Budget>,
     counters: body::Counters,
+    /// The times of the parts of the response say nothing ([`Body::is_late`]).
+    late: bool,
 }
 
 /// Gives the items of a message to all readers.
@@ -95,6 +99,7 @@ impl Reading {
             held: 0,
             budget: Arc::clone(budget),
             counters: body::Counters::default(),
+            late: false,
         };
         any.then(|| Box::new(new(readers)))
     }
@@ -115,11 +120,15 @@ impl Reading {
             return;
         }
         let content = &mut self.contents[which as usize];
-        if matches!(content, Content::Nothing) {
-            *content =
-                Body::new(headers, &mut self.counters).map_or(Content::Passed, |body| Content::Read(Box::new(body)));
+        if matches!(content, Content::Nothing | Content::Beheaded) {
+            let mut body = Body::new(headers, &mut self.counters);
+            if let (Content::Beheaded, Some(body)) = (&*content, &mut body) {
+                body.gap(&mut self.counters, &mut Feed { which, readers: &mut self.readers });
+            }
+            *content = body.map_or(Content::Passed, |body| Content::Read(Box::new(body)));
         }
         let Content::Read(body) = content else { return };
+        self.late |= which == Which::Response && body.is_late();
         if which == Which::Request {
             self.asked = self.asked.saturating_add(bytes.len() as u64);
         }
@@ -127,9 +136,8 @@ impl Reading {
         let (before, held) = (self.held, self.contents.iter().map(Content::held).sum::<usize>());
         if held > before && !self.budget.take(held - before) {
             // The worker's bound: what was read stands, the rest of this message is passed.
-            self.contents[which as usize] = Content::Passed;
             self.counters.over_budget += 1;
-            self.readers.iter_mut().flatten().for_each(|reader| reader.cut(which));
+            self.pass(which);
             let held = self.contents.iter().map(Content::held).sum();
             self.budget.give_back(before - held);
             self.held = held;
@@ -146,10 +154,20 @@ impl Reading {
     pub(super) fn gap(&mut self, which: Which) {
         match &mut self.contents[which as usize] {
             Content::Read(body) => body.gap(&mut self.counters, &mut Feed { which, readers: &mut self.readers }),
-            Content::Nothing => self.readers.iter_mut().flatten().for_each(|reader| reader.cut(which)),
-            Content::Passed => {}
+            content @ Content::Nothing => {
+                *content = Content::Beheaded;
+                self.readers.iter_mut().flatten().for_each(|reader| reader.cut(which));
+            }
+            Content::Beheaded | Content::Passed => {}
         }
         self.settle();
+    }
+
+    /// The rest of a message is not read: the item that it is in ends here.
+    fn pass(&mut self, which: Which) {
+        if let Content::Read(mut body) = std::mem::replace(&mut self.contents[which as usize], Content::Passed) {
+            body.end(false, &mut self.counters, &mut Feed { which, readers: &mut self.readers });
+        }
     }
 
     /// A message ended; `complete` if as its framing says.
@@ -174,7 +192,13 @@ impl Reading {
         // One that is sure comes before one that is not.
         let (sure, unsure): (Vec<_>, Vec<_>) =
             readers.into_iter().flatten().partition(|reader| reader.standing() == Standing::Is);
-        sure.into_iter().chain(unsure).find_map(|reader| reader.finish(request, response))
+        let mut call = sure.into_iter().chain(unsure).find_map(|reader| reader.finish(request, response));
+        if let Some(Call::GenAi(call)) = &mut call
+            && self.late
+        {
+            call.stream = None;
+        }
+        call
     }
 
     /// Drops the readers that it is nothing of, and the others as soon as one is sure.
@@ -208,7 +232,103 @@ impl Content {
     fn held(&self) -> usize {
         match self {
             Self::Read(body) => body.held(),
-            Self::Nothing | Self::Passed => 0,
+            Self::Nothing | Self::Beheaded | Self::Passed => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::{
+        exchange::genai::GenAi,
+        protocol::{HttpVersion, StartLine},
+    };
+
+    const EVENTS: &str = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n\
+        data: {\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n";
+
+    fn half(start: StartLine, fields: &[(&str, &str)]) -> Half {
+        let mut headers = Headers::default();
+        fields.iter().for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
+        let head = Head {
+            start,
+            version: HttpVersion::Http11,
+            headers,
+            position: 0,
+            first_byte: Timestamp(1),
+            complete: Timestamp(1),
+            request: 0,
+        };
+        Half {
+            head,
+            body_size: None,
+            trailers: Headers::default(),
+            last_byte: Timestamp(9),
+            complete: true,
+            content: None,
+        }
+    }
+
+    /// A call that is answered by this stream, whose first bytes may not be seen, by a worker that may hold so many bytes.
+    fn answered(coding: &str, lost: usize, content: &[u8], budget: usize) -> (GenAi, body::Counters) {
+        let target = "/v1/chat/completions".into();
+        let request = half(
+            StartLine::Request { method: "POST".into(), target },
+            &[("host", "api.openai.com"), ("content-type", "application/json")],
+        );
+        let fields = [("content-type", "text/event-stream"), ("content-encoding", coding)];
+        let response = half(StartLine::Response { status: 200 }, &fields);
+        let budget = Arc::new(Budget::new(budget));
+        let mut reading =
+            Reading::begin(&request.head, &Arc::new(Providers::default()), &budget, || None).expect("it may be a call");
+        let asked = b"{\"model\":\"m\",\"stream\":true,\"messages\":[]}";
+        reading.body(Which::Request, &request.head.headers, Timestamp(1), asked);
+        reading.end(Which::Request, true);
+        reading.response_head(&response.head);
+        if lost > 0 {
+            reading.gap(Which::Response);
+        }
+        for (index, piece) in content[lost..].chunks(20).enumerate() {
+            reading.body(Which::Response, &response.head.headers, Timestamp(2 + index as u64), piece);
+        }
+        reading.end(Which::Response, true);
+        assert_eq!(budget.held(), 0);
+        let counters = reading.take_counters();
+        let call = reading.finish(&request, Some(&response));
+        (call.as_ref().and_then(Call::genai).expect("a call").clone(), counters)
+    }
+
+    #[test]
+    fn times_that_a_coding_hides_are_not_told() {
+        let (call, _) = answered("identity", 0, EVENTS.as_bytes(), 1 << 20);
+        assert!(call.stream.is_some());
+        let coded = ruzstd::encoding::compress_to_vec(EVENTS.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest);
+        let (late, _) = answered("zstd", 0, &coded, 1 << 24);
+        assert_eq!(late.usage.output, Some(4));
+        assert_eq!(late, GenAi { stream: None, ..call });
+    }
+
+    #[test]
+    fn what_is_beyond_the_bound_of_the_worker_is_cut() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(EVENTS.as_bytes()).unwrap();
+        let coded = encoder.finish().unwrap();
+        let (whole, counters) = answered("gzip", 0, &coded, 1 << 20);
+        assert_eq!((whole.usage.output, whole.cut, counters.over_budget), (Some(4), false, 0));
+        let (cut, counters) = answered("gzip", 0, &coded, 1000);
+        assert_eq!((cut.usage.output, cut.cut, counters.over_budget), (None, true, 1));
+    }
+
+    #[test]
+    fn a_stream_without_its_beginning_goes_on_at_the_next_event() {
+        let model = EVENTS.find("\"x\"").unwrap();
+        let (call, counters) = answered("identity", model, EVENTS.as_bytes(), 1 << 20);
+        assert_eq!((call.usage.output, call.cut, counters.gaps), (Some(4), true, 1));
+        let second = EVENTS.find("\n\n").unwrap() + 30;
+        let (call, _) = answered("identity", second, EVENTS.as_bytes(), 1 << 20);
+        assert_eq!((call.usage.output, call.cut), (None, true), "half an event tells nothing");
     }
 }
