@@ -226,7 +226,9 @@ impl Recorder {
             let settings = &self.settings;
             let mut signals = Signals { plan, traced, logged, settings, outlets, line: &mut self.line };
             signals.show(&facts, identity, sampled);
-            for part in facts.parts().skip(1) {
+            // Nearly every exchange is one part.
+            let others = facts.messages().map(|_| facts.parts().skip(1));
+            for part in others.into_iter().flatten() {
                 let identity = part.identify(formats);
                 let sampled = traced.is_some_and(|tracing| {
                     settings.sampler(tracing).keeps(identity.trace_id, identity.context.as_ref())
