@@ -252,7 +252,9 @@ mod tests {
 
     fn half(start: StartLine, fields: &[(&str, &str)]) -> Half {
         let mut headers = Headers::default();
-        fields.iter().for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
+        for (name, value) in fields {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
         let head = Head {
             start,
             version: HttpVersion::Http11,

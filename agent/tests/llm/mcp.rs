@@ -189,16 +189,17 @@ fn newest_revision_is_discovered() {
     assert_messages(&seen, &expected);
 }
 
-/// What `client_node.cjs` calls.
-fn calls_of_node(unknown: &str) -> Vec<String> {
+/// What `client_node.cjs` calls; `unknown` is the server's code for a resource that it does not have.
+fn calls_of_node(unknown: i64) -> Vec<String> {
     let version = "2025-11-25";
     let mut expected = handshake(version);
-    expected.extend(
-        ["tools/list", "tools/call add", "tools/call fail", "resources/read nothing://here", "ping"]
-            .map(|line| format!("{line} {version}")),
-    );
-    expected[4].push_str(" error=tool_error");
-    expected[5].push_str(&format!(" code={unknown} error={unknown}"));
+    expected.extend([
+        format!("tools/list {version}"),
+        format!("tools/call add {version}"),
+        format!("tools/call fail {version} error=tool_error"),
+        format!("resources/read nothing://here {version} code={unknown} error={unknown}"),
+        format!("ping {version}"),
+    ]);
     expected
 }
 
@@ -208,7 +209,7 @@ fn node_to_python() {
     let run = server.capture();
     call(node("client_node.cjs"), "mcp", &server.server.url(""));
     let seen = server.expect(run, 9, true);
-    assert_messages(&seen, &calls_of_node("-32602"));
+    assert_messages(&seen, &calls_of_node(-32602));
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn node_to_node() {
     let run = Run::port(server.port);
     call(node("client_node.cjs"), "mcp", &server.url(""));
     let seen = run.stop_after(18);
-    assert_messages(&seen, &calls_of_node("-32601"));
+    assert_messages(&seen, &calls_of_node(-32601));
     assert_eq!(sessions(&seen).len(), 1, "{:?}", sessions(&seen));
 }
 

@@ -157,12 +157,11 @@ fn build(
 fn scopes(metrics: Vec<Described>) -> Vec<ScopeMetrics> {
     let mut scopes: Vec<ScopeMetrics> = Vec::new();
     for (schema_url, metric) in metrics {
-        match scopes.iter_mut().find(|scope| scope.schema_url == schema_url) {
-            Some(scope) => scope.metrics.push(metric),
-            None => {
-                let (scope, metrics) = (Some(scope()), vec![metric]);
-                scopes.push(ScopeMetrics { scope, metrics, schema_url: schema_url.into() });
-            }
+        if let Some(scope) = scopes.iter_mut().find(|scope| scope.schema_url == schema_url) {
+            scope.metrics.push(metric);
+        } else {
+            let (scope, metrics) = (Some(scope()), vec![metric]);
+            scopes.push(ScopeMetrics { scope, metrics, schema_url: schema_url.into() });
         }
     }
     scopes
