@@ -115,7 +115,7 @@ impl Pending {
         }
     }
 
-    /// Lets what reads it have something of one of its messages, and lets go of it as soon as it wants no more.
+    /// Lets what reads it have something of one of its messages.
     fn read(&mut self, which: Which, with: impl FnOnce(&mut Reading, &Headers)) {
         let Some(mut reading) = self.reading.take() else { return };
         if let Some(headers) = self.headers(which) {
