@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: a real client, two real servers, and what Telltale sees of them.
+//! `cargo xtask demo`: a real client that uses a model and a tool, two real servers, and what Telltale sees of them.
 
 use std::{
     fs,
@@ -20,7 +20,12 @@ use crate::{
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// Which lines of the metrics are shown: of the observed traffic, only what fits on a screen.
-const SHOWN: &[&str] = &["http_client_request_duration_seconds_count", "http_client_request_duration_seconds_sum"];
+const SHOWN: &[&str] = &[
+    "http_client_request_duration_seconds_count",
+    "gen_ai_client_token_usage_sum",
+    "gen_ai_client_operation_time_to_first_chunk_seconds_sum",
+    "mcp_client_operation_duration_seconds_count",
+];
 
 /// The verb.
 pub(crate) fn main() -> Result<()> {
@@ -38,7 +43,7 @@ pub(crate) fn main() -> Result<()> {
     let metrics = http::free_address()?;
 
     let mut command = privileged(&telltale)?;
-    command.args(["run", "--logs", "-", "--metrics-addr", &metrics.to_string(), "--", "python3"]);
+    command.args(["run", "--tree", "--logs", "-", "--metrics-addr", &metrics.to_string(), "--", "python3"]);
     command.arg(assets.join("program.py")).args([&shop, &model]).arg(&done);
     println!("\n$ {}\n", exec::line(&command));
     let mut run = Owned::start(&mut command)?;

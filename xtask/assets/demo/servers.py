@@ -1,4 +1,4 @@
-"""Two small servers for the demo, on ports of their own: a web shop, and a model behind the OpenAI API's shape.
+"""Two small servers for the demo, on ports of their own: a web shop with a tool (MCP), and a model behind the OpenAI API's shape.
 
 Prints the two ports, then serves until it is ended. Nothing here knows of Telltale.
 """
@@ -44,8 +44,16 @@ class Shop(Handler):
         return self.reply(200, BOOKS)
 
     def do_POST(self):
-        self.body()
+        body = self.body()
+        if self.path == "/mcp":
+            return self.tool(json.loads(body))
         return self.reply(201, {"order": 7})
+
+    def tool(self, call):
+        word = call["params"]["arguments"]["word"]
+        found = [book["title"] for book in BOOKS if word in book["title"]]
+        text = {"type": "text", "text": found[0] if found else "no such book"}
+        return self.reply(200, {"jsonrpc": "2.0", "id": call["id"], "result": {"content": [text], "isError": not found}})
 
 
 class Model(Handler):
@@ -58,8 +66,10 @@ class Model(Handler):
         time.sleep(0.1)
         if request.get("stream"):
             return self.stream(head, usage)
-        message = {"role": "assistant", "content": " ".join(ANSWER)}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        asks = {"name": "find_book", "arguments": json.dumps({"word": "Sailing"})}
+        call = {"id": "call_1", "type": "function", "function": asks}
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
         return self.reply(200, {**head, "object": "chat.completion", "choices": [choice], "usage": usage})
 
     def stream(self, head, usage):
