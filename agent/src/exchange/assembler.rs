@@ -157,7 +157,8 @@ pub struct Assembler {
     current: [Current; 2],
     done: Vec<Exchange>,
     counters: Counters,
-    bodies: body::Counters,
+    /// What readers of content counted, if any did.
+    bodies: Option<Box<body::Counters>>,
     /// Bytes of content that the pending exchanges hold.
     held: usize,
 }
@@ -176,7 +177,7 @@ impl Assembler {
             current: [Current::None; 2],
             done: Vec::new(),
             counters: Counters::default(),
-            bodies: body::Counters::default(),
+            bodies: None,
             held: 0,
         }
     }
@@ -241,9 +242,9 @@ impl Assembler {
         std::mem::take(&mut self.counters)
     }
 
-    /// What the readers of content counted since the last call.
-    pub fn take_body_counters(&mut self) -> body::Counters {
-        std::mem::take(&mut self.bodies)
+    /// What readers of content counted since the last call, if any did.
+    pub fn take_body_counters(&mut self) -> Option<Box<body::Counters>> {
+        self.bodies.take()
     }
 
     /// Nothing more comes of the connection and its parser has said its last: whatever it left open ends here, incomplete for this
@@ -306,7 +307,7 @@ impl Assembler {
             }
         }
         let call = pending.reading.and_then(|mut reading| {
-            self.bodies += reading.take_counters();
+            **self.bodies.get_or_insert_default() += reading.take_counters();
             reading.finish(&pending.request, pending.response.as_ref())
         });
         if call.is_some() {

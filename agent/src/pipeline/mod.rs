@@ -536,7 +536,9 @@ fn settle(
             told.exchange(exchange, &plan, recorder);
         }
     }
-    told.bodies += tracked.assembler.take_body_counters();
+    if let Some(counters) = tracked.assembler.take_body_counters() {
+        told.bodies += *counters;
+    }
     if tracked.followed.has_earlier() && tracked.assembler.pending() == 0 {
         tracked.followed.forget_earlier();
     }
