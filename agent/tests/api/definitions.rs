@@ -60,8 +60,9 @@ fn both_dialects_are_served_with_their_names_and_columns() {
             assert!(table.lines().next().unwrap().contains(column), "{column} in {table}");
         }
         assert_eq!(lines[1][..3], [name, "Namespace", "definitions"], "{table}");
-        let explained = kubectl.run(&["explain", &format!("{resource}.spec.accessLogs")]);
-        assert!(explained.contains("FIELD: accessLogs <Object>") && explained.contains("matches"), "{explained}");
+        // What `explain` reads is served a moment after the resource is.
+        let explain = ["explain", &format!("{resource}.spec.accessLogs")];
+        kubectl.until(&explain, |said| said.contains("FIELD: accessLogs <Object>") && said.contains("matches"));
     }
     // Two groups share one plural, so this is the way to see both.
     let all = kubectl.run(&["get", "telemetry", "--all-namespaces"]);
