@@ -90,7 +90,7 @@ impl Reading {
         budget: &Arc<Budget>,
         link: impl FnOnce() -> Option<mcp::Link>,
     ) -> Option<Box<Self>> {
-        let readers = [genai::recognise(request, providers, false), mcp::recognise(request, link)];
+        let readers = [genai::recognise(request, providers), mcp::recognise(request, link)];
         let any = readers.iter().any(Option::is_some);
         let new = |readers| Self {
             readers,

@@ -206,7 +206,7 @@ pub struct Stream {
 }
 
 /// What reads the call that this request may be; `None` if it certainly is none.
-pub(in crate::exchange) fn recognise(request: &Head, providers: &Providers, _content: bool) -> Option<Box<dyn Reader>> {
+pub(in crate::exchange) fn recognise(request: &Head, providers: &Providers) -> Option<Box<dyn Reader>> {
     let StartLine::Request { method, target } = &request.start else { return None };
     if &**method != "POST" {
         return None;

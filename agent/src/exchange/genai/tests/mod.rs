@@ -203,7 +203,7 @@ fn feed(which: Which, message: &Message, reader: &mut Box<dyn Reader>) {
 
 /// What is read of an exchange.
 pub(super) fn read(request: &Message, response: Option<&Message>, providers: &Providers) -> Option<GenAi> {
-    let mut reader = recognise(&request.head, providers, false)?;
+    let mut reader = recognise(&request.head, providers)?;
     feed(Which::Request, request, &mut reader);
     if reader.standing() == Standing::IsNot {
         return None;
