@@ -188,11 +188,10 @@ impl Reading {
 
     /// The exchange is over: what it is.
     pub(super) fn finish(mut self, request: &Half, response: Option<&Half>) -> Option<Call> {
+        // Where one is sure, it is the only one that is left.
+        self.settle();
         let readers = std::mem::take(&mut self.readers);
-        // One that is sure comes before one that is not.
-        let (sure, unsure): (Vec<_>, Vec<_>) =
-            readers.into_iter().flatten().partition(|reader| reader.standing() == Standing::Is);
-        let mut call = sure.into_iter().chain(unsure).find_map(|reader| reader.finish(request, response));
+        let mut call = readers.into_iter().flatten().find_map(|reader| reader.finish(request, response));
         if let Some(Call::GenAi(call)) = &mut call
             && self.late
         {
