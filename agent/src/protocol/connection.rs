@@ -5,6 +5,7 @@ use super::{
     detect::{Verdict, detect},
     http1::{self, Http1, Kind},
     stash::Stash,
+    tls::{Handshake, Hello},
 };
 use crate::{
     capture::{CloseHow, Direction, Role, Timestamp},
@@ -26,6 +27,8 @@ pub struct Connection {
 enum State {
     Undecided(Box<Undecided>),
     Http1(Box<Http1>),
+    /// The hellos are read; all bytes are only counted.
+    Tls(Box<Handshake>),
     /// Bytes are only counted.
     Opaque,
 }
@@ -75,6 +78,16 @@ impl Connection {
         self.role
     }
 
+    /// What the hellos of TLS say, each time that it is more than before.
+    pub fn take_hello(&mut self) -> Option<Hello> {
+        let State::Tls(handshake) = &mut self.state else { return None };
+        let hello = handshake.take();
+        if [Direction::Out, Direction::In].into_iter().all(|direction| handshake.is_over(direction)) {
+            self.state = State::Opaque;
+        }
+        hello
+    }
+
     /// Stream position of a direction before which no payload need be copied: its bytes are content that is not wanted, or
     /// nothing that is parsed. 0: everything is needed; `u64::MAX`: nothing any more. The bytes must still be accounted for, as
     /// [`Segment::Gap`]. `wanted`: whether somebody wants the content of the message that the direction is in.
@@ -82,7 +95,8 @@ impl Connection {
         match &self.state {
             State::Undecided(_) => 0,
             State::Http1(http1) => http1.skip_until(direction, wanted),
-            State::Opaque => u64::MAX,
+            State::Tls(handshake) if !handshake.is_over(direction) => 0,
+            State::Tls(_) | State::Opaque => u64::MAX,
         }
     }
 
@@ -95,7 +109,14 @@ impl Connection {
         sink: &mut impl MessageSink,
     ) {
         match &mut self.state {
-            State::Http1(http1) => http1.segment(direction, segment, &mut http1::Out { counters, sink }),
+            State::Http1(http1) => {
+                http1.segment(direction, segment, &mut http1::Out { counters, sink });
+                if http1.is_tunnel() {
+                    // What it is opened for is nearly always TLS; if not, the first bytes of each direction say so.
+                    self.state = State::Tls(Box::default());
+                }
+            }
+            State::Tls(_) => self.handshake(direction, segment, counters),
             State::Opaque => {
                 counters.opaque_bytes = counters.opaque_bytes.saturating_add(length(segment));
             }
@@ -133,7 +154,7 @@ impl Connection {
                 self.state = State::Opaque;
                 sink.protocol(Protocol::Unknown);
             }
-            State::Undecided(_) | State::Opaque => {}
+            State::Undecided(_) | State::Tls(_) | State::Opaque => {}
         }
     }
 
@@ -145,7 +166,17 @@ impl Connection {
                 undecided.stash.bytes() + undecided.lanes.iter().map(|lane| lane.bytes.len()).sum::<usize>()
             }
             State::Http1(http1) => http1.retained(),
+            State::Tls(handshake) => handshake.retained(),
             State::Opaque => 0,
+        }
+    }
+
+    fn handshake(&mut self, direction: Direction, segment: Segment<'_>, counters: &mut Counters) {
+        let State::Tls(handshake) = &mut self.state else { return };
+        counters.opaque_bytes = counters.opaque_bytes.saturating_add(length(segment));
+        handshake.segment(direction, segment);
+        if let Some(client) = handshake.client() {
+            self.role = Some(if client == Direction::Out { Role::Client } else { Role::Server });
         }
     }
 
@@ -193,8 +224,17 @@ impl Connection {
                 self.state = State::Http1(http1);
                 return;
             }
+            Verdict::Tls => {
+                let mut stash = std::mem::take(&mut undecided.stash);
+                self.state = State::Tls(Box::default());
+                sink.protocol(Protocol::Tls);
+                while let Some((direction, stashed)) = stash.pop() {
+                    self.handshake(direction, stashed.as_segment(), counters);
+                }
+                self.handshake(direction, segment, counters);
+                return;
+            }
             Verdict::Http2 => Protocol::Http2,
-            Verdict::Tls => Protocol::Tls,
             Verdict::Other => Protocol::Unknown,
         };
         while let Some((_, stashed)) = undecided.stash.pop() {

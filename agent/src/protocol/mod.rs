@@ -10,6 +10,7 @@ pub mod secret;
 mod stash;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 
 pub use connection::Connection;
 pub use counters::Counters;

@@ -48,6 +48,8 @@ pub(super) struct Http1 {
     turns: u8,
     /// Upgraded or given up: bytes are only counted.
     opaque: bool,
+    /// Opened by `CONNECT` (RFC 9110 section 9.3.6).
+    tunnel: bool,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Http1 {
             last_direction: requests,
             turns: 0,
             opaque: false,
+            tunnel: false,
         }
     }
 
@@ -95,6 +98,11 @@ impl Http1 {
         }
         self.feed(direction, segment, out);
         self.retry(out);
+    }
+
+    /// Whether it has become a tunnel, of which nothing more is read here.
+    pub(super) const fn is_tunnel(&self) -> bool {
+        self.tunnel
     }
 
     /// Whether a response waits for its request.
@@ -290,6 +298,7 @@ impl Http1 {
             self.body(direction, Framing::Length(0), complete, out);
             if tunnel {
                 self.become_opaque(out);
+                self.tunnel = status != 101;
                 out.sink.protocol(Protocol::Upgraded);
             }
         } else {
