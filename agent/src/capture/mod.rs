@@ -8,6 +8,8 @@ mod hierarchy;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 pub mod kernel;
 pub mod recording;
+#[cfg(target_os = "linux")]
+pub mod tls;
 
 pub use agent_common::gap::GapReason;
 pub use event::{CloseHow, ConnectionId, Direction, Event, EventKind, Open, Role, Timestamp};
