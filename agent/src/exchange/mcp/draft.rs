@@ -174,6 +174,8 @@ pub(super) struct Draft {
     pub(super) server: Party,
     /// There is an error.
     pub(super) error: Option<RpcError>,
+    /// Its code, whatever it is, was there.
+    pub(super) has_code: bool,
     /// It is not a message of JSON-RPC.
     malformed: bool,
     /// A member with a name was just told; it is told again as [`Field::Member`].
@@ -250,6 +252,7 @@ impl Draft {
             // With `null` beside a result, as version 1.0 has it, there is none.
             Field::Error => self.error = (*value != Value::Null).then(RpcError::default),
             Field::ErrorCode => {
+                self.has_code = true;
                 if let Some(error) = &mut self.error {
                     let written = value.as_str().and_then(|text| text.parse().ok());
                     error.code = value.as_i64().or(written).unwrap_or(0);

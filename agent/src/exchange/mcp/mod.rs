@@ -83,7 +83,7 @@ pub struct Message {
     pub traceparent: Option<Box<str>>,
     /// `params._meta.tracestate`.
     pub tracestate: Option<Box<str>>,
-    /// The answer came: a result or an error.
+    /// The answer came, or its beginning: a result or an error. Only with [`Self::end`] is it certain what it says.
     pub answered: bool,
     /// The error that answered it.
     pub error: Option<RpcError>,
@@ -93,7 +93,7 @@ pub struct Message {
     pub result_type: Option<Box<str>>,
     /// When its first byte moved; of a message inside a stream or batch, when it was complete.
     pub start: Timestamp,
-    /// When the last byte of its answer moved; of a notification, its own.
+    /// When the last byte of its answer moved; of a notification, its own. `None` if that was not seen.
     pub end: Option<Timestamp>,
 }
 

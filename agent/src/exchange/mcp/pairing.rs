@@ -22,12 +22,14 @@ pub(super) struct Answer {
     /// Revision that the server agrees to, in the answer to `initialize`.
     pub(super) agreed_version: Option<Box<str>>,
     pub(super) server: Option<Party>,
+    /// Its end was seen: what it does not say, it does not say anywhere.
+    pub(super) whole: bool,
     /// When its last byte moved.
     pub(super) time: Timestamp,
 }
 
 impl Answer {
-    fn of(draft: Draft) -> Self {
+    fn of(draft: Draft, whole: bool) -> Self {
         let task = || draft.is_task.then(|| "task".into());
         Self {
             result_type: draft.result_type.clone().or_else(task),
@@ -36,6 +38,7 @@ impl Answer {
             error: draft.error,
             agreed_version: draft.agreed_version,
             server: party(draft.server),
+            whole,
             time: Timestamp(0),
         }
     }
@@ -43,7 +46,7 @@ impl Answer {
     /// Puts it into the message of its request.
     pub(super) fn settle(self, message: &mut Message) {
         message.answered = true;
-        message.end = Some(self.time);
+        message.end = self.whole.then_some(self.time);
         message.error = self.error;
         message.tool_error = self.tool_error;
         message.result_type = self.result_type;
@@ -119,7 +122,7 @@ impl Pairing {
 
     /// A message that was read, or as much of it as there was. Nothing is done with what is no message of JSON-RPC.
     ///
-    /// `whole` is false if something of it is missing. Returns whether it is a message.
+    /// `whole` is false if something of it is missing: an error whose code is, is no answer. Returns whether it is a message.
     pub(super) fn take(&mut self, which: Which, draft: Draft, whole: bool) -> bool {
         match draft.verdict() {
             Verdict::JsonRpc => {}
@@ -134,8 +137,8 @@ impl Pairing {
         self.any = true;
         if draft.method.is_some() {
             self.request(which, draft, whole);
-        } else {
-            self.answer(which, Answer::of(draft));
+        } else if whole || draft.error.is_none() || draft.has_code {
+            self.answer(which, Answer::of(draft, whole));
         }
         true
     }
@@ -201,8 +204,10 @@ impl Pairing {
         let index = index(which);
         if let Some(at) = self.asked(which, &answer.id) {
             self.agreed(at, &answer);
+            if answer.whole {
+                self.touched[index].push(Touched::Answered(at));
+            }
             answer.settle(&mut self.entries[at].message);
-            self.touched[index].push(Touched::Answered(at));
         } else if self.loose[index].len() < MAX_LOOSE {
             self.loose[index].push(answer);
             self.touched[index].push(Touched::Loose);

@@ -58,7 +58,8 @@ pub fn message_error(facts: &Facts<'_>, message: &Message, conventions: Conventi
     if message.tool_error {
         return Some(Cow::Borrowed(TOOL_ERROR));
     }
-    if message.answered || message.from_server {
+    // Of an answer that was cut nobody knows what it said.
+    if message.answered && message.end.is_some() || message.from_server {
         return None;
     }
     facts.error.map(ErrorType::name)
@@ -127,6 +128,9 @@ mod tests {
         assert_eq!(error(Role::Server, asked, 200, Conventions::Latest).as_deref(), Some("-32602"));
         let tool = Message { tool_error: true, ..tool_call() };
         assert_eq!(error(Role::Client, tool, 200, known).as_deref(), Some("tool_error"));
+        let cut = Message { end: None, ..tool_call() };
+        assert_eq!(error(Role::Client, cut.clone(), 500, known).as_deref(), Some("500"));
+        assert_eq!(error(Role::Client, cut, 200, known), None);
         let unanswered = Message { answered: false, end: None, ..tool_call() };
         assert_eq!(error(Role::Client, unanswered, 401, known).as_deref(), Some("401"));
         assert_eq!(error(Role::Client, tool_call(), 200, known), None);

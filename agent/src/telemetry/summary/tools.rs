@@ -48,7 +48,7 @@ impl Tools {
             let row = self.row(message_role(part.role, message).into(), plain(name));
             row.calls += 1;
             row.errors += u64::from(part.failure().is_some());
-            if message.answered {
+            if message.answered && message.end.is_some() {
                 let (start, end) = part.times();
                 row.durations.record(end.since(start).as_micros() as u64);
             }

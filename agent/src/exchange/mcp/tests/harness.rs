@@ -234,6 +234,7 @@ fn one(message: &Message) -> String {
     let answer = match (&message.error, message.answered, message.notification) {
         (Some(error), ..) => format!("error {} {:?}", error.code, error.message),
         (None, true, _) if message.tool_error => "tool error".into(),
+        (None, true, _) if message.end.is_none() => "cut".into(),
         (None, true, _) => "ok".into(),
         (None, false, true) => "notification".into(),
         (None, false, false) => "no answer".into(),

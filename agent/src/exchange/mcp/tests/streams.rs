@@ -55,6 +55,7 @@ impl End {
             incomplete: None,
             end: Timestamp(end),
             call,
+            closed: false,
             epoch: 0,
         }
     }

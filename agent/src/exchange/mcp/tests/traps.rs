@@ -152,13 +152,17 @@ fn what_was_complete_before_the_cut_is_used_and_marked() {
     let half = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"text":"and so on"#;
     assert_eq!(
         cut(&format!("{POST}{half}"), &format!("{JSON}{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"content\":[")),
-        "mcp session=s cut\n> tools/call #1 tool=x: ok, 10 to 11"
+        "mcp session=s cut\n> tools/call #1 tool=x: cut, 10"
     );
     // The id comes last: the only answer is that of the only request.
     let other = r#"{"method":"tools/call","params":{"name":"x","arguments":{"text":"and so on"#;
     assert_eq!(
         cut(&format!("{POST}{other}"), &format!("{JSON}{{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{{\"code\":-32602,")),
-        "mcp session=s cut\n> tools/call tool=x: error -32602 \"\", 10 to 11"
+        "mcp session=s cut\n> tools/call tool=x: error -32602 \"\", 10"
+    );
+    assert_eq!(
+        cut(&format!("{POST}{other}"), &format!("{JSON}{{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{{\"code\":")),
+        "mcp session=s cut\n> tools/call tool=x: no answer, 10"
     );
     // Without a head that tells, nothing says that it is a message.
     let plain = "POST /rpc\nContent-Type: application/json\n\n";
