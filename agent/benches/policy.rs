@@ -73,6 +73,7 @@ fn exchange() -> Exchange {
         incomplete: None,
         end: Timestamp(1_700_000_000_012_000_000),
         call: None,
+        closed: false,
         epoch: 0,
     }
 }

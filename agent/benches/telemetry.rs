@@ -109,6 +109,7 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
         incomplete: None,
         end: Timestamp(start + nanos),
         call: None,
+        closed: false,
         epoch: 0,
     }
 }

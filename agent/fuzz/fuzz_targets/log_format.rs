@@ -55,7 +55,7 @@ fn exchange(value: &[u8]) -> Exchange {
         incomplete: None,
         end: Timestamp(3),
         call: None,
-        epoch: 0,
+        closed: false, epoch: 0,
     }
 }
 

@@ -161,6 +161,8 @@ pub struct Assembler {
     bodies: Option<Box<body::Counters>>,
     /// Bytes of content that the pending exchanges hold.
     held: usize,
+    /// The connection was closed or reset.
+    closed: bool,
 }
 
 impl Assembler {
@@ -179,6 +181,7 @@ impl Assembler {
             counters: Counters::default(),
             bodies: None,
             held: 0,
+            closed: false,
         }
     }
 
@@ -245,6 +248,11 @@ impl Assembler {
     /// What readers of content counted since the last call, if any did.
     pub fn take_body_counters(&mut self) -> Option<Box<body::Counters>> {
         self.bodies.take()
+    }
+
+    /// The connection was closed or reset, which the parser is about to be told: what ends from now on ends with it.
+    pub const fn closed(&mut self) {
+        self.closed = true;
     }
 
     /// Nothing more comes of the connection and its parser has said its last: whatever it left open ends here, incomplete for this
@@ -319,6 +327,7 @@ impl Assembler {
             response: pending.response,
             incomplete: pending.incomplete,
             end: pending.end,
+            closed: self.closed,
             call,
             epoch: pending.epoch,
         });
@@ -579,6 +588,27 @@ mod tests {
         assert_eq!(done[0].end, Timestamp(3));
         assembler.close(Timestamp(4), Incomplete::Truncated);
         assert!(!assembler.has_done());
+    }
+
+    #[test]
+    fn what_a_close_ends_says_so() {
+        for closed in [true, false] {
+            let mut assembler = assembler();
+            assembler.head(Direction::Out, request(0, 1));
+            assembler.end(Direction::Out, end(1));
+            assembler.head(Direction::In, response(0, 2));
+            assembler.end(Direction::In, end(3));
+            assert!(!assembler.take_done().next().unwrap().closed);
+            assembler.head(Direction::Out, request(1, 4));
+            assembler.end(Direction::Out, end(4));
+            assembler.head(Direction::In, response(1, 5));
+            if closed {
+                assembler.closed();
+                assembler.end(Direction::In, End { incomplete: Some(Incomplete::Truncated), ..end(6) });
+            }
+            assembler.close(Timestamp(7), Incomplete::Truncated);
+            assert_eq!(assembler.take_done().next().unwrap().closed, closed);
+        }
     }
 
     #[test]

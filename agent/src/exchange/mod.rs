@@ -66,6 +66,8 @@ pub struct Exchange {
     pub incomplete: Option<Incomplete>,
     /// When nothing more of it could come: end of the response (or of the request, if that is later), or end of the connection.
     pub end: Timestamp,
+    /// The connection was closed or reset before it was over: [`Self::end`] is when.
+    pub closed: bool,
     /// What it is beyond HTTP, where its plan asks and it is anything.
     pub call: Option<Call>,
     /// Which of the plans of its connection held when it began ([`Assembler::begin_epoch`]).

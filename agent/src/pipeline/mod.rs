@@ -460,6 +460,7 @@ impl Pipeline {
         });
         match ending {
             Ending::Closed(how) => {
+                assembler.closed();
                 parser.close(how, time, counters, assembler);
                 assembler.close(time, Incomplete::Truncated);
             }

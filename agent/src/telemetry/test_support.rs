@@ -22,6 +22,7 @@ pub(crate) struct Sample {
     trailers: Vec<(String, String)>,
     status: Option<u16>,
     incomplete: Option<Incomplete>,
+    closed: bool,
     response_size: Option<u64>,
     /// Whether what is incomplete is the request alone.
     answered_whole: bool,
@@ -52,6 +53,7 @@ impl Sample {
             trailers: Vec::new(),
             status: Some(200),
             incomplete: None,
+            closed: false,
             response_size: Some(512),
             answered_whole: false,
             content: None,
@@ -108,6 +110,12 @@ impl Sample {
 
     pub(crate) fn incomplete(mut self, why: Incomplete) -> Self {
         self.incomplete = Some(why);
+        self
+    }
+
+    /// It ended with its connection.
+    pub(crate) fn closed(mut self) -> Self {
+        self.closed = true;
         self
     }
 
@@ -224,6 +232,7 @@ impl Sample {
             incomplete: self.incomplete,
             end: Timestamp(end),
             call: self.call.clone(),
+            closed: self.closed,
             epoch: 0,
         }
     }

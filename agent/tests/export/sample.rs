@@ -66,6 +66,7 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
         incomplete: None,
         end: Timestamp(end),
         call: None,
+        closed: false,
         epoch: 0,
     }
 }

@@ -5,11 +5,15 @@ use crate::{
     capture::{Role, Timestamp},
     exchange::mcp::Message,
     policy::plan::ContextFormat,
+    protocol::Incomplete,
     telemetry::{
         Facts,
         trace_context::{self, Context, Identity},
     },
 };
+
+/// `telltale.incomplete` of a request of a server whose answer was not seen, though the exchange on whose stream it came was.
+const UNANSWERED: &str = "unanswered";
 
 /// Iterates over [`Facts`] of the same exchange, one for each part.
 #[derive(Clone)]
@@ -49,7 +53,7 @@ impl<'a> Facts<'a> {
     /// Begin and end of the part.
     ///
     /// A call and a lone request are as long as their exchange, but for an answer that came on a stream that went on after it. The messages of a
-    /// batch begin when they were complete.
+    /// batch begin when they were complete. What a server asked and was not seen to be answered has no length.
     pub fn times(&self) -> (Timestamp, Timestamp) {
         let exchange = self.exchange;
         let first = exchange.request.head.first_byte;
@@ -58,10 +62,18 @@ impl<'a> Facts<'a> {
             None => (first, last),
             Some(message) => {
                 let start = if self.part > 0 { message.start.max(first) } else { first };
-                (start, message_end(self, message).unwrap_or(last))
+                let none = if message.from_server { start } else { last };
+                (start, message_end(self, message).unwrap_or(none))
             }
         };
         (start, end.max(start))
+    }
+
+    /// Why it was not seen whole (`telltale.incomplete`).
+    pub fn incomplete(&self) -> Option<&'static str> {
+        let unanswered = |message: &Message| message.from_server && !message.notification && message.end.is_none();
+        (self.exchange.incomplete.map(Incomplete::name))
+            .or_else(|| self.message.is_some_and(unanswered).then_some(UNANSWERED))
     }
 
     /// Who the part is in a trace. A message of MCP may carry its own context in `_meta`, which holds before that of HTTP (semconv mcp, "Context
@@ -194,14 +206,15 @@ mod tests {
     fn times_of_parts() {
         let second = Message { start: after(100), end: Some(after(5_000)), ..named("b") };
         let open = Message { answered: false, end: None, ..named("c") };
-        let messages = Messages { batch: true, ..session(vec![tool_call(), second, open]) };
+        let asked = Message { from_server: true, start: after(200), ..open.clone() };
+        let messages = Messages { batch: true, ..session(vec![tool_call(), second, open, asked]) };
         let times = Sample::mcp(Role::Client, messages).facts(|facts| {
             let micros = |part: Facts<'_>| {
                 let (start, end) = part.times();
-                (start.since(after(0)).as_micros(), end.since(after(0)).as_micros())
+                (start.since(after(0)).as_micros(), end.since(after(0)).as_micros(), part.incomplete())
             };
             facts.parts().map(micros).collect::<Vec<_>>()
         });
-        assert_eq!(times, [(0, 9_000), (100, 5_000), (0, 12_345)]);
+        assert_eq!(times, [(0, 9_000, None), (100, 5_000, None), (0, 12_345, None), (200, 200, Some("unanswered"))]);
     }
 }

@@ -8,7 +8,6 @@ use std::{
 use crate::{
     capture::{Role, Timestamp},
     exchange::mcp::{Messages, SessionEvent},
-    protocol::Incomplete,
     telemetry::Facts,
 };
 
@@ -97,10 +96,10 @@ impl Sessions {
     }
 }
 
-/// A session that is one exchange: it lasts until the connection is over. `None` if its end was not seen.
+/// A session that is one exchange: it lasts until its stream or the connection is over, whatever of it was lost meanwhile. `None` if its end was not seen.
 fn whole(facts: &Facts<'_>, messages: &Messages) -> Option<Ended> {
     let exchange = facts.exchange;
-    (exchange.incomplete != Some(Incomplete::Truncated)).then(|| Ended {
+    (exchange.closed || exchange.incomplete.is_none()).then(|| Ended {
         duration: exchange.end.since(exchange.request.head.first_byte),
         protocol: messages.protocol_version.clone(),
         expired: false,
@@ -111,7 +110,9 @@ fn whole(facts: &Facts<'_>, messages: &Messages) -> Option<Ended> {
 mod tests {
     use super::*;
     use crate::{
+        capture::GapReason,
         exchange::Call,
+        protocol::Incomplete,
         telemetry::test_support::{Sample, calls::session},
     };
 
@@ -140,13 +141,17 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_a_session_ends_with_its_connection() {
-        let duration = |incomplete| {
+        let duration = |incomplete, closed| {
             let messages = Messages { session: Some(SessionEvent::Whole), session_id: None, ..session(Vec::new()) };
             let sample = Sample::mcp(Role::Server, messages.clone()).incomplete(incomplete);
+            let sample = if closed { sample.closed() } else { sample };
             sample.facts(|facts| Sessions::default().take(facts, &messages).0.map(|ended| ended.duration.as_micros()))
         };
-        assert_eq!(duration(Incomplete::Closed), Some(12_345));
-        assert_eq!(duration(Incomplete::Truncated), None);
+        // A stream of chunks that a close ends was cut, as HTTP sees it.
+        assert_eq!(duration(Incomplete::Truncated, true), Some(12_345));
+        assert_eq!(duration(Incomplete::Gap(GapReason::RingFull), true), Some(12_345));
+        assert_eq!(duration(Incomplete::Truncated, false), None, "who watched left");
+        assert_eq!(duration(Incomplete::Gap(GapReason::AgentLimit), false), None, "it was forgotten");
     }
 
     #[test]

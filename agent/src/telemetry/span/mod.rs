@@ -174,8 +174,8 @@ fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
     attributes.push(text(key::NETWORK_PEER_ADDRESS, peer.ip().to_string()));
     attributes.push(number(key::NETWORK_PEER_PORT, peer.port().into()));
     attributes.push(text(key::NETWORK_PROTOCOL_VERSION, facts.version.as_str()));
-    if let Some(incomplete) = facts.exchange.incomplete {
-        attributes.push(text(key::TELLTALE_INCOMPLETE, incomplete.name()));
+    if let Some(incomplete) = facts.incomplete() {
+        attributes.push(text(key::TELLTALE_INCOMPLETE, incomplete));
     }
     let [body, incomplete] = [key::TELLTALE_HTTP_REQUEST_BODY, key::TELLTALE_HTTP_REQUEST_BODY_INCOMPLETE];
     add_content(&mut attributes, Some(&facts.exchange.request), body, incomplete);

@@ -201,7 +201,7 @@ impl<'a> ExchangeSubject<'a> {
             },
             Key::UpstreamServiceTime => joined(self.headers(Side::Response)?, "x-envoy-upstream-service-time")?.into(),
             Key::ErrorType => facts.failure()?.into(),
-            Key::Incomplete => facts.exchange.incomplete?.name().into(),
+            Key::Incomplete => facts.incomplete()?.into(),
             Key::RpcSystemName => grpc::is_call(facts.exchange).then_some("grpc")?.into(),
             Key::RpcMethod => self.rpc_method()?.into(),
             Key::RpcResponseStatusCode => grpc::name(self.grpc_status()?)?.into(),
