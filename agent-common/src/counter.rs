@@ -28,10 +28,22 @@ pub enum Counter {
     Sockmap = 9,
     /// Times that a task's cgroup was too deep for the scope to be decided; the socket was left out.
     CgroupDepth = 10,
+    /// Calls that moved plaintext inside TLS.
+    TlsCalls = 11,
+    /// Such calls that were left out: only the port of their socket is in scope, and which socket it is is not known.
+    TlsNoSocket = 12,
+    /// TLS objects that were bound to their socket.
+    TlsBound = 13,
+    /// TLS objects whose socket could not be proven.
+    TlsUnbound = 14,
+    /// TLS objects for which the table had no room.
+    TlsObjects = 15,
+    /// Notices of processes that a full ring refused.
+    NoticesLost = 16,
 }
 
 /// Number of plain counters.
-pub const PLAIN: u32 = 11;
+pub const PLAIN: u32 = 17;
 
 /// Index of the counter of calls that ended as a gap of this reason.
 pub const fn gap(reason: GapReason) -> u32 {

@@ -30,6 +30,8 @@ macro_rules! offsets {
             pub rings: u32,
             /// Scratch slots in use, at most [`SCRATCH_SLOTS`](crate::limits::SCRATCH_SLOTS).
             pub scratch_slots: u32,
+            /// 1 if what is inside TLS may be captured.
+            pub tls: u32,
             /// 1 to go on as if there were no memory for the state of threads.
             pub no_thread_state: u32,
             /// System call numbers of this architecture.

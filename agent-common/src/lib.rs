@@ -10,3 +10,4 @@ pub mod layout;
 pub mod limits;
 pub mod record;
 pub mod scope;
+pub mod tls;

@@ -14,7 +14,7 @@ pub struct Scope {
 pub const ALL: u32 = 1;
 /// Sockets used by a process of the set.
 pub const PROCESS: u32 = 2;
-/// Sockets used by a task in a cgroup of the set that is [`INCLUDED`], or below one.
+/// Sockets used by a task in a cgroup of the set that is [`INCLUDED`] or [`INCLUDED_PLAIN`], or below one.
 pub const CGROUP: u32 = 4;
 /// Sockets whose own or other port is in the set.
 pub const PORT: u32 = 8;
@@ -23,6 +23,8 @@ pub const PORT: u32 = 8;
 pub const INCLUDED: u8 = 1;
 /// Tasks in it and below are not in scope, although a cgroup above it is.
 pub const EXCLUDED: u8 = 2;
+/// As [`INCLUDED`], but not what is inside TLS.
+pub const INCLUDED_PLAIN: u8 = 3;
 
 /// Positions before which the payload of a connection need not be copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

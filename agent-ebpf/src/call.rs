@@ -10,14 +10,18 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use crate::{
     account::{self, Moved},
     emit,
+    kernel::layout,
     maps::{count, current_call},
     socket::{Admitted, admit, state},
     source::{self, Source},
+    tls::{self, TlsCall},
     transfer::{self, Transfer},
 };
 
 /// `MSG_OOB`, `MSG_PEEK`, `MSG_ERRQUEUE`: what is received so is not the next of the stream.
 const NOT_STREAM: u32 = 0x1 | 0x2 | 0x2000;
+/// A call from here on may not be the first with bytes of a ClientHello that begins the connection.
+const HELLO_START: u64 = 5;
 /// `MSG_TRUNC`: TCP drops the bytes instead of copying them.
 const TRUNC: u32 = 0x20;
 
@@ -37,6 +41,8 @@ pub(crate) struct Call {
     number: u32,
     direction: u8,
     reserved: [u8; 7],
+    /// The call of a TLS library that the thread is in.
+    pub(crate) tls: TlsCall,
 }
 
 #[inline(always)]
@@ -89,18 +95,21 @@ struct Begun {
     time: u64,
     source: Source,
     sequence: u32,
+    /// The thread is inside a call of a TLS library.
+    in_tls: bool,
 }
 
 #[inline(always)]
 fn take(sk: *const u8, direction: u8) -> Begun {
-    if let Some(call) = current_call(false)
-        && call.socket == sk as u64
-        && call.direction == direction
-    {
-        call.socket = 0;
-        return Begun { known: true, time: call.time, source: call.source, sequence: call.sequence };
+    let mut in_tls = false;
+    if let Some(call) = current_call(false) {
+        in_tls = layout!(tls) != 0 && call.tls.is_under_way();
+        if call.socket == sk as u64 && call.direction == direction {
+            call.socket = 0;
+            return Begun { known: true, time: call.time, source: call.source, sequence: call.sequence, in_tls };
+        }
     }
-    Begun { known: false, time: 0, source: Source::nowhere(GapReason::NoState), sequence: 0 }
+    Begun { known: false, time: 0, source: Source::nowhere(GapReason::NoState), sequence: 0, in_tls }
 }
 
 /// When the system call that now ends was entered, if that was kept.
@@ -167,6 +176,11 @@ fn finish(
 ) {
     let side = usize::from(direction & 1);
     let time = now();
+    if begun.in_tls
+        && let Some(call) = current_call(false)
+    {
+        call.tls.uses(socket.state.cookie);
+    }
     if socket.state.opened == 0 {
         // Its end was told of; nothing can follow.
         if socket.tcp_state() == state::CLOSE {
@@ -198,5 +212,9 @@ fn finish(
         entry_time().unwrap_or(time)
     };
     let source = if discarded { Source::nowhere(GapReason::Discarded) } else { source(begun.source) };
-    transfer::transfer(&Transfer { cookie, time, position: account.start, length, direction, source });
+    let ask = socket.state.tls != 0;
+    transfer::transfer(&Transfer { cookie, time, position: account.start, length, direction, ask, source });
+    if layout!(tls) != 0 && account.start <= HELLO_START && tls::is_of_tls(cookie) {
+        socket.state.tls = 1;
+    }
 }

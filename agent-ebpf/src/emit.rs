@@ -25,7 +25,8 @@ pub(crate) const HEAD: u64 = size_of::<Head>() as u64;
 /// The ring of a connection.
 #[inline(always)]
 fn ring(cookie: u64) -> u32 {
-    cookie.checked_rem(u64::from(layout!(rings))).unwrap_or(0) as u32
+    // What is inside TLS goes the way of its socket.
+    (cookie & agent_common::tls::COOKIE).checked_rem(u64::from(layout!(rings))).unwrap_or(0) as u32
 }
 
 #[inline(always)]

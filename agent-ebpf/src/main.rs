@@ -1,4 +1,4 @@
-//! Kernel programs: one core ([`call`], [`account`], [`socket`], [`scope`], [`emit`]) and one thin file per hook family.
+//! Kernel programs: one core ([`call`], [`account`], [`socket`], [`tls`], [`scope`], [`emit`]) and one thin file per hook family.
 //!
 //! The programs copy bytes and count; they understand nothing of what they copy.
 #![no_std]
@@ -16,12 +16,14 @@ mod emit;
 mod hooks_process;
 mod hooks_socket;
 mod hooks_syscall;
+mod hooks_tls;
 mod kernel;
 mod maps;
 mod scope;
 mod socket;
 mod source;
 mod task;
+mod tls;
 mod transfer;
 
 #[panic_handler]

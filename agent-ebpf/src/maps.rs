@@ -5,15 +5,23 @@ use agent_common::{
     limits::{CGROUPS, CHUNK, PORTS, PROCESSES, SCRATCH_SLOTS, SKIPS},
     record::Head,
     scope::{Scope, Skip},
+    tls::{self, ObjectLayout},
 };
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_map_type},
-    btf_maps::{Array, HashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
     helpers::generated::{bpf_sk_storage_get, bpf_task_storage_get},
     macros::btf_map,
 };
 
-use crate::{atomic, call::Call, kernel::layout, socket::Socket, transfer::Cursor};
+use crate::{
+    atomic,
+    call::Call,
+    kernel::layout,
+    socket::Socket,
+    tls::{Hello, Object, ObjectKey, Random, TlsConnection},
+    transfer::Cursor,
+};
 
 /// Size before userspace sets the real one; the least that the kernel accepts.
 const RING_BYTES: usize = 4096;
@@ -47,6 +55,25 @@ pub(crate) static SCOPE_PORTS: HashMap<u16, u8, { PORTS as usize }> = HashMap::n
 /// By socket cookie: what need not be copied.
 #[btf_map]
 pub(crate) static SKIP: HashMap<u64, Skip, { SKIPS as usize }> = HashMap::new();
+
+/// Objects of TLS libraries.
+#[btf_map]
+pub(crate) static TLS_OBJECTS: LruHashMap<ObjectKey, Object, { tls::OBJECTS as usize }> = LruHashMap::new();
+/// By socket cookie: connections that carry TLS.
+#[btf_map]
+pub(crate) static TLS_CONNECTIONS: LruHashMap<u64, TlsConnection, { tls::OBJECTS as usize }> = LruHashMap::new();
+/// ClientHellos by their random.
+#[btf_map]
+pub(crate) static HELLOS: LruHashMap<Random, Hello, { tls::HELLOS as usize }> = LruHashMap::new();
+/// By index of the file: when all of its probes were attached; 0 before.
+#[btf_map]
+pub(crate) static TLS_FILES: Array<u64, { tls::FILES as usize }> = Array::new();
+/// Layouts of objects, those in use first.
+#[btf_map]
+pub(crate) static TLS_LAYOUTS: Array<ObjectLayout, { tls::LAYOUTS as usize }> = Array::new();
+/// Tells userspace of processes that may map files which are not probed yet.
+#[btf_map]
+pub(crate) static NOTICES: RingBuf<u8, RING_BYTES> = RingBuf::new();
 
 /// Indexed by [`counter`].
 #[btf_map]

@@ -1,11 +1,11 @@
 //! Default deny: is this socket, used by this task, asked for?
 
-use agent_common::scope::{ALL, CGROUP, PORT, PROCESS, Scope};
+use agent_common::scope::{ALL, CGROUP, INCLUDED, INCLUDED_PLAIN, PORT, PROCESS, Scope};
 
 use crate::{
     kernel::{layout, member},
     maps::{SCOPE, SCOPE_PORTS, SCOPE_PROCESSES},
-    task::{current_process, in_scoped_cgroup},
+    task::{cgroup_verdict, current_process},
 };
 
 /// The control block; generation 0 (nothing in scope) before userspace wrote one.
@@ -39,7 +39,50 @@ pub(crate) fn admits(scope: Scope, sk: *const u8, process: u32) -> bool {
             return true;
         }
     }
-    scope.kinds & CGROUP != 0 && in_scoped_cgroup()
+    scope.kinds & CGROUP != 0 && matches!(cgroup_verdict(), INCLUDED | INCLUDED_PLAIN)
+}
+
+/// Whether what a task moves inside TLS is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// It is not.
+    No,
+    /// Whatever the task moves is.
+    Task,
+    /// What it moves over some sockets is: it is not if the socket is not known.
+    SomeSocket,
+}
+
+/// Decides for the current task.
+#[inline(always)]
+pub(crate) fn inside(process: u32) -> Inside {
+    let scope = current();
+    if layout!(tls) == 0 || scope.generation == 0 || scope.kinds == 0 || is_agent(process) {
+        return Inside::No;
+    }
+    if scope.kinds & ALL != 0 || scope.kinds & PROCESS != 0 && holds_process(process) {
+        return Inside::Task;
+    }
+    if scope.kinds & CGROUP != 0 {
+        match cgroup_verdict() {
+            INCLUDED => return Inside::Task,
+            INCLUDED_PLAIN => return Inside::No,
+            _ => {}
+        }
+    }
+    if scope.kinds & PORT != 0 { Inside::SomeSocket } else { Inside::No }
+}
+
+/// Whether anything of the current task may be in scope.
+#[inline(always)]
+pub(crate) fn may_be_of_task(process: u32) -> bool {
+    let scope = current();
+    if scope.generation == 0 || is_agent(process) {
+        return false;
+    }
+    scope.kinds & (ALL | PORT) != 0
+        || scope.kinds & PROCESS != 0 && holds_process(process)
+        || scope.kinds & CGROUP != 0 && matches!(cgroup_verdict(), INCLUDED | INCLUDED_PLAIN)
 }
 
 /// Whether the current task is the agent.

@@ -81,7 +81,9 @@ pub(crate) struct Socket {
     pub(crate) closing: u8,
     /// 1 once the socket was counted as one whose bytes cannot be seen.
     counted: u8,
-    reserved: [u8; 2],
+    /// 1 if it is known to carry TLS: what userspace has seen enough of is not copied.
+    pub(crate) tls: u8,
+    reserved: u8,
 }
 
 impl Socket {
@@ -94,6 +96,7 @@ impl Socket {
         self.opened = 0;
         self.closing = 0;
         self.counted = 0;
+        self.tls = 0;
         self.fresh = 1;
     }
 }

@@ -43,8 +43,9 @@ impl Source {
         Self { base: 0, offset: 0, count: 0, form: NOWHERE, reason: reason as u8, reserved: [0; 2] }
     }
 
+    /// One buffer in user memory.
     #[inline(always)]
-    const fn buffer(base: u64) -> Self {
+    pub(crate) const fn of_buffer(base: u64) -> Self {
         Self { base, offset: 0, count: 1, form: BUFFER, reason: 0, reserved: [0; 2] }
     }
 
@@ -68,7 +69,7 @@ impl Source {
         // A typed load would give a typed pointer, with which some kernels allow no arithmetic. User memory needs none.
         let base = read::<u64>(message as u64 + u64::from(iterator + layout!(iter_base))).unwrap_or(0);
         let mut source = if kind == layout!(iter_ubuf) {
-            Self::buffer(base)
+            Self::of_buffer(base)
         } else if kind == layout!(iter_iovec) {
             Self::vector(KERNEL_VECTOR, base, segments)
         } else {
@@ -144,7 +145,7 @@ impl Source {
             || number == layout!(calls.write)
             || number == layout!(calls.sendto)
         {
-            return Self::buffer(second);
+            return Self::of_buffer(second);
         }
         if number == layout!(calls.readv) || number == layout!(calls.writev) {
             return Self::vector(USER_VECTOR, second, argument(layout!(calls.register_third)));

@@ -1,6 +1,6 @@
 //! The current task: process, name, cgroups.
 
-use agent_common::{counter::Counter, layout::ABSENT, limits::CGROUP_LEVELS, scope::INCLUDED};
+use agent_common::{counter::Counter, layout::ABSENT, limits::CGROUP_LEVELS};
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task_btf};
 
 use crate::{
@@ -50,24 +50,24 @@ pub(crate) fn current_cgroup_id() -> u64 {
     current_cgroup().and_then(cgroup_id).unwrap_or(0)
 }
 
-/// Whether the current task is in scope by its cgroup: of that and those above it, the first in the set decides.
+/// What the set of cgroups says of the current task: of its cgroup and those above it, the first in the set decides. 0 if none is.
 #[inline(always)]
-pub(crate) fn in_scoped_cgroup() -> bool {
-    let Some(mut cgroup) = current_cgroup() else { return false };
+pub(crate) fn cgroup_verdict() -> u8 {
+    let Some(mut cgroup) = current_cgroup() else { return 0 };
     for _ in 0..CGROUP_LEVELS {
-        let Some(id) = cgroup_id(cgroup) else { return false };
+        let Some(id) = cgroup_id(cgroup) else { return 0 };
         // SAFETY: the value is not kept.
         if let Some(verdict) = unsafe { SCOPE_CGROUPS.get(id) } {
-            return *verdict == INCLUDED;
+            return *verdict;
         }
         let own = cgroup + u64::from(layout!(cgroup_self));
-        let Some(parent) = read::<u64>(own + u64::from(layout!(css_parent))) else { return false };
+        let Some(parent) = read::<u64>(own + u64::from(layout!(css_parent))) else { return 0 };
         if parent == 0 {
-            return false;
+            return 0;
         }
-        let Some(above) = read::<u64>(parent + u64::from(layout!(css_cgroup))) else { return false };
+        let Some(above) = read::<u64>(parent + u64::from(layout!(css_cgroup))) else { return 0 };
         cgroup = above;
     }
     count(Counter::CgroupDepth as u32, 1);
-    false
+    0
 }

@@ -15,6 +15,7 @@ use crate::{
     kernel::layout,
     maps::{SKIP, Scratch, count},
     source::{BUFFER, KERNEL_VECTOR, NOWHERE, Source},
+    tls,
 };
 
 /// Bytes that one call moved.
@@ -24,6 +25,8 @@ pub(crate) struct Transfer {
     pub(crate) position: u64,
     pub(crate) length: u32,
     pub(crate) direction: u8,
+    /// It is looked up whether they are wanted, however few.
+    pub(crate) ask: bool,
     pub(crate) source: Source,
 }
 
@@ -57,7 +60,7 @@ pub(crate) struct Cursor {
 #[inline(always)]
 fn unwanted(transfer: &Transfer) -> u64 {
     let length = u64::from(transfer.length);
-    if transfer.length < SKIP_LOOKUP {
+    if transfer.length < SKIP_LOOKUP && !transfer.ask {
         return 0;
     }
     // SAFETY: the value is read at once; userspace may write it meanwhile, either value is right.
@@ -203,6 +206,9 @@ unsafe extern "C" fn step(_index: u64, scratch: *mut *mut Scratch) -> i64 {
     let failed =
         unsafe { bpf_probe_read_user((&raw mut scratch.payload).cast(), size as u32, cursor.base as *const c_void) };
     if failed == 0 {
+        if layout!(tls) != 0 {
+            tls::look(&scratch.payload, size, cursor.cookie, cursor.direction, cursor.position, cursor.time);
+        }
         scratch.head = Head {
             connection: cursor.cookie,
             time: cursor.time,

@@ -111,6 +111,8 @@ metrics! {
     KERNEL_COPIED = Counter "telltale_kernel_copied" ("bytes") [] "Payload bytes that the kernel programs copied.";
     KERNEL_DROPS = Counter "telltale_kernel_drops" ["reason"] "Records that the kernel programs could not hand over.";
     KERNEL_DROPPED_BYTES = Counter "telltale_kernel_dropped" ("bytes") [] "Stream bytes of records that a full ring refused.";
+    TLS_CALLS = Counter "telltale_tls_calls" [] "Calls of TLS libraries that moved plaintext of processes in scope.";
+    TLS_OBJECTS = Counter "telltale_tls_objects" ["socket"] "Connections inside TLS that were seen, by whether their socket was proven.";
     KERNEL_MAP_MEMORY = Gauge "telltale_kernel_map_memory" ("bytes") [] "Kernel memory of the maps; storage of sockets and threads is not in it.";
     KERNEL_PROGRAM_RUNS = Counter "telltale_kernel_program_runs" ["program"] "Runs of a kernel program, while BPF statistics are enabled.";
     KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while BPF statistics are enabled.";

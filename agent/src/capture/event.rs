@@ -1,6 +1,9 @@
 //! The one type that leaves this stage.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use super::GapReason;
 
@@ -117,7 +120,7 @@ pub enum EventKind<'a> {
 pub struct Open {
     /// Which end this is; `None` if the socket does not tell (then it follows from the traffic).
     pub role: Option<Role>,
-    /// The address of the process's own end. v4-mapped IPv6 addresses are given as IPv4.
+    /// The address of the process's own end; [`Self::NO_ADDRESS`] if not known. v4-mapped IPv6 addresses are given as IPv4.
     pub local: SocketAddr,
     /// The address of the other end, likewise.
     pub peer: SocketAddr,
@@ -142,6 +145,14 @@ pub struct Open {
 }
 
 impl Open {
+    /// Stands for an address that is not known: what is inside TLS, where it cannot be proven which socket it went over.
+    pub const NO_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+    /// Whether it is known who is connected to whom.
+    pub fn addresses_known(&self) -> bool {
+        self.peer != Self::NO_ADDRESS
+    }
+
     /// A connection between the process's own end and another, of which nothing else is known.
     pub const fn new(local: SocketAddr, peer: SocketAddr) -> Self {
         Self {

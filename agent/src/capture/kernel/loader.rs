@@ -11,7 +11,10 @@ use aya::{
     util::KernelVersion,
 };
 use nix::errno::Errno;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::{
+    os::fd::{AsFd as _, AsRawFd as _},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{
     Backend, Ring, Scope, ScopeControl, ScopeError,
@@ -20,6 +23,7 @@ use super::{
     clock::Clock,
     layout, scope,
     sizes::{Failpoints, Sizes},
+    tls::{TlsError, TlsProbes},
 };
 use crate::capture::Hierarchy;
 
@@ -43,6 +47,8 @@ pub struct Settings {
     pub failpoints: Failpoints,
     /// Lets the programs tell of connections: see [`Capture::debug_log`].
     pub debug: bool,
+    /// Lets what is inside TLS be captured: see [`Capture::tls_probes`].
+    pub tls: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +61,7 @@ impl Default for Settings {
             sizes: Sizes::default(),
             failpoints: Failpoints::default(),
             debug: false,
+            tls: false,
         }
     }
 }
@@ -117,10 +124,30 @@ fn lines(refusals: &[Refusal]) -> String {
     refusals.iter().fold(String::new(), |text, refusal| text + "\n  " + &refusal.to_string())
 }
 
+/// The loaded programs, until the capture is over. What attaches more of them has a handle too.
+#[derive(Clone, Debug)]
+pub(super) struct Programs(Arc<Mutex<Option<Ebpf>>>);
+
+impl Programs {
+    fn new(ebpf: Ebpf) -> Self {
+        Self(Arc::new(Mutex::new(Some(ebpf))))
+    }
+
+    /// `None` if the capture is over.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Ebpf) -> T) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
+    }
+
+    fn unload(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 /// A running capture. Dropping it detaches every program.
 #[derive(Debug)]
 pub struct Capture {
-    ebpf: Ebpf,
+    programs: Programs,
+    tls: bool,
     backend: Backend,
     refusals: Vec<Refusal>,
     clock: Clock,
@@ -147,7 +174,8 @@ impl Capture {
                     drop((types, kernel));
                     super::memory::give_back();
                     return Ok(Self {
-                        ebpf,
+                        programs: Programs::new(ebpf),
+                        tls: settings.tls,
                         backend,
                         refusals,
                         clock,
@@ -176,12 +204,12 @@ impl Capture {
     /// Writes the log lines of the programs to the agent's own log, on the current tokio runtime.
     /// [`Settings::debug`] lets them write any.
     pub fn debug_log(&mut self) -> Result<(), aya_log::Error> {
-        super::debug_log::start(&mut self.ebpf)
+        self.with(super::debug_log::start)
     }
 
     /// A handle that changes what is captured. There should be one.
     pub fn scope_control(&self) -> Result<ScopeControl, ScopeError> {
-        ScopeControl::open(&self.ebpf, &self.scope, self.sizes, FIRST_GENERATION)
+        self.with(|ebpf| ScopeControl::open(ebpf, &self.scope, self.sizes, FIRST_GENERATION))
     }
 
     /// Takes everything out of scope at once: from now on only what was in the rings is left to come, but for ends of connections, one each. To
@@ -190,12 +218,24 @@ impl Capture {
     /// # Errors
     /// The kernel refuses: capture goes on.
     pub fn close_scope(&mut self) -> Result<(), ScopeError> {
-        scope::close(&mut self.ebpf)
+        self.with(scope::close)
     }
 
     /// One ring for each worker.
     pub fn rings(&mut self) -> Result<Vec<Ring>, CaptureError> {
-        (0..self.workers).map(|index| Ok(Ring::open(&mut self.ebpf, index, self.clock)?)).collect()
+        let ring = |index| self.with(|ebpf| Ring::open(ebpf, index, self.clock, self.tls));
+        (0..self.workers).map(|index| Ok(ring(index)?)).collect()
+    }
+
+    /// What probes TLS libraries; `None` where [`Settings::tls`] is off. There should be one.
+    ///
+    /// # Errors
+    /// This kernel cannot do it, and says why; everything else goes on.
+    pub fn tls_probes(&self) -> Result<Option<TlsProbes>, TlsError> {
+        if !self.tls {
+            return Ok(None);
+        }
+        TlsProbes::open(&self.programs).map(Some)
     }
 
     /// Captures the processes that `start` starts, from their first instruction, and all that they start later. The scope must
@@ -203,33 +243,46 @@ impl Capture {
     pub fn following<T>(&mut self, start: impl FnOnce() -> T) -> Result<T, ScopeError> {
         // The agent itself is never captured, so that being in the set only makes its children be.
         let own = std::process::id();
-        scope::insert_process(&mut self.ebpf, own, self.sizes)?;
+        self.with(|ebpf| scope::insert_process(ebpf, own, self.sizes))?;
         let started = start();
-        scope::remove_process(&mut self.ebpf, own)?;
+        self.with(|ebpf| scope::remove_process(ebpf, own))?;
         Ok(started)
     }
 
     /// Memory that the maps hold in the kernel, in bytes, as the kernel accounts it. Sockets' and threads' storage is not in it.
     pub fn map_memory(&self) -> u64 {
-        self.ebpf
-            .maps()
-            .filter_map(|(_, map)| {
-                let fd = match map {
-                    aya::maps::Map::Array(data)
-                    | aya::maps::Map::HashMap(data)
-                    | aya::maps::Map::PerCpuArray(data)
-                    | aya::maps::Map::RingBuf(data)
-                    | aya::maps::Map::Unsupported(data) => data.fd().as_fd().as_raw_fd(),
-                    _ => return None,
-                };
-                super::counters::fdinfo(fd, "memlock:")
-            })
-            .sum()
+        self.with(|ebpf| {
+            ebpf.maps()
+                .filter_map(|(_, map)| {
+                    let fd = match map {
+                        aya::maps::Map::Array(data)
+                        | aya::maps::Map::HashMap(data)
+                        | aya::maps::Map::LruHashMap(data)
+                        | aya::maps::Map::PerCpuArray(data)
+                        | aya::maps::Map::RingBuf(data)
+                        | aya::maps::Map::Unsupported(data) => data.fd().as_fd().as_raw_fd(),
+                        _ => return None,
+                    };
+                    super::counters::fdinfo(fd, "memlock:")
+                })
+                .sum()
+        })
     }
 
     /// What the kernel side counted, readable from any thread.
     pub fn counters(&self) -> Result<super::KernelCounters, CaptureError> {
-        Ok(super::KernelCounters::open(&self.ebpf)?)
+        Ok(self.with(|ebpf| super::KernelCounters::open(ebpf))?)
+    }
+
+    /// The programs are there as long as this is.
+    fn with<T>(&self, act: impl FnOnce(&mut Ebpf) -> T) -> T {
+        self.programs.with(act).expect("only dropping the capture unloads them")
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.programs.unload();
     }
 }
 
@@ -258,6 +311,7 @@ fn complete(mut layout: Layout, settings: &Settings, kernel: &Btf) -> Result<Lay
     layout.use_func_ret = u32::from(has_helpers && !settings.failpoints.without_new_helpers);
     layout.use_loop = layout.use_func_ret;
     layout.scratch_slots = settings.sizes.scratch_slots.min(SCRATCH_SLOTS);
+    layout.tls = u32::from(settings.tls);
     layout.no_thread_state = u32::from(settings.failpoints.without_thread_state);
     layout.cgroup_subsystem = match settings.scope.hierarchy()? {
         Hierarchy::Unified => ABSENT,
@@ -337,6 +391,9 @@ fn load(settings: &Settings, layout: &Layout, types: &aya::Btf) -> Result<Ebpf, 
     for (name, entries) in settings.sizes.tables() {
         loader.map_max_entries(name, entries);
     }
+    for (name, entries) in super::tls::tables(settings.tls) {
+        loader.map_max_entries(name, entries);
+    }
     for (index, name) in super::ring::NAMES.into_iter().enumerate() {
         if (index as u32) < settings.workers {
             loader.map_max_entries(name, settings.ring_bytes);
@@ -387,7 +444,7 @@ impl Attachment {
 }
 
 /// The error number at the end of an error's chain of causes.
-fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
+pub(super) fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
     let mut current = Some(error);
     while let Some(error) = current {
         if let Some(code) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {

@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use agent_common::record::{
-    CLOSE_FIN, CLOSE_RESET, Head, KIND_CLOSE, KIND_DATA, KIND_GAP, KIND_OPEN, OUT, Open as OpenRecord, ROLE_CLIENT,
-    ROLE_SERVER,
+use agent_common::{
+    record::{
+        CLOSE_FIN, CLOSE_RESET, Head, KIND_CLOSE, KIND_DATA, KIND_GAP, KIND_OPEN, OUT, Open as OpenRecord, ROLE_CLIENT,
+        ROLE_SERVER,
+    },
+    tls,
 };
 
 use super::clock::Clock;
@@ -38,7 +41,10 @@ pub(super) fn decode(record: &[u8], clock: Clock) -> Result<Event<'_>, Malformed
             length: u64::from(head.length),
             reason: GapReason::from_number(head.reason).ok_or(malformed)?,
         },
-        KIND_OPEN => EventKind::Open(Box::new(open(&take::<OpenRecord>(rest).ok_or(malformed)?.0))),
+        KIND_OPEN => {
+            let open = open(&take::<OpenRecord>(rest).ok_or(malformed)?.0);
+            EventKind::Open(Box::new(Open { tls: tls::is_inside(head.connection), ..open }))
+        }
         KIND_CLOSE => EventKind::Close {
             how: match head.reason {
                 CLOSE_FIN => Some(CloseHow::Fin),
@@ -84,8 +90,13 @@ fn open(record: &OpenRecord) -> Open {
 
 /// `AF_INET`.
 const INET: u16 = 2;
+/// `AF_UNSPEC`: the addresses are not known.
+const UNSPECIFIED: u16 = 0;
 
 fn address(family: u16, bytes: [u8; 16], port: u16) -> SocketAddr {
+    if family == UNSPECIFIED {
+        return Open::NO_ADDRESS;
+    }
     let ip = if family == INET {
         IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
     } else {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     os::fd::AsFd as _,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use agent_common::{record::Head, scope::Skip};
@@ -14,7 +14,7 @@ use aya::{
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{clock::Clock, loader::share, record};
+use super::{clock::Clock, inside::Sockets, loader::share, record};
 use crate::capture::{ConnectionId, Direction, Event};
 
 /// Names of the rings in the object, by worker.
@@ -48,6 +48,8 @@ pub struct Ring {
     index: u32,
     clock: Clock,
     skips: Skips,
+    /// Whose is what is inside TLS; `None` if nothing of it is captured.
+    sockets: Option<Sockets>,
 }
 
 #[derive(Clone, Copy)]
@@ -117,7 +119,7 @@ impl Skips {
 }
 
 impl Ring {
-    pub(super) fn open(ebpf: &mut Ebpf, index: u32, clock: Clock) -> Result<Self, MapError> {
+    pub(super) fn open(ebpf: &mut Ebpf, index: u32, clock: Clock, tls: bool) -> Result<Self, MapError> {
         let name = NAMES[index as usize];
         let map = ebpf.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })?;
         let bytes = match &map {
@@ -131,6 +133,7 @@ impl Ring {
             index,
             clock,
             skips: Skips::open(Map::HashMap(share(ebpf, "SKIP")?))?,
+            sockets: tls.then(Sockets::default),
         })
     }
 
@@ -139,6 +142,9 @@ impl Ring {
     pub fn run(mut self, worker: &mut impl Worker, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
             let taken = self.drain(worker, BATCH);
+            if let Some(sockets) = &mut self.sockets {
+                sockets.tick(Instant::now(), &mut |event| worker.event(event, &mut self.skips));
+            }
             worker.tick(&mut self.skips);
             match taken {
                 0 => self.sleep(),
@@ -157,8 +163,11 @@ impl Ring {
             worker.tick(&mut self.skips);
             left -= taken;
             if taken == 0 || left == 0 {
-                return;
+                break;
             }
+        }
+        if let Some(sockets) = &mut self.sockets {
+            sockets.finish(&mut |event| worker.event(event, &mut self.skips));
         }
     }
 
@@ -169,7 +178,10 @@ impl Ring {
             let Some(item) = self.records.next() else { break };
             taken += 1;
             match record::decode(&item, self.clock) {
-                Ok(event) => worker.event(event, &mut self.skips),
+                Ok(event) => match &mut self.sockets {
+                    Some(sockets) => sockets.event(event, &mut |event| worker.event(event, &mut self.skips)),
+                    None => worker.event(event, &mut self.skips),
+                },
                 Err(_) => worker.malformed(),
             }
         }

@@ -20,6 +20,8 @@ use crate::capture::Hierarchy;
 pub enum Membership {
     /// Its tasks are in scope.
     Included,
+    /// They are, but not what they send and receive inside TLS.
+    IncludedPlain,
     /// They are not, although a cgroup above it is.
     Excluded,
 }
@@ -28,6 +30,7 @@ impl Membership {
     const fn value(self) -> u8 {
         match self {
             Self::Included => scope::INCLUDED,
+            Self::IncludedPlain => scope::INCLUDED_PLAIN,
             Self::Excluded => scope::EXCLUDED,
         }
     }
@@ -107,7 +110,7 @@ impl ScopeControl {
         let mut new: Vec<(u64, Membership)> =
             wanted.iter().filter(new).map(|(id, membership)| (*id, *membership)).collect();
         // What is taken out first: in no moment is it in scope by what is above it.
-        new.sort_by_key(|(_, membership)| *membership == Membership::Included);
+        new.sort_by_key(|(_, membership)| *membership != Membership::Excluded);
         for (id, membership) in new {
             match self.cgroups.insert(id, membership.value(), 0) {
                 Ok(()) => {
@@ -120,7 +123,7 @@ impl ScopeControl {
         if changed {
             // Generation 0 is that of a kernel side that was not told anything.
             self.generation = self.generation.checked_add(1).unwrap_or(1);
-            let any = self.written.values().any(|membership| *membership == Membership::Included);
+            let any = self.written.values().any(|membership| *membership != Membership::Excluded);
             let kinds = (self.scope.kinds() & !scope::CGROUP) | if any { scope::CGROUP } else { 0 };
             self.control.set(0, Control(scope::Scope { generation: self.generation, kinds }), 0)?;
         }

@@ -1,0 +1,465 @@
+//! The core of the probes in TLS libraries: a call of the library begins, a call is done.
+//!
+//! A library's object stands for one connection. Which socket its bytes go over is never guessed; it is proven in one of two ways:
+//! - the thread used one socket in scope while it was inside a call on the object;
+//! - the random of the ClientHello that the object keeps is one that went over a socket in scope ([`hello`]). This holds however
+//!   the application carries the bytes from the one to the other.
+
+use agent_common::{
+    counter::Counter,
+    gap::GapReason,
+    layout::ABSENT,
+    record::{Head, IN, KIND_CLOSE, KIND_OPEN, OUT, Open},
+    tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, RANDOM, UNKNOWN},
+};
+use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_probe_read_user};
+use core::ffi::c_void;
+
+use crate::{
+    call::now,
+    emit::{self, HEAD, claim, output, release},
+    kernel::layout,
+    maps::{HELLOS, TLS_CONNECTIONS, TLS_FILES, TLS_LAYOUTS, TLS_OBJECTS, count, current_call},
+    scope::{self, Inside},
+    source::Source,
+    task,
+    transfer::{self, Transfer},
+};
+
+/// How much later a call may begin within another one: a library that calls itself does so at once. What is older is of a call
+/// whose end was missed.
+const NESTED: u64 = 1_000_000_000;
+
+/// The call of a library that a thread is in.
+#[repr(C)]
+pub(crate) struct TlsCall {
+    /// Address of the object; 0 if no call is under way.
+    object: u64,
+    buffer: u64,
+    /// Where the library writes how many bytes it moved; 0 if its result says so.
+    moved: u64,
+    /// Stack pointer when it began: that of its end is the same, and those of calls within it are lower.
+    stack: u64,
+    time: u64,
+    /// Cookie of the probe.
+    probe: u64,
+    /// Cookie of the socket that the thread used inside the call; 0 if it used none.
+    socket: u64,
+    /// The thread used two sockets inside the call.
+    mixed: u64,
+}
+
+impl TlsCall {
+    /// The thread uses this socket.
+    #[inline(always)]
+    pub(crate) fn uses(&mut self, cookie: u64) {
+        if self.object != 0 && cookie != 0 {
+            if self.socket != 0 && self.socket != cookie {
+                self.mixed = 1;
+            }
+            self.socket = cookie;
+        }
+    }
+
+    /// Whether a call is under way.
+    #[inline(always)]
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.object != 0
+    }
+}
+
+/// An object: its address is one only within a process.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct ObjectKey {
+    object: u64,
+    process: u64,
+}
+
+/// What is remembered of an object.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Object {
+    /// Identity of its connection.
+    connection: u64,
+    /// Cookie of its socket; 0 if not known.
+    socket: u64,
+    /// The first bytes of the ClientHello's random by which its socket was found; 0 if it was found otherwise.
+    random: u64,
+    /// By direction: position of the next byte.
+    position: [u64; 2],
+    /// Where it keeps its ClientHello's random, as in [`tls::ObjectLayout`].
+    pointer: u32,
+    offset: u32,
+}
+
+/// The random of a ClientHello.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Random {
+    bytes: [u8; RANDOM],
+}
+
+/// Where a ClientHello went, by direction of the socket.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Hello {
+    /// Cookie of the socket; 0 if none in scope.
+    cookies: [u64; 2],
+    /// When.
+    times: [u64; 2],
+    /// Objects that were bound by it.
+    objects: [u32; 2],
+}
+
+/// What is known of a socket that carries TLS.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct TlsConnection {
+    /// When its ClientHello went by; 0 if that was not seen.
+    hello: u64,
+    /// Objects that were bound to it.
+    objects: u64,
+}
+
+/// A call on an object begins. `fourth` and `fifth` are the arguments of these numbers.
+#[inline(always)]
+pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u64, stack: u64) {
+    if scope::inside(scope::process()) == Inside::No {
+        return;
+    }
+    let Some(call) = current_call(true) else {
+        count(Counter::ThreadState as u32, 1);
+        return;
+    };
+    let call = &mut call.tls;
+    let time = now();
+    if call.object != 0 && stack < call.stack && time.wrapping_sub(call.time) < NESTED {
+        return;
+    }
+    let function = tls::probe_function(probe);
+    call.moved = if function == Function::Read as u8 || function == Function::Write as u8 {
+        0
+    } else if function == Function::WriteEx2 as u8 {
+        fifth
+    } else {
+        fourth
+    };
+    call.buffer = buffer;
+    call.stack = stack;
+    call.time = time;
+    call.probe = probe;
+    call.socket = 0;
+    call.mixed = 0;
+    call.object = object;
+}
+
+/// A call is done. `stack` is the stack pointer that it began with.
+#[inline(always)]
+pub(crate) fn end(result: i32, stack: u64) {
+    let Some(call) = current_call(false) else { return };
+    let call = &mut call.tls;
+    if call.object == 0 || call.stack != stack {
+        return;
+    }
+    let key = ObjectKey { object: call.object, process: u64::from(scope::process()) };
+    let (buffer, began, probe, moved) = (call.buffer, call.time, call.probe, call.moved);
+    let socket = if call.mixed != 0 { 0 } else { call.socket };
+    call.object = 0;
+    let length = if result <= 0 {
+        0
+    } else if moved == 0 {
+        result as u32
+    } else if result == 1 {
+        read_user::<u64>(moved).map_or(0, |length| if length > i32::MAX as u64 { 0 } else { length as u32 })
+    } else {
+        0
+    };
+    if length == 0 {
+        return;
+    }
+    let inside = scope::inside(scope::process());
+    if inside == Inside::No {
+        return;
+    }
+    count(Counter::TlsCalls as u32, 1);
+    let function = tls::probe_function(probe);
+    let receives = function <= Function::ReadEarly as u8;
+    let direction = if receives { IN } else { OUT };
+    let Some(object) = object_of(&key, socket, tls::probe_file(probe), began, inside) else { return };
+    let side = usize::from(direction & 1);
+    let position = object.position[side];
+    object.position[side] = position.wrapping_add(u64::from(length));
+    transfer::transfer(&Transfer {
+        cookie: object.connection,
+        time: if receives { now() } else { began },
+        position,
+        length,
+        direction,
+        ask: false,
+        source: Source::of_buffer(buffer),
+    });
+}
+
+/// An object is over; another may get its address.
+#[inline(always)]
+pub(crate) fn free(object: u64) {
+    let key = ObjectKey { object, process: u64::from(scope::process()) };
+    // SAFETY: the value is not kept.
+    let Some(known) = (unsafe { TLS_OBJECTS.get(key) }) else { return };
+    let connection = known.connection;
+    let _ = TLS_OBJECTS.remove(key);
+    if connection & UNKNOWN != 0 {
+        // No socket's end will tell of it.
+        let head = Head {
+            connection,
+            time: now(),
+            position: 0,
+            length: 0,
+            copied: 0,
+            kind: KIND_CLOSE,
+            direction: 0,
+            reason: 0,
+            reserved: [0; 5],
+        };
+        output(connection, (&raw const head).cast(), HEAD);
+    }
+}
+
+/// What is remembered of the object, which is made where there is nothing, or where it is of another connection.
+#[inline(always)]
+fn object_of(key: &ObjectKey, socket: u64, file: u32, began: u64, inside: Inside) -> Option<&'static mut Object> {
+    if let Some(object) = TLS_OBJECTS.get_ptr_mut(*key) {
+        // SAFETY: the entry of a map is valid while the program runs; only the thread that is in a call on the object uses it.
+        let object = unsafe { &mut *object };
+        let another_socket = socket != 0 && object.socket != 0 && socket != object.socket;
+        // A handshake after the first one is inside TLS: its random is none that is known.
+        let another_hello = object.random != 0
+            && random_of(key.object, object.pointer, object.offset)
+                .is_some_and(|random| first_of(&random) != object.random && is_known(&random));
+        if !another_socket && !another_hello {
+            return Some(object);
+        }
+    }
+    let found = find(key.object, socket, file);
+    let mut made = Object {
+        connection: 0,
+        socket: found.socket,
+        random: found.random,
+        position: [if found.is_begin { 0 } else { LATE }; 2],
+        pointer: found.pointer,
+        offset: found.offset,
+    };
+    if found.socket != 0
+        && let Some(ordinal) = next_ordinal(found.socket)
+    {
+        made.connection = tls::inside(found.socket, ordinal);
+        count(Counter::TlsBound as u32, 1);
+    } else {
+        if inside == Inside::SomeSocket {
+            count(Counter::TlsNoSocket as u32, 1);
+            return None;
+        }
+        made.socket = 0;
+        made.position = [LATE; 2];
+        // SAFETY: no arguments.
+        let number = (now() << 8) ^ u64::from(unsafe { bpf_get_prandom_u32() });
+        made.connection = tls::TLS | UNKNOWN | (number & tls::COOKIE);
+        count(Counter::TlsUnbound as u32, 1);
+        open(made.connection, began);
+    }
+    if TLS_OBJECTS.insert(*key, made, 0).is_err() {
+        count(Counter::TlsObjects as u32, 1);
+        return None;
+    }
+    // SAFETY: as above.
+    TLS_OBJECTS.get_ptr_mut(*key).map(|object| unsafe { &mut *object })
+}
+
+/// The next ordinal of a socket's objects, if it may have one more.
+#[inline(always)]
+fn next_ordinal(cookie: u64) -> Option<u32> {
+    let Some(known) = TLS_CONNECTIONS.get_ptr_mut(cookie) else {
+        let _ = TLS_CONNECTIONS.insert(cookie, TlsConnection { hello: 0, objects: 1 }, 0);
+        return Some(0);
+    };
+    // SAFETY: as in `object_of`.
+    let known = unsafe { &mut *known };
+    let ordinal = known.objects as u32;
+    if ordinal >= OBJECTS_OF_SOCKET {
+        return None;
+    }
+    known.objects = u64::from(ordinal) + 1;
+    Some(ordinal)
+}
+
+/// The socket of an object, and how that was proven.
+struct Found {
+    socket: u64,
+    random: u64,
+    pointer: u32,
+    offset: u32,
+    /// Nothing was moved inside TLS before: the handshake began when the file was probed already, and no object was bound by it.
+    is_begin: bool,
+}
+
+#[inline(always)]
+fn find(object: u64, socket: u64, file: u32) -> Found {
+    let probed = match TLS_FILES.get(file) {
+        Some(time) if *time != 0 => *time,
+        _ => u64::MAX,
+    };
+    for index in 0..LAYOUTS {
+        let Some(row) = TLS_LAYOUTS.get(index) else { break };
+        if row.used == 0 {
+            break;
+        }
+        let (pointer, offset, server) = (row.pointer, row.random, row.server);
+        let Some(random) = random_of(object, pointer, offset) else { continue };
+        let Some(hello) = HELLOS.get_ptr_mut(random) else { continue };
+        // SAFETY: as in `object_of`.
+        let hello = unsafe { &mut *hello };
+        // Both ends of a connection may be in scope; the object says which one it is.
+        let is_server = read_user::<u32>(object.wrapping_add(u64::from(server))).unwrap_or(0) & 1 != 0;
+        let side = if is_server { IN as usize } else { OUT as usize };
+        if hello.cookies[side] != 0 {
+            let is_begin = hello.times[side] > probed && hello.objects[side] == 0;
+            hello.objects[side] = 1;
+            return Found { socket: hello.cookies[side], random: first_of(&random), pointer, offset, is_begin };
+        }
+    }
+    // SAFETY: the value is not kept.
+    let known = unsafe { TLS_CONNECTIONS.get(socket) };
+    let is_begin = known.is_some_and(|known| known.hello > probed && known.objects == 0);
+    Found { socket, random: 0, pointer: 0, offset: 0, is_begin }
+}
+
+#[inline(always)]
+fn is_known(random: &Random) -> bool {
+    // SAFETY: the value is not kept.
+    unsafe { HELLOS.get(*random) }.is_some()
+}
+
+#[inline(always)]
+fn random_of(object: u64, pointer: u32, offset: u32) -> Option<Random> {
+    let base = if pointer == ABSENT { object } else { read_user::<u64>(object.wrapping_add(u64::from(pointer)))? };
+    let mut random = Random { bytes: [0; RANDOM] };
+    let address = base.wrapping_add(u64::from(offset)) as *const c_void;
+    // SAFETY: the destination is a local of that size; the helper checks the source.
+    let failed = unsafe { bpf_probe_read_user((&raw mut random).cast(), RANDOM as u32, address) };
+    (failed == 0).then_some(random)
+}
+
+/// The first bytes of a random, never 0.
+#[inline(always)]
+fn first_of(random: &Random) -> u64 {
+    let mut first = 1_u64;
+    let mut index = 0;
+    while index < 8 {
+        first = (first << 8) | u64::from(random.bytes[index]);
+        index += 1;
+    }
+    first | 1
+}
+
+/// Bytes of a ClientHello up to the end of its random: handshake header (RFC 8446 section 4), version, random (section 4.1.2).
+const HELLO: u64 = 4 + 2 + RANDOM as u64;
+/// Bytes of a record's header (RFC 8446 section 5.1).
+const RECORD: u64 = 5;
+
+/// Remembers whose a ClientHello is, if the `size` bytes of a call at this position begin with one.
+#[inline(always)]
+pub(crate) fn look(bytes: &[u8], size: u64, connection: u64, direction: u8, position: u64, time: u64) {
+    let mut random = Random { bytes: [0; RANDOM] };
+    if size >= RECORD + HELLO && bytes[0] == HANDSHAKE && bytes[1] == 3 && bytes[5] == CLIENT_HELLO && bytes[9] == 3 {
+        random.bytes.copy_from_slice(&bytes[11..11 + RANDOM]);
+    } else if position == RECORD && size >= HELLO && bytes[0] == CLIENT_HELLO && bytes[1] == 0 && bytes[4] == 3 {
+        // The application received the record's header first.
+        random.bytes.copy_from_slice(&bytes[6..6 + RANDOM]);
+    } else {
+        return;
+    }
+    hello(random, connection, direction, time);
+}
+
+/// Content type of handshake records (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
+/// Type of the message (RFC 8446 section 4).
+const CLIENT_HELLO: u8 = 1;
+
+/// A ClientHello goes over a connection.
+#[inline(always)]
+fn hello(random: Random, connection: u64, direction: u8, time: u64) {
+    let cookie = connection & tls::COOKIE;
+    let side = usize::from(direction & 1);
+    if let Some(known) = HELLOS.get_ptr_mut(random) {
+        // SAFETY: as in `object_of`; a direction's words are its own.
+        let known = unsafe { &mut *known };
+        if known.cookies[side] != cookie {
+            known.cookies[side] = cookie;
+            known.times[side] = time;
+            known.objects[side] = 0;
+        }
+    } else {
+        let mut made = Hello { cookies: [0; 2], times: [0; 2], objects: [0; 2] };
+        made.cookies[side] = cookie;
+        made.times[side] = time;
+        let _ = HELLOS.insert(random, made, 0);
+    }
+    // One within TLS is of a socket that had its own before.
+    if connection & tls::TLS == 0 && TLS_CONNECTIONS.get_ptr_mut(cookie).is_none() {
+        let _ = TLS_CONNECTIONS.insert(cookie, TlsConnection { hello: time, objects: 0 }, 0);
+    }
+}
+
+/// Whether a socket is known to carry TLS.
+#[inline(always)]
+pub(crate) fn is_of_tls(cookie: u64) -> bool {
+    // SAFETY: the value is not kept.
+    unsafe { TLS_CONNECTIONS.get(cookie) }.is_some()
+}
+
+/// Says whose a connection is of which no socket is known.
+#[inline(never)]
+fn open(connection: u64, time: u64) {
+    let Some(scratch) = claim() else { return };
+    scratch.head = Head {
+        connection,
+        time,
+        position: 0,
+        length: 0,
+        copied: size_of::<Open>() as u32,
+        kind: KIND_OPEN,
+        direction: 0,
+        reason: 0,
+        reserved: [0; 5],
+    };
+    // SAFETY: the payload is larger than an `Open`, which has no invalid bit patterns, and is aligned to 8.
+    let open = unsafe { &mut *(&raw mut scratch.payload).cast::<c_void>().cast::<Open>() };
+    *open = Open {
+        cgroup: task::current_cgroup_id(),
+        local: [0; 16],
+        peer: [0; 16],
+        comm: task::current_comm(),
+        pid: task::current_process(),
+        isn_out: 0,
+        isn_in: 0,
+        local_port: 0,
+        peer_port: 0,
+        family: 0,
+        role: 0,
+        isn_known: 0,
+        reserved: [0; 4],
+    };
+    output(connection, (&raw const scratch.head).cast(), HEAD + size_of::<Open>() as u64);
+    release(scratch);
+}
+
+#[inline(always)]
+fn read_user<T: Copy + Default>(address: u64) -> Option<T> {
+    let mut value = T::default();
+    // SAFETY: the helper checks the source; the destination is a local of that size.
+    let failed =
+        unsafe { bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const c_void) };
+    (failed == 0).then_some(value)
+}
