@@ -1,4 +1,10 @@
 //! What is inside TLS: which files have functions that plaintext goes through, and which processes execute them.
 
+pub mod discovery;
 pub mod elf;
+pub mod examine;
+pub mod linker_cache;
 pub mod maps;
+pub mod prepare;
+pub mod processes;
+pub mod targets;

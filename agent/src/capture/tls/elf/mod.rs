@@ -8,6 +8,8 @@ mod dynamic;
 mod read;
 mod symbols;
 #[cfg(test)]
+pub(in crate::capture::tls) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use read::ReadAt;

@@ -1,0 +1,511 @@
+//! Which files have probes: those that processes in scope execute code of, for as long as one does.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use agent_common::tls::Function;
+
+use super::{
+    elf::{Elf, ElfError},
+    examine::{Examined, Found, examine},
+    processes::{FileId, Opened, Processes, Stamp},
+    targets::Targets,
+};
+
+/// Puts probes into files.
+pub trait Prober {
+    /// Probes of one file.
+    type Attached;
+
+    /// Attaches to every function of a file, or to none. `path` is how the agent opens it, offsets are those of the file.
+    ///
+    /// # Errors
+    /// What the system said, in words.
+    fn attach(&mut self, path: &Path, functions: &[(Function, u64)]) -> Result<Self::Attached, String>;
+
+    /// Attaches to what a dynamic linker calls after it has mapped libraries.
+    ///
+    /// # Errors
+    /// What the system said, in words.
+    fn attach_linker(&mut self, path: &Path, offset: u64) -> Result<Self::Attached, String>;
+
+    /// Takes the probes out again.
+    fn detach(&mut self, attached: Self::Attached);
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Files that were looked into, most of which are nothing.
+    pub files: usize,
+    /// Files with probes.
+    pub attached: usize,
+    /// Processes that execute code of these.
+    pub processes: usize,
+    /// How long probes stay in a file that nobody executes any more: so that programs that start and end all the time find them there.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { files: 8192, attached: 512, processes: 32_768, linger: Duration::from_secs(5) }
+    }
+}
+
+/// When a process is looked at again after it has executed a program whose dynamic linker has not told of libraries since.
+const AGAIN: [Duration; 4] =
+    [Duration::from_millis(5), Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(5)];
+/// How often it is looked whether processes still live: of some ends nobody tells.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Why a process is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// It was there before.
+    Start,
+    /// It executes another program.
+    Exec,
+    /// Its dynamic linker has mapped libraries.
+    Libraries,
+    /// It has a connection in scope.
+    Connection,
+    /// Nobody told of its libraries.
+    Again,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Start, Self::Exec, Self::Libraries, Self::Connection, Self::Again];
+
+    /// A word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Exec => "exec",
+            Self::Libraries => "libraries",
+            Self::Connection => "connection",
+            Self::Again => "again",
+        }
+    }
+}
+
+/// Why a file has no probes although it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RefusedBecause {
+    /// The system did not let probes be attached.
+    Attach,
+    /// It could not be read.
+    Read,
+    /// Too many files have some.
+    Files,
+    /// Too many processes are known.
+    Processes,
+}
+
+impl RefusedBecause {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Attach, Self::Read, Self::Files, Self::Processes];
+
+    /// A word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Attach => "attach",
+            Self::Read => "read",
+            Self::Files => "files",
+            Self::Processes => "processes",
+        }
+    }
+}
+
+/// What became of it so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Files that were attached to.
+    pub attached: u64,
+    /// Those that were detached from.
+    pub detached: u64,
+    /// Looks at processes, by [`Cause::ALL`].
+    pub looks: [u64; Cause::ALL.len()],
+    /// By [`RefusedBecause::ALL`].
+    pub refused: [u64; RefusedBecause::ALL.len()],
+}
+
+impl Counts {
+    fn refuse(&mut self, because: RefusedBecause) {
+        self.refused[because as usize] += 1;
+    }
+}
+
+/// A file that is known.
+struct Known<A> {
+    stamp: Stamp,
+    /// What the agent calls it when it speaks of it.
+    path: PathBuf,
+    kind: Kind,
+    attached: Option<A>,
+    /// Processes that execute code of it.
+    users: usize,
+    /// Since when there are none.
+    idle: Option<Duration>,
+    /// It stays, whoever uses it.
+    is_pinned: bool,
+    /// Attaching was tried, and will not be again while anybody uses it.
+    is_refused: bool,
+}
+
+enum Kind {
+    Nothing,
+    Library(Found),
+    Linker(u64),
+}
+
+impl<A> Known<A> {
+    /// Whether it is one to attach to.
+    fn matters(&self) -> bool {
+        !matches!(self.kind, Kind::Nothing)
+    }
+}
+
+/// A process that executes code of files that matter.
+#[derive(Default)]
+struct Process {
+    started: Option<u64>,
+    files: Vec<FileId>,
+}
+
+/// A file with probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedFile {
+    /// Where it is, as a process that executes it sees it.
+    pub path: PathBuf,
+    /// The library in it; `None` of a dynamic linker.
+    pub target: Option<String>,
+    /// How many processes execute code of it.
+    pub users: usize,
+}
+
+/// Keeps probes in the files that processes in scope execute. Times are from any one moment on.
+pub struct Discovery<P: Prober, S> {
+    prober: P,
+    source: S,
+    targets: Targets,
+    limits: Limits,
+    files: HashMap<FileId, Known<P::Attached>>,
+    attached: usize,
+    processes: HashMap<u32, Process>,
+    /// When, who, and how often before.
+    again: BTreeSet<(Duration, u32, usize)>,
+    waiting: HashMap<u32, (Duration, usize)>,
+    swept: Duration,
+    counts: Counts,
+}
+
+impl<P: Prober, S: Processes> Discovery<P, S> {
+    /// Knows no process yet.
+    pub fn new(prober: P, source: S, targets: Targets, limits: Limits) -> Self {
+        Self {
+            prober,
+            source,
+            targets,
+            limits,
+            files: HashMap::new(),
+            attached: 0,
+            processes: HashMap::new(),
+            again: BTreeSet::new(),
+            waiting: HashMap::new(),
+            swept: Duration::ZERO,
+            counts: Counts::default(),
+        }
+    }
+
+    /// What became of it so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The files with probes now, in no order.
+    pub fn attached(&self) -> impl Iterator<Item = AttachedFile> {
+        self.files.values().filter(|file| file.attached.is_some()).map(|file| AttachedFile {
+            path: file.path.clone(),
+            target: match &file.kind {
+                Kind::Library(found) => Some(found.target.name.to_string()),
+                _ => None,
+            },
+            users: file.users,
+        })
+    }
+
+    /// Processes that are known.
+    pub fn processes(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Who puts in the probes.
+    pub fn prober(&mut self) -> &mut P {
+        &mut self.prober
+    }
+
+    /// Attaches to a file before anybody executes it, if there is something in it, and for good. Whether it has probes now.
+    pub fn pin(&mut self, path: &Path) -> bool {
+        let Ok(opened) = Opened::at(path.to_owned()) else { return false };
+        let id = opened.id;
+        if !self.know(opened, path) {
+            return false;
+        }
+        self.attach(id, path);
+        let Some(file) = self.files.get_mut(&id) else { return false };
+        file.is_pinned = file.attached.is_some();
+        file.is_pinned
+    }
+
+    /// Looks at a process: what it executes gets probes, and what it executes no more loses a user.
+    pub fn look(&mut self, pid: u32, cause: Cause, now: Duration) {
+        self.counts.looks[cause as usize] += 1;
+        let Ok(mapped) = self.source.mapped(pid) else { return self.ended(pid, now) };
+        let is_known = self.processes.contains_key(&pid);
+        if !is_known && self.processes.len() >= self.limits.processes {
+            return self.counts.refuse(RefusedBecause::Processes);
+        }
+        let (mut own, mut has_linker, mut is_told) = (Vec::new(), false, true);
+        for mapping in &mapped.files {
+            // It may be mapped no more: then a notice of that comes.
+            let Ok(opened) = self.source.open(pid, mapping) else { continue };
+            let (id, path) = (opened.id, opened.path.clone());
+            if !self.know(opened, &mapping.path) || own.contains(&id) {
+                continue;
+            }
+            let was_attached = self.files.get(&id).is_some_and(|file| file.attached.is_some());
+            self.attach(id, &path);
+            let Some(file) = self.files.get(&id) else { continue };
+            if matches!(file.kind, Kind::Linker(_)) {
+                has_linker = true;
+                is_told &= was_attached;
+            }
+            own.push(id);
+        }
+        self.use_files(pid, own, now);
+        match cause {
+            // What a new program needs is mapped after this, and if the linker's probe came only now it may have told already.
+            Cause::Exec if has_linker => self.wait(pid, now, 0),
+            // So of one that is only now met.
+            Cause::Start | Cause::Connection if has_linker && !is_told => self.wait(pid, now, 0),
+            Cause::Again => {}
+            _ => self.forget_waiting(pid),
+        }
+    }
+
+    /// The process is over.
+    pub fn ended(&mut self, pid: u32, now: Duration) {
+        self.forget_waiting(pid);
+        self.use_files(pid, Vec::new(), now);
+    }
+
+    /// Where processes are seen.
+    pub fn source(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    /// Looks for processes in scope that nobody told of, and lets those go that are in scope no more.
+    pub fn rescan(&mut self, now: Duration) {
+        let Some(members) = self.source.members() else { return };
+        let wanted: HashSet<u32> = members.into_iter().collect();
+        let known = self.processes.keys().chain(self.waiting.keys()).copied();
+        for pid in known.filter(|pid| !wanted.contains(pid)).collect::<Vec<_>>() {
+            self.ended(pid, now);
+        }
+        for pid in wanted {
+            if !self.processes.contains_key(&pid) {
+                self.look(pid, Cause::Start, now);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Duration) {
+        while let Some(&(at, pid, step)) = self.again.first()
+            && at <= now
+        {
+            self.forget_waiting(pid);
+            self.look(pid, Cause::Again, now);
+            if self.processes.contains_key(&pid) {
+                self.wait(pid, now, step + 1);
+            }
+        }
+        if now.saturating_sub(self.swept) >= SWEEP {
+            self.swept = now;
+            let over =
+                |(pid, process): (&u32, &Process)| (self.source.started(*pid) != process.started).then_some(*pid);
+            for pid in self.processes.iter().filter_map(over).collect::<Vec<_>>() {
+                self.ended(pid, now);
+            }
+        }
+        if !self.due(now).is_empty() {
+            // Of a process that only forked nobody tells.
+            self.rescan(now);
+            for id in self.due(now) {
+                self.forget(id);
+            }
+        }
+    }
+
+    /// The files that nobody executes any more, for long enough.
+    fn due(&self, now: Duration) -> Vec<FileId> {
+        let is_due = |since: Duration| now.saturating_sub(since) >= self.limits.linger;
+        let due = self.files.iter().filter(|(_, file)| file.idle.is_some_and(is_due));
+        due.map(|(id, _)| *id).collect()
+    }
+
+    /// When [`Self::tick`] is to be called next.
+    pub fn next_tick(&self, now: Duration) -> Duration {
+        let again = self.again.first().map(|(at, _, _)| *at);
+        let linger = self.files.values().filter_map(|file| file.idle).min().map(|since| since + self.limits.linger);
+        let sweep = (!self.processes.is_empty()).then_some(self.swept + SWEEP);
+        let next = [again, linger, sweep].into_iter().flatten().min();
+        next.map_or(SWEEP, |at| at.saturating_sub(now))
+    }
+
+    /// Takes all probes out.
+    pub fn detach_all(&mut self) {
+        for id in self.files.keys().copied().collect::<Vec<_>>() {
+            self.forget(id);
+        }
+        self.processes.clear();
+        self.again.clear();
+        self.waiting.clear();
+    }
+
+    /// Looks into a file, unless it is known already. Whether it is one that matters.
+    fn know(&mut self, opened: Opened, path: &Path) -> bool {
+        let Opened { id, stamp, file, .. } = opened;
+        if let Some(known) = self.files.get(&id) {
+            if known.stamp == stamp {
+                return known.matters();
+            }
+            // Written to, or another file that has the number of one that is gone: what was found in it holds no more.
+            self.forget(id);
+        }
+        if self.files.len() >= self.limits.files {
+            self.make_room();
+        }
+        if self.files.len() >= self.limits.files {
+            self.counts.refuse(RefusedBecause::Files);
+            return false;
+        }
+        let examined = Elf::open(&file).and_then(|elf| examine(&elf, &self.targets));
+        let kind = match examined {
+            Ok(Examined { found: Some(found), .. }) => Kind::Library(found),
+            Ok(Examined { linker: Some(offset), .. }) => Kind::Linker(offset),
+            Ok(_) | Err(ElfError::NotElf | ElfError::OtherMachine) => Kind::Nothing,
+            Err(error) => {
+                tracing::debug!("{} {error}", path.display());
+                self.counts.refuse(RefusedBecause::Read);
+                Kind::Nothing
+            }
+        };
+        let known = Known {
+            stamp,
+            path: path.to_owned(),
+            kind,
+            attached: None,
+            users: 0,
+            idle: None,
+            is_pinned: false,
+            is_refused: false,
+        };
+        let matters = known.matters();
+        self.files.insert(id, known);
+        matters
+    }
+
+    /// Attaches to a known file that matters, unless it has probes.
+    fn attach(&mut self, id: FileId, path: &Path) {
+        let Some(file) = self.files.get_mut(&id) else { return };
+        if file.attached.is_some() || file.is_refused {
+            return;
+        }
+        if self.attached >= self.limits.attached {
+            return self.counts.refuse(RefusedBecause::Files);
+        }
+        let (attached, what) = match &file.kind {
+            Kind::Nothing => return,
+            Kind::Library(found) => {
+                let attached = self.prober.attach(path, &found.functions);
+                (attached, Arc::clone(&found.target).name.clone())
+            }
+            Kind::Linker(offset) => (self.prober.attach_linker(path, *offset), "dynamic linker".into()),
+        };
+        match attached {
+            Ok(attached) => {
+                tracing::debug!("probes in {} ({what})", file.path.display());
+                file.attached = Some(attached);
+                self.attached += 1;
+                self.counts.attached += 1;
+            }
+            Err(error) => {
+                tracing::warn!("cannot read inside TLS of {} ({what}): {error}", file.path.display());
+                file.is_refused = true;
+                self.counts.refuse(RefusedBecause::Attach);
+            }
+        }
+    }
+
+    /// The process executes code of these files that matter, and of no others.
+    fn use_files(&mut self, pid: u32, own: Vec<FileId>, now: Duration) {
+        for id in &own {
+            if let Some(file) = self.files.get_mut(id) {
+                file.users += 1;
+                file.idle = None;
+            }
+        }
+        let before = if own.is_empty() {
+            self.processes.remove(&pid)
+        } else {
+            let started = self.source.started(pid);
+            self.processes.insert(pid, Process { started, files: own })
+        };
+        for id in before.unwrap_or_default().files {
+            let Some(file) = self.files.get_mut(&id) else { continue };
+            file.users = file.users.saturating_sub(1);
+            if file.users == 0 && !file.is_pinned && self.source.knows_members() {
+                file.idle = Some(now);
+            }
+        }
+    }
+
+    /// Forgets a file, and takes its probes out.
+    fn forget(&mut self, id: FileId) {
+        let Some(file) = self.files.remove(&id) else { return };
+        if let Some(attached) = file.attached {
+            tracing::debug!("no more probes in {}", file.path.display());
+            self.prober.detach(attached);
+            self.attached -= 1;
+            self.counts.detached += 1;
+        }
+    }
+
+    /// Forgets the files that are nothing: they are looked into again when somebody executes them.
+    fn make_room(&mut self) {
+        self.files.retain(|_, file| file.matters() && (file.users > 0 || file.attached.is_some()));
+    }
+
+    fn wait(&mut self, pid: u32, now: Duration, step: usize) {
+        self.forget_waiting(pid);
+        if let Some(after) = AGAIN.get(step) {
+            self.again.insert((now + *after, pid, step));
+            self.waiting.insert(pid, (now + *after, step));
+        }
+    }
+
+    fn forget_waiting(&mut self, pid: u32) {
+        if let Some((at, step)) = self.waiting.remove(&pid) {
+            self.again.remove(&(at, pid, step));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

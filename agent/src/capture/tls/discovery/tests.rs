@@ -1,0 +1,383 @@
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    io,
+    rc::Rc,
+};
+
+use super::*;
+use crate::capture::tls::{
+    elf::testing::{self, Kind as Symbols},
+    maps::{Mapped, Mapping},
+};
+
+const OPENSSL: &[(&str, u64)] = &[("SSL_read", 4096), ("SSL_write", 4112), ("SSL_free", 4128)];
+const LINKER: &[(&str, u64)] = &[("_dl_debug_state", 4096)];
+
+/// Files that have probes, by path, and what was done.
+#[derive(Default)]
+struct Kernel {
+    attached: BTreeSet<PathBuf>,
+    done: Vec<String>,
+    refuses: bool,
+}
+
+#[derive(Clone, Default)]
+struct FakeProber(Rc<RefCell<Kernel>>);
+
+impl FakeProber {
+    fn put(&self, path: &Path, what: &str) -> Result<PathBuf, String> {
+        let mut kernel = self.0.borrow_mut();
+        if kernel.refuses {
+            return Err("no".to_owned());
+        }
+        assert!(kernel.attached.insert(path.to_owned()), "{} has probes twice", path.display());
+        kernel.done.push(format!("{what} {}", path.file_name().unwrap().display()));
+        Ok(path.to_owned())
+    }
+}
+
+impl Prober for FakeProber {
+    type Attached = PathBuf;
+
+    fn attach(&mut self, path: &Path, functions: &[(Function, u64)]) -> Result<PathBuf, String> {
+        assert!(functions.len() >= 3);
+        self.put(path, "attach")
+    }
+
+    fn attach_linker(&mut self, path: &Path, _: u64) -> Result<PathBuf, String> {
+        self.put(path, "linker")
+    }
+
+    fn detach(&mut self, path: PathBuf) {
+        let mut kernel = self.0.borrow_mut();
+        assert!(kernel.attached.remove(&path));
+        kernel.done.push(format!("detach {}", path.file_name().unwrap().display()));
+    }
+}
+
+/// Processes and what they map.
+#[derive(Clone, Default)]
+struct FakeProcesses(Rc<RefCell<World>>);
+
+#[derive(Default)]
+struct World {
+    mapped: BTreeMap<u32, Vec<PathBuf>>,
+    members: Option<Vec<u32>>,
+}
+
+impl Processes for FakeProcesses {
+    fn mapped(&self, pid: u32) -> io::Result<Mapped> {
+        let world = self.0.borrow();
+        let paths = world.mapped.get(&pid).ok_or(io::ErrorKind::NotFound)?;
+        let mapping = |path: &PathBuf| Mapping {
+            start: 0,
+            end: 1,
+            offset: 0,
+            device: (0, 0),
+            inode: 1,
+            path: path.clone(),
+            is_deleted: false,
+        };
+        Ok(Mapped { files: paths.iter().map(mapping).collect(), is_cut: false })
+    }
+
+    fn open(&self, _: u32, mapping: &Mapping) -> io::Result<Opened> {
+        Opened::at(mapping.path.clone())
+    }
+
+    fn started(&self, pid: u32) -> Option<u64> {
+        self.0.borrow().mapped.contains_key(&pid).then_some(1)
+    }
+
+    fn knows_members(&self) -> bool {
+        self.0.borrow().members.is_some()
+    }
+
+    fn members(&self) -> Option<Vec<u32>> {
+        self.0.borrow().members.clone()
+    }
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    kernel: FakeProber,
+    world: FakeProcesses,
+    discovery: Discovery<FakeProber, FakeProcesses>,
+}
+
+impl Bench {
+    fn new(limits: Limits) -> Self {
+        let (kernel, world) = (FakeProber::default(), FakeProcesses::default());
+        world.0.borrow_mut().members = Some(Vec::new());
+        let discovery = Discovery::new(kernel.clone(), world.clone(), Targets::default(), limits);
+        Self { folder: tempfile::tempdir().unwrap(), kernel, world, discovery }
+    }
+
+    fn file(&self, name: &str, functions: &[(&str, u64)]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        // A new file, as package managers do it.
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, testing::file(Symbols::Exports, functions, [1; 4])).unwrap();
+        std::fs::rename(new, &path).unwrap();
+        path
+    }
+
+    fn process(&self, pid: u32, files: &[&Path]) {
+        let mut world = self.world.0.borrow_mut();
+        world.mapped.insert(pid, files.iter().map(|&path| path.to_owned()).collect());
+        if let Some(members) = &mut world.members {
+            members.retain(|&member| member != pid);
+            members.push(pid);
+        }
+    }
+
+    fn end(&self, pid: u32) {
+        let mut world = self.world.0.borrow_mut();
+        world.mapped.remove(&pid);
+        if let Some(members) = &mut world.members {
+            members.retain(|&member| member != pid);
+        }
+    }
+
+    fn take_done(&self) -> Vec<String> {
+        std::mem::take(&mut self.kernel.0.borrow_mut().done)
+    }
+}
+
+const fn second(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn the_first_user_attaches_and_the_last_detaches() {
+    let mut bench = Bench::new(Limits::default());
+    let (library, other) = (bench.file("libssl.so", OPENSSL), bench.file("libz.so", &[("inflate", 4096)]));
+    bench.process(1, &[&other, &library]);
+    bench.process(2, &[&library]);
+    bench.discovery.look(1, Cause::Start, second(0));
+    bench.discovery.look(2, Cause::Connection, second(0));
+    bench.discovery.look(2, Cause::Libraries, second(0));
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+    let attached: Vec<_> = bench.discovery.attached().collect();
+    assert_eq!(attached, [AttachedFile { path: library, target: Some("openssl".to_owned()), users: 2 }]);
+
+    bench.end(1);
+    bench.discovery.ended(1, second(1));
+    bench.discovery.tick(second(100));
+    assert_eq!(bench.take_done(), [""; 0]);
+    // Nobody tells of the end of the other: it is noticed.
+    bench.end(2);
+    bench.discovery.tick(second(200));
+    assert_eq!((bench.take_done().len(), bench.discovery.processes()), (0, 0));
+    assert_eq!(bench.discovery.next_tick(second(203)), second(2));
+    bench.discovery.tick(second(204));
+    assert_eq!(bench.take_done(), [""; 0]);
+    bench.discovery.tick(second(205));
+    assert_eq!(bench.take_done(), ["detach libssl.so"]);
+    let counts = bench.discovery.counts();
+    assert_eq!((counts.attached, counts.detached), (1, 1));
+}
+
+#[test]
+fn a_user_who_comes_in_time_keeps_the_probes() {
+    let mut bench = Bench::new(Limits::default());
+    let library = bench.file("libssl.so", OPENSSL);
+    for pid in 1..10 {
+        let now = second(u64::from(pid) * 4);
+        bench.process(pid, &[&library]);
+        bench.discovery.tick(now);
+        bench.discovery.look(pid, Cause::Libraries, now);
+        bench.end(pid);
+        bench.discovery.ended(pid, now);
+    }
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+}
+
+#[test]
+fn a_child_of_a_fork_keeps_the_probes() {
+    let mut bench = Bench::new(Limits::default());
+    let library = bench.file("libssl.so", OPENSSL);
+    bench.process(1, &[&library]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    // As a daemon does. Nobody tells of the child.
+    bench.process(2, &[&library]);
+    bench.end(1);
+    bench.discovery.ended(1, second(1));
+    bench.discovery.tick(second(100));
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+    bench.end(2);
+    bench.discovery.tick(second(200));
+    bench.discovery.tick(second(300));
+    assert_eq!(bench.take_done(), ["detach libssl.so"]);
+}
+
+#[test]
+fn nothing_is_detached_while_nobody_knows_who_is_in_scope() {
+    let mut bench = Bench::new(Limits::default());
+    bench.world.0.borrow_mut().members = None;
+    let library = bench.file("libssl.so", OPENSSL);
+    bench.process(1, &[&library]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    bench.end(1);
+    bench.discovery.ended(1, second(1));
+    bench.discovery.tick(second(100));
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+    bench.discovery.detach_all();
+    assert_eq!(bench.take_done(), ["detach libssl.so"]);
+}
+
+#[test]
+fn another_program_of_the_same_process_is_looked_at() {
+    let mut bench = Bench::new(Limits::default());
+    let (first, second_file) = (bench.file("curl", OPENSSL), bench.file("node", OPENSSL));
+    bench.process(1, &[&first]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    bench.process(1, &[&second_file]);
+    bench.discovery.look(1, Cause::Exec, second(1));
+    bench.discovery.tick(second(7));
+    assert_eq!(bench.take_done(), ["attach curl", "attach node", "detach curl"]);
+}
+
+#[test]
+fn a_library_that_is_replaced_on_disk_is_another_file() {
+    let mut bench = Bench::new(Limits::default());
+    let old = bench.file("libssl.so", OPENSSL);
+    let kept = bench.folder.path().join("deleted");
+    // Who runs still has the old one.
+    std::fs::hard_link(&old, &kept).unwrap();
+    bench.process(1, &[&kept]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    let new = bench.file("libssl.so", OPENSSL);
+    bench.process(2, &[&new]);
+    bench.discovery.look(2, Cause::Exec, second(1));
+    assert_eq!(bench.take_done(), ["attach deleted", "attach libssl.so"]);
+    bench.end(1);
+    bench.discovery.ended(1, second(2));
+    bench.discovery.tick(second(9));
+    assert_eq!(bench.take_done(), ["detach deleted"]);
+}
+
+#[test]
+fn a_file_that_is_written_to_is_looked_into_again() {
+    let mut bench = Bench::new(Limits::default());
+    let library = bench.file("libssl.so", OPENSSL);
+    bench.process(1, &[&library]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    let moved = [("SSL_read", 4112), ("SSL_write", 4096), ("SSL_free", 4128), ("more", 4129)];
+    std::fs::write(&library, testing::file(Symbols::Symbols, &moved, [2; 4])).unwrap();
+    let later = std::time::SystemTime::now() + second(10);
+    std::fs::File::options().write(true).open(&library).unwrap().set_modified(later).unwrap();
+    bench.discovery.look(1, Cause::Libraries, second(1));
+    assert_eq!(bench.take_done(), ["attach libssl.so", "detach libssl.so", "attach libssl.so"]);
+    bench.end(1);
+    bench.discovery.ended(1, second(2));
+    bench.discovery.tick(second(9));
+    assert_eq!(bench.take_done(), ["detach libssl.so"]);
+}
+
+#[test]
+fn a_new_program_is_looked_at_again_until_its_linker_tells() {
+    let mut bench = Bench::new(Limits::default());
+    let (program, linker) = (bench.file("curl", &[]), bench.file("ld.so", LINKER));
+    let library = bench.file("libssl.so", OPENSSL);
+    bench.process(1, &[&program, &linker]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    assert_eq!(bench.take_done(), ["linker ld.so"]);
+    assert_eq!(bench.discovery.next_tick(second(0)), AGAIN[0]);
+    bench.process(1, &[&program, &linker, &library]);
+    bench.discovery.tick(AGAIN[0]);
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+    for seconds in [1, 2, 20, 40] {
+        bench.discovery.tick(second(seconds));
+    }
+    let looks = |bench: &Bench| bench.discovery.counts().looks[Cause::Again as usize];
+    let before = looks(&bench);
+    assert_eq!(before, AGAIN.len() as u64);
+    bench.process(2, &[&program, &linker, &library]);
+    bench.discovery.look(2, Cause::Exec, second(60));
+    bench.discovery.look(2, Cause::Libraries, second(60));
+    bench.discovery.tick(second(70));
+    assert_eq!(looks(&bench), before);
+    // A static program has no linker.
+    bench.process(3, &[&program]);
+    bench.discovery.look(3, Cause::Exec, second(80));
+    bench.discovery.tick(second(90));
+    assert_eq!(looks(&bench), before);
+}
+
+#[test]
+fn what_is_refused_is_not_tried_for_every_process() {
+    let mut bench = Bench::new(Limits::default());
+    bench.kernel.0.borrow_mut().refuses = true;
+    let library = bench.file("libssl.so", OPENSSL);
+    for pid in 1..5 {
+        bench.process(pid, &[&library]);
+        bench.discovery.look(pid, Cause::Exec, second(0));
+    }
+    assert_eq!(bench.discovery.counts().refused, [1, 0, 0, 0]);
+    // When all are gone it may be tried again.
+    for pid in 1..5 {
+        bench.end(pid);
+        bench.discovery.ended(pid, second(1));
+    }
+    bench.discovery.tick(second(10));
+    bench.kernel.0.borrow_mut().refuses = false;
+    bench.process(9, &[&library]);
+    bench.discovery.look(9, Cause::Exec, second(11));
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+}
+
+#[test]
+fn tables_are_bounded() {
+    let mut bench = Bench::new(Limits { files: 3, attached: 2, processes: 2, ..Limits::default() });
+    let files = [1, 2, 3, 4].map(|index| bench.file(&format!("{index}.so"), OPENSSL));
+    let nothing = [5, 6, 7, 8].map(|index| bench.file(&format!("{index}.so"), &[]));
+    let all: Vec<&Path> = nothing.iter().chain(&files).map(PathBuf::as_path).collect();
+    bench.process(1, &all);
+    bench.discovery.look(1, Cause::Start, second(0));
+    assert_eq!(bench.take_done(), ["attach 1.so", "attach 2.so"]);
+    assert!(bench.discovery.counts().refused[RefusedBecause::Files as usize] > 0);
+    for pid in [2, 3, 4] {
+        bench.process(pid, &[&files[0]]);
+        bench.discovery.look(pid, Cause::Start, second(0));
+    }
+    assert_eq!(bench.discovery.processes(), 2);
+    assert_eq!(bench.discovery.counts().refused[RefusedBecause::Processes as usize], 2);
+    bench.discovery.detach_all();
+    assert!(bench.kernel.0.borrow().attached.is_empty());
+}
+
+#[test]
+fn who_leaves_the_scope_is_let_go() {
+    let mut bench = Bench::new(Limits::default());
+    let (library, own) = (bench.file("libssl.so", OPENSSL), bench.file("node", OPENSSL));
+    bench.process(1, &[&library]);
+    bench.process(2, &[&library, &own]);
+    bench.discovery.rescan(second(0));
+    assert_eq!(bench.discovery.processes(), 2);
+    bench.world.0.borrow_mut().members = Some(vec![1]);
+    bench.discovery.rescan(second(1));
+    bench.discovery.tick(second(7));
+    let attached: Vec<_> = bench.discovery.attached().map(|file| (file.path, file.users)).collect();
+    assert_eq!(attached, [(library, 1)]);
+}
+
+#[test]
+fn a_pinned_file_stays() {
+    let mut bench = Bench::new(Limits::default());
+    let (library, nothing) = (bench.file("libssl.so", OPENSSL), bench.file("libz.so", &[]));
+    assert!(bench.discovery.pin(&library));
+    assert!(!bench.discovery.pin(&nothing) && !bench.discovery.pin(Path::new("/nowhere")));
+    bench.process(1, &[&library]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    bench.end(1);
+    bench.discovery.ended(1, second(1));
+    bench.discovery.tick(second(100));
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+    // Nothing that cannot be a file or is damaged stops anything.
+    let damaged = bench.folder.path().join("damaged");
+    std::fs::write(&damaged, &testing::file(Symbols::Exports, OPENSSL, [1; 4])[..300]).unwrap();
+    assert!(!bench.discovery.pin(&damaged) && !bench.discovery.pin(bench.folder.path()));
+    assert_eq!(bench.discovery.counts().refused[RefusedBecause::Read as usize], 1);
+}

@@ -1,0 +1,224 @@
+//! Which libraries can be read inside, as a table: how each is recognised, and where its functions are.
+//!
+//! A new library whose functions are called as OpenSSL's are is a row here, or one of `--config` (`tls.targets`).
+
+use std::{borrow::Cow, sync::Arc};
+
+use agent_common::tls::Function;
+
+use super::elf::BuildId;
+
+/// A library, in whatever file it is: shared, or inside a program.
+#[derive(Debug)]
+pub struct Row {
+    /// What it is called.
+    pub name: &'static str,
+    /// Symbols beside those of [`Self::REQUIRED`] that it has.
+    pub has: &'static [&'static str],
+    /// Symbols that it does not have.
+    pub lacks: &'static [&'static str],
+    /// Which build it was tested with.
+    pub tested: &'static str,
+}
+
+/// The libraries that are known. The first row that fits a file holds.
+pub static ROWS: &[Row] = &[
+    Row { name: "boringssl", has: &["SSL_set_custom_verify"], lacks: &[], tested: "Android's 13.0.0 (shared)" },
+    Row {
+        name: "openssl",
+        has: &[],
+        lacks: &["SSL_set_custom_verify"],
+        tested: "3.0.19 (shared), 3.5 (in wheels), 3.0.19+quic (in Node 20)",
+    },
+];
+
+impl Row {
+    /// What every file has that is attached to: without these, bytes or the ends of objects would be missed.
+    pub const REQUIRED: &[Function] = &[Function::Read, Function::Write, Function::Free];
+}
+
+/// Where a function of a target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Wherever this symbol is.
+    Symbol(Cow<'static, str>),
+    /// At this offset of the file.
+    Offset(u64),
+}
+
+/// A row that is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What it is called.
+    pub name: Cow<'static, str>,
+    /// Index in [`ROWS`] of the library that it is of.
+    pub row: u32,
+    /// The only build that it is; offsets hold for it alone.
+    pub build: Option<BuildId>,
+    /// Symbols that it has.
+    pub has: Vec<Cow<'static, str>>,
+    /// Symbols that it does not have.
+    pub lacks: Vec<Cow<'static, str>>,
+    /// Its functions. Those beside [`Row::REQUIRED`] are probed where they are.
+    pub functions: Vec<(Function, Place)>,
+}
+
+impl Target {
+    /// A row of [`ROWS`], whose symbols begin with `prefix`.
+    fn of_row(index: usize, row: &'static Row, name: Cow<'static, str>, prefix: &str) -> Self {
+        let symbol = |symbol: &'static str| match prefix {
+            "" => Cow::Borrowed(symbol),
+            _ => Cow::Owned(format!("{prefix}{symbol}")),
+        };
+        let functions = Function::ALL.iter().map(|&function| (function, Place::Symbol(symbol(function.symbol()))));
+        Self {
+            name,
+            row: index as u32,
+            build: None,
+            has: row.has.iter().copied().map(symbol).collect(),
+            lacks: row.lacks.iter().copied().map(symbol).collect(),
+            functions: functions.collect(),
+        }
+    }
+
+    /// Every symbol that is asked for.
+    pub fn symbols(&self) -> impl Iterator<Item = &str> {
+        let placed = self.functions.iter().filter_map(|(_, place)| match place {
+            Place::Symbol(symbol) => Some(&**symbol),
+            Place::Offset(_) => None,
+        });
+        placed.chain(self.has.iter().chain(&self.lacks).map(|symbol| &**symbol))
+    }
+}
+
+/// What an operator adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addition {
+    /// A library whose symbols begin with something more: `aws_lc_0_29_0_SSL_read`.
+    Prefixed {
+        /// What it is called.
+        name: String,
+        /// The row that it is like, by its name.
+        like: String,
+        /// What its symbols begin with.
+        prefix: String,
+    },
+    /// One build of a program without symbols.
+    Build {
+        /// What it is called.
+        name: String,
+        /// The row that it is like, by its name.
+        like: String,
+        /// Which build.
+        build: BuildId,
+        /// Where in the file its functions are.
+        offsets: Vec<(Function, u64)>,
+    },
+}
+
+/// Why a row cannot be added.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdditionError {
+    /// There is no such row.
+    #[error("there is no target `{0}`; one of {known}", known = ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", "))]
+    Like(String),
+    /// A function is missing without which nothing can be read.
+    #[error("it has no offset for {0}")]
+    Missing(&'static str),
+}
+
+/// What is looked for in files.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    rows: Vec<Arc<Target>>,
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        let known = ROWS.iter().enumerate().map(|(index, row)| Target::of_row(index, row, row.name.into(), ""));
+        Self { rows: known.map(Arc::new).collect() }
+    }
+}
+
+impl Targets {
+    /// The known rows with these before them.
+    ///
+    /// # Errors
+    /// The first that cannot be added, by its index.
+    pub fn with(additions: impl IntoIterator<Item = Addition>) -> Result<Self, (usize, AdditionError)> {
+        let own = additions.into_iter().enumerate().map(|(index, row)| target(row).map_err(|error| (index, error)));
+        let mut rows = own.map(|row| row.map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        rows.extend(Self::default().rows);
+        Ok(Self { rows })
+    }
+
+    /// In the order in which they are tried.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.rows.iter()
+    }
+}
+
+fn target(addition: Addition) -> Result<Target, AdditionError> {
+    let row = |like: &str| {
+        let found = ROWS.iter().enumerate().find(|(_, row)| row.name == like);
+        found.ok_or_else(|| AdditionError::Like(like.to_owned()))
+    };
+    match addition {
+        Addition::Prefixed { name, like, prefix } => {
+            let (index, row) = row(&like)?;
+            Ok(Target::of_row(index, row, name.into(), &prefix))
+        }
+        Addition::Build { name, like, build, offsets } => {
+            let (index, _) = row(&like)?;
+            let is_given = |function: &&Function| offsets.iter().any(|(given, _)| given == *function);
+            if let Some(missing) = Row::REQUIRED.iter().find(|function| !is_given(function)) {
+                return Err(AdditionError::Missing(missing.symbol()));
+            }
+            Ok(Target {
+                name: name.into(),
+                row: index as u32,
+                build: Some(build),
+                has: Vec::new(),
+                lacks: Vec::new(),
+                functions: offsets.into_iter().map(|(function, at)| (function, Place::Offset(at))).collect(),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_added_before_the_known_ones() {
+        let prefixed = |like: &str| Addition::Prefixed {
+            name: "aws-lc".to_owned(),
+            like: like.to_owned(),
+            prefix: "aws_lc_1_".to_owned(),
+        };
+        let targets = Targets::with([prefixed("boringssl")]).unwrap();
+        let names: Vec<_> = targets.iter().map(|target| &*target.name).collect();
+        assert_eq!(names, ["aws-lc", "boringssl", "openssl"]);
+        let first = targets.iter().next().unwrap();
+        assert!(first.symbols().all(|symbol| symbol.starts_with("aws_lc_1_SSL_")));
+        assert_eq!(ROWS[first.row as usize].name, "boringssl");
+        let error = Targets::with([prefixed("openssl"), prefixed("opensl")]).unwrap_err();
+        assert_eq!(error.0, 1);
+        assert_eq!(error.1.to_string(), "there is no target `opensl`; one of boringssl, openssl");
+    }
+
+    #[test]
+    fn a_build_says_where_its_functions_are() {
+        let build = |offsets: &[Function]| Addition::Build {
+            name: "gateway".to_owned(),
+            like: "openssl".to_owned(),
+            build: BuildId::from_hex("01").unwrap(),
+            offsets: offsets.iter().map(|&function| (function, 4096)).collect(),
+        };
+        let error = Targets::with([build(&[Function::Read, Function::Free])]).unwrap_err();
+        assert_eq!(error, (0, AdditionError::Missing("SSL_write")));
+        let targets = Targets::with([build(Row::REQUIRED)]).unwrap();
+        assert_eq!(targets.iter().next().unwrap().symbols().count(), 0);
+    }
+}
