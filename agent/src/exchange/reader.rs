@@ -21,6 +21,8 @@ pub(in crate::exchange) trait Reader: std::fmt::Debug + Send {
     fn response_head(&mut self, head: &Head);
     /// The content of this message is a JSON array, and the items that follow are its elements. Told before the first one.
     fn array(&mut self, _which: Which) {}
+    /// An event of this message has an id, from which its stream may be resumed.
+    fn id(&mut self, _which: Which) {}
     /// An item begins, with its name where its format gives it one (`event` of server-sent events, `:event-type` of AWS).
     fn begin(&mut self, which: Which, event: &[u8]);
     /// More of it.

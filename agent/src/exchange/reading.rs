@@ -77,6 +77,10 @@ impl Items for Feed<'_> {
         self.readers.iter_mut().flatten().for_each(|reader| reader.array(self.which));
     }
 
+    fn id(&mut self) {
+        self.readers.iter_mut().flatten().for_each(|reader| reader.id(self.which));
+    }
+
     fn cut(&mut self) {
         self.readers.iter_mut().flatten().for_each(|reader| reader.cut(self.which));
     }

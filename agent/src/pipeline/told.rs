@@ -38,8 +38,10 @@ impl Told {
     pub(super) fn exchange(&mut self, exchange: Exchange, plan: &Arc<Plan>, recorder: &mut Recorder) {
         if !Waiting::<Arc<Plan>>::concerns(&exchange) {
             self.record(&exchange, plan, recorder);
-        } else if let Some((exchange, plan)) = self.waiting.offer(exchange, Arc::clone(plan)) {
-            self.record(&exchange, &plan, recorder);
+        } else {
+            for (exchange, plan) in self.waiting.offer(exchange, Arc::clone(plan)) {
+                self.record(&exchange, &plan, recorder);
+            }
         }
     }
 

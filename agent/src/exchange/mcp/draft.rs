@@ -28,6 +28,7 @@ enum Field {
     TraceParent,
     TraceState,
     MetaVersion,
+    CancelledId,
     Result,
     IsError,
     ResultType,
@@ -60,6 +61,7 @@ const FIELDS: &[(&str, Field)] = &[
     (r#"params._meta."io.modelcontextprotocol/protocolVersion""#, Field::MetaVersion),
     (r#"params._meta."io.modelcontextprotocol/clientInfo".name"#, Field::ClientName),
     (r#"params._meta."io.modelcontextprotocol/clientInfo".version"#, Field::ClientVersion),
+    ("params.requestId", Field::CancelledId),
     ("result", Field::Result),
     ("result.isError", Field::IsError),
     ("result.resultType", Field::ResultType),
@@ -165,6 +167,8 @@ pub(super) struct Draft {
     pub(super) traceparent: Option<Box<str>>,
     pub(super) tracestate: Option<Box<str>>,
     pub(super) meta_version: Option<Box<str>>,
+    /// `params.requestId`, which is the request that a notification cancels.
+    pub(super) cancelled: Id,
     /// There is a result, of whatever kind.
     pub(super) result: bool,
     pub(super) is_error: bool,
@@ -242,6 +246,7 @@ impl Draft {
                 };
             }
             Field::MetaVersion => set(&mut self.meta_version, value),
+            Field::CancelledId => self.cancelled = Id::read(value).unwrap_or_default(),
             Field::Result => self.result = true,
             Field::IsError => self.is_error = *value == Value::Bool(true),
             Field::ResultType => set(&mut self.result_type, value),

@@ -1,5 +1,6 @@
 //! Messages of JSON-RPC 2.0, and of the Model Context Protocol over it (revisions 2024-11-05 to 2026-07-28).
 
+mod bounded;
 mod correlate;
 mod draft;
 mod header;
@@ -10,11 +11,11 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod text;
+mod waiting;
 
-pub use correlate::{
-    Correlator, Counters as CorrelatorCounters, Link, MAX_ANSWERS, MAX_SESSIONS, MAX_WAIT, MAX_WAITING, Waiting,
-};
+pub use correlate::{Correlator, Counters as CorrelatorCounters, Link, MAX_ANSWERS, MAX_SESSIONS};
 pub(in crate::exchange) use reader::recognise;
+pub use waiting::{Elsewhere, MAX_WAIT, MAX_WAITING, MAX_WAITING_CONTENT, Waiting};
 
 use crate::capture::Timestamp;
 
@@ -40,6 +41,8 @@ pub struct Messages {
     pub session: Option<SessionEvent>,
     /// Content was cut, lost or beyond a bound: what is here was complete before that, more may be missing.
     pub cut: bool,
+    /// What of it may be answered over other connections.
+    pub elsewhere: Option<Box<Elsewhere>>,
 }
 
 /// What an exchange does to a session.

@@ -67,6 +67,9 @@ pub(super) struct Entry {
     pub(super) unread: bool,
 }
 
+/// Notification that cancels a request.
+const CANCELLED: &str = "notifications/cancelled";
+
 /// What the end of an item gives its time to.
 #[derive(Clone, Copy, Debug)]
 enum Touched {
@@ -104,6 +107,10 @@ pub(super) struct Pairing {
     pub(super) meta_version: Option<Box<str>>,
     /// The client asked to begin a session.
     pub(super) initialize: bool,
+    /// Requests that the server sent in the current item.
+    asked: Vec<usize>,
+    /// Of the request and of the response: the requests that a notification cancels, until somebody takes them.
+    cancelled: [Vec<Id>; 2],
     kept: usize,
 }
 
@@ -167,6 +174,10 @@ impl Pairing {
             Id::Null => draft.jsonrpc.as_deref() != Some("2.0"),
             Id::Number(_) | Id::Text(_) | Id::Long => false,
         };
+        let cancelled = &mut self.cancelled[index(which)];
+        if &*name == CANCELLED && draft.cancelled.tells() && cancelled.len() < MAX_LOOSE {
+            cancelled.push(draft.cancelled);
+        }
         let unread = !whole && draft.id == Id::Absent;
         let target = method.map_or(Target::Nothing, |method| method.target);
         let (tool, prompt, resource) = match target {
@@ -246,8 +257,11 @@ impl Pairing {
         for touched in self.touched[index].drain(..).rev() {
             match touched {
                 Touched::Begun(at) => {
-                    let message = &mut self.entries[at].message;
+                    let Entry { message, id, .. } = &mut self.entries[at];
                     message.start = time;
+                    if message.from_server && !message.notification && id.tells() {
+                        self.asked.push(at);
+                    }
                     if message.notification && !message.answered {
                         message.end = Some(time);
                     }
@@ -259,6 +273,22 @@ impl Pairing {
                 }
             }
         }
+    }
+
+    /// Whether anything of this message is about requests that are elsewhere.
+    pub(super) fn has_loose(&self, which: Which) -> bool {
+        let index = index(which);
+        !self.loose[index].is_empty() || !self.cancelled[index].is_empty()
+    }
+
+    /// The requests that this message cancels.
+    pub(super) fn take_cancelled(&mut self, which: Which) -> Vec<Id> {
+        std::mem::take(&mut self.cancelled[index(which)])
+    }
+
+    /// The requests that the server sent in the item that just ended.
+    pub(super) fn take_asked(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.asked)
     }
 
     /// Answers of this message whose requests are elsewhere. Those whose requests came after them are put where they belong.

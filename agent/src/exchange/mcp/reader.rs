@@ -8,6 +8,7 @@ use super::{
     method::{self, Evidence, Target},
     pairing::{Entry, Pairing},
     session,
+    waiting::{Elsewhere, Way},
 };
 use crate::{
     capture::Timestamp,
@@ -57,6 +58,7 @@ pub(in crate::exchange) fn recognise(request: &Head, link: impl FnOnce() -> Opti
         standing,
         link,
         session,
+        named: headers.contains(SESSION),
         stream: None,
         endpoint: None,
         parsing: [None, None],
@@ -64,6 +66,8 @@ pub(in crate::exchange) fn recognise(request: &Head, link: impl FnOnce() -> Opti
         items: [0, 0],
         batch: false,
         cut: false,
+        resumable: false,
+        last: [Timestamp(0); 2],
     }))
 }
 
@@ -98,8 +102,10 @@ struct MessageReader {
     takes_both: bool,
     standing: Standing,
     link: Option<Link>,
-    /// What its session is known by among connections.
+    /// What its session is known by among connections, if there are others of it.
     session: Option<Box<str>>,
+    /// The head of the request names it.
+    named: bool,
     /// Its registration, if it is the stream of a session of 2024-11-05.
     stream: Option<Stream>,
     /// The URI that the stream names for requests, as the key of its session.
@@ -110,6 +116,10 @@ struct MessageReader {
     items: [u64; 2],
     batch: bool,
     cut: bool,
+    /// Events of the response have ids.
+    resumable: bool,
+    /// When the last item of the request and of the response ended.
+    last: [Timestamp; 2],
 }
 
 /// What the first event of a stream of 2024-11-05 says.
@@ -159,12 +169,59 @@ impl MessageReader {
 
     /// Gives answers whose requests are elsewhere to who waits for them.
     fn tell(&mut self, which: Which) {
-        let loose = self.pairing.take_loose(which);
-        if let (Some(link), Some(session)) = (&self.link, &self.session) {
-            for answer in loose {
-                link.tell(session, which == Which::Request, answer);
-            }
+        let (loose, cancelled) = (self.pairing.take_loose(which), self.pairing.take_cancelled(which));
+        if loose.is_empty() && cancelled.is_empty() {
+            return;
         }
+        let Some((link, session)) = self.shared() else { return };
+        for answer in loose {
+            link.tell(session, which == Which::Request, answer);
+        }
+        for id in cancelled {
+            link.cancel(session, which == Which::Response, id, self.last[index(which)]);
+        }
+    }
+
+    /// Registers what the server asked in the item that just ended.
+    fn ask(&mut self) {
+        let asked = self.pairing.take_asked();
+        if asked.is_empty() {
+            return;
+        }
+        let Some((link, session)) = self.shared() else { return };
+        for entry in asked.into_iter().filter_map(|at| self.pairing.entries.get(at)) {
+            link.ask(session, entry.id.clone(), entry.message.start);
+        }
+    }
+
+    /// What its session is known by among connections, where it is certain that it is one: its id, or what a stream of 2024-11-05 that is seen names.
+    /// Without either a path would be the same for all.
+    fn shared(&self) -> Option<(&Link, &str)> {
+        let (link, session) = self.link.as_ref().zip(self.session.as_deref())?;
+        (self.named || self.endpoint.is_some() || link.knows(session)).then_some((link, session))
+    }
+
+    /// What of it other connections may answer.
+    fn elsewhere(&self, response: Option<&Half>) -> Option<Box<Elsewhere>> {
+        let open = |entry: &Entry| {
+            let message = &entry.message;
+            !message.notification && (!message.answered || message.end.is_none()) && entry.id.tells()
+        };
+        let entries = self.pairing.entries.iter().enumerate().filter(|(_, entry)| open(entry));
+        let open: Vec<_> = entries.map(|(at, entry)| (at, entry.id.clone())).collect();
+        if open.is_empty() {
+            return None;
+        }
+        let (_, session) = self.shared()?;
+        let way = response.and_then(|response| match header::status(&response.head) {
+            202 => Some(Way::Stream),
+            // The server left the stream before the answer, or it broke: the client resumes it. What was lost of one that ended was the answer.
+            200 if response.complete && self.cut => None,
+            200 => (self.named && self.resumable && header::is_event_stream(&response.head.headers))
+                .then_some(Way::Resumed),
+            _ => None,
+        });
+        Some(Box::new(Elsewhere { session: session.into(), open, way }))
     }
 
     /// What the head of a request of 2026-07-28 says where its content did not.
@@ -288,8 +345,12 @@ impl Reader for MessageReader {
                 self.batch |= drafts.batch;
             }
             self.finish_item(which, drafts.draft, whole);
+            self.last[index(which)] = time;
             self.pairing.end_item(which, time);
-            if self.verb == Verb::Get && (self.mcp || self.endpoint.is_some()) {
+            self.ask();
+            // Of a POST's own answer its requests may still come.
+            let is_final = self.verb == Verb::Get || which == Which::Request;
+            if is_final && self.pairing.has_loose(which) && self.shared().is_some() {
                 self.tell(which);
             }
         }
@@ -298,6 +359,10 @@ impl Reader for MessageReader {
 
     fn cut(&mut self, _: Which) {
         self.cut = true;
+    }
+
+    fn id(&mut self, which: Which) {
+        self.resumable |= which == Which::Response;
     }
 
     fn standing(&self) -> Standing {
@@ -341,6 +406,7 @@ impl Reader for MessageReader {
             ..Messages::default()
         };
         let single = !self.batch;
+        let elsewhere = if mcp { self.elsewhere(response) } else { None };
         messages.messages = std::mem::take(&mut self.pairing.entries)
             .into_iter()
             .map(|Entry { mut message, .. }| {
@@ -358,6 +424,7 @@ impl Reader for MessageReader {
             return Some(Call::JsonRpc(Box::new(messages)));
         }
         self.session(&mut messages, request, response_head);
+        messages.elsewhere = elsewhere;
         Some(Call::Mcp(Box::new(messages)))
     }
 }

@@ -44,6 +44,8 @@ pub trait Items {
     fn cut(&mut self);
     /// The content is an array, and the items that follow are its elements. Only called before the first one.
     fn array(&mut self) {}
+    /// A server-sent event has an id, from which a client may resume the stream. It may have no data, and so be no item.
+    fn id(&mut self) {}
 }
 
 /// The content of one message, without transfer coding.

@@ -79,6 +79,10 @@ impl Items for To<'_> {
         self.reader.end(self.which, time, whole);
     }
 
+    fn id(&mut self) {
+        self.reader.id(self.which);
+    }
+
     fn cut(&mut self) {
         self.reader.cut(self.which);
     }

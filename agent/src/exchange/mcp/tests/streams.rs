@@ -2,11 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::super::{Correlator, Link, MAX_ANSWERS, MAX_SESSIONS, MAX_WAIT, MAX_WAITING, Waiting};
+use super::super::{Correlator, Link, MAX_ANSWERS, MAX_SESSIONS, MAX_WAIT, MAX_WAITING, MAX_WAITING_CONTENT, Waiting};
 use super::harness::{Pieces, read_linked, read_pieces, text, wire};
 use crate::{
     capture::{Open, Role, Timestamp},
-    exchange::{Connection, Exchange, Half},
+    exchange::{Call, Connection, Content, Exchange, Half},
     protocol::{Headers, Protocol},
     workload::Workload,
 };
@@ -39,7 +39,13 @@ impl End {
 
     /// An exchange that ended at this time.
     fn exchange(&self, request: &str, response: &str, end: u64) -> Exchange {
-        let call = read_linked(request, response, Some(&self.link()));
+        self.timed((request, 10), (response, 21), end)
+    }
+
+    /// One whose messages moved at these times.
+    fn timed(&self, request: (&str, u64), response: (&str, u64), end: u64) -> Exchange {
+        let call = read_timed(request, response, Some(&self.link()));
+        let (request, response) = (request.0, response.0);
         let half = |text: &str| Half {
             head: wire(text).head,
             body_size: None,
@@ -59,6 +65,21 @@ impl End {
             epoch: 0,
         }
     }
+}
+
+/// What is read where the request begins at this time, and all of the response moves at that.
+fn read_timed(request: (&str, u64), response: (&str, u64), link: Option<&Link>) -> Option<Call> {
+    let (mut asked, answered) = (wire(request.0), wire(response.0));
+    asked.head.first_byte = Timestamp(request.1);
+    let pieces = (Pieces::whole(&asked.body, request.1 + 1), Pieces::whole(&answered.body, response.1));
+    read_pieces((&asked, &pieces.0), Some((&answered, &pieces.1)), link)
+}
+
+/// What an exchange is that need not wait.
+fn at_once(waiting: &mut Waiting<()>, exchange: Exchange) -> String {
+    let mut back = waiting.offer(exchange, ());
+    assert_eq!(back.len(), 1);
+    text(back.remove(0).0.call.as_ref())
 }
 
 fn request(id: u32, method: &str) -> String {
@@ -92,7 +113,7 @@ fn an_answer_on_the_stream_comes_to_its_request() {
     let mut waiting: Waiting<&str> = Waiting::new(Arc::clone(&correlator));
     let stream = OpenStream::new(&end.link(), &format!("{EVENTS}{ENDPOINT}"));
     let exchange = end.exchange(&request(1, "tools/call"), "202 Accepted", 21);
-    assert!(waiting.offer(exchange, "plan").is_none());
+    assert!(waiting.offer(exchange, "plan").is_empty());
     assert_eq!(waiting.len(), 1);
     assert!(waiting.take_ready(Timestamp(22)).is_empty());
     let _other = OpenStream::new(&end.link(), &answers(1..2));
@@ -112,7 +133,7 @@ fn an_answer_may_come_before_the_end_of_the_post() {
     let end = End::client(&correlator, 7);
     let _stream = OpenStream::new(&end.link(), &answers(1..2));
     let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
-    let (exchange, ()) = waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).unwrap();
+    let (exchange, ()) = waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).remove(0);
     assert_eq!(text(exchange.call.as_ref()), "mcp session=4f2a\n> tools/call #1 tool=x: tool error, 10 to 25");
     assert_eq!(correlator.answers(), 0);
 }
@@ -127,7 +148,7 @@ fn what_the_ends_agreed_to_holds_for_the_session() {
     let asked = format!(
         "{POST}{{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{{\"protocolVersion\":\"2025-06-18\"}}}}"
     );
-    let (exchange, ()) = waiting.offer(end.exchange(&asked, "202 Accepted", 21), ()).unwrap();
+    let (exchange, ()) = waiting.offer(end.exchange(&asked, "202 Accepted", 21), ()).remove(0);
     assert_eq!(
         text(exchange.call.as_ref()),
         "mcp version=2024-11-05 session=4f2a\n> initialize #0 server=s/1: ok, 10 to 25"
@@ -164,18 +185,125 @@ fn what_the_server_asked_is_answered_by_a_post() {
     let end = End::client(&correlator, 7);
     let head = "POST /mcp\nContent-Type: application/json\nMcp-Session-Id: u\n\n";
     let reply = format!("{head}{{\"jsonrpc\":\"2.0\",\"id\":\"s1\",\"result\":{{\"action\":\"accept\"}}}}");
-    assert_eq!(text(read_linked(&reply, "202 Accepted", Some(&end.link())).as_ref()), "mcp session=u");
     let call =
         format!("{head}{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{{\"name\":\"x\"}}}}");
     let stream = format!(
         "{EVENTS}data: {{\"jsonrpc\":\"2.0\",\"id\":\"s1\",\"method\":\"elicitation/create\"}}\ndata: {{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{}}}}"
     );
+    let exchange = end.timed((&call, 10), (&stream, 21), 40);
+    // People take their time.
+    let late = 22 + 3 * MAX_WAIT.as_nanos() as u64;
+    let replied = read_timed((&reply, late), ("202 Accepted", late + 9), Some(&end.link()));
+    assert_eq!(text(replied.as_ref()), "mcp session=u");
+    for other in 0..3 {
+        end.link().cancel("other", false, super::super::draft::Id::Number("7".into()), Timestamp(late * (other + 2)));
+    }
     let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
-    let (exchange, ()) = waiting.offer(end.exchange(&call, &stream, 40), ()).unwrap();
     assert_eq!(
-        text(exchange.call.as_ref()),
-        "mcp session=u\n> tools/call #1 tool=x: ok, 10 to 21\n< elicitation/create #s1: ok, 21 to 11"
+        at_once(&mut waiting, exchange),
+        format!(
+            "mcp session=u\n> tools/call #1 tool=x: ok, 10 to 21\n< elicitation/create #s1: ok, 21 to {}",
+            late + 1
+        )
     );
+}
+
+#[test]
+fn what_the_server_asked_on_a_stream_of_2024_is_answered_by_a_post() {
+    let correlator = Arc::new(Correlator::default());
+    let end = End::client(&correlator, 7);
+    let asks = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"roots/list\"}\ndata: {\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}";
+    let mut stream = super::super::recognise(&wire(STREAM).head, || Some(end.link())).unwrap();
+    let response = wire(&format!("{EVENTS}{ENDPOINT}{asks}"));
+    stream.response_head(&response.head);
+    super::harness::push(&mut *stream, &response, 25);
+    let reply = format!("{POST}{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"roots\":[]}}}}");
+    let replied = read_timed((&reply, 30), ("202 Accepted", 35), Some(&end.link()));
+    assert_eq!(text(replied.as_ref()), "mcp session=4f2a");
+    let over = end.exchange(STREAM, &format!("{EVENTS}{ENDPOINT}"), 90);
+    let call = stream.finish(&over.request, over.response.as_ref());
+    let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
+    assert_eq!(
+        at_once(&mut waiting, Exchange { call, ..over }),
+        "mcp session=4f2a it=whole\n< roots/list #1: ok, 25 to 31\n< ping #2: no answer, 25"
+    );
+}
+
+#[test]
+fn an_answer_is_that_of_its_request_alone() {
+    let correlator = Arc::new(Correlator::default());
+    let end = End::client(&correlator, 7);
+    let _stream = OpenStream::new(&end.link(), &answers(1..4));
+    let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
+    // One that was refused was answered by nobody.
+    let refused = end.exchange(&request(1, "ping"), "503 Service Unavailable", 21);
+    assert_eq!(at_once(&mut waiting, refused), "mcp session=4f2a\n> ping #1: no answer, 10");
+    // What came before the request was no answer to it.
+    assert!(waiting.offer(end.timed((&request(2, "ping"), 26), ("202 Accepted", 27), 27), ()).is_empty());
+    // Text is not a number.
+    let named = request(3, "ping").replace("\"id\":3", "\"id\":\"3\"");
+    assert!(waiting.offer(end.exchange(&named, "202 Accepted", 21), ()).is_empty());
+    assert_eq!(
+        at_once(&mut waiting, end.exchange(&request(3, "ping"), "202 Accepted", 21)),
+        "mcp session=4f2a\n> ping #3: tool error, 10 to 25"
+    );
+    // Without an id or a stream a path is the session of anybody.
+    let post = "POST /mcp\nContent-Type: application/json\nAccept: application/json, text/event-stream\n\n";
+    let loose = format!("{post}{{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{{}}}}");
+    read_timed((&loose, 50), ("202 Accepted", 51), Some(&end.link()));
+    let asks = format!("{EVENTS}data: {{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"ping\"}}");
+    let call = format!("{post}{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}}");
+    assert_eq!(
+        at_once(&mut waiting, end.exchange(&call, &asks, 60)),
+        "mcp\n> tools/list #1: no answer, 10\n< ping #9: no answer, 21"
+    );
+}
+
+#[test]
+fn nobody_waits_for_what_nobody_will_send() {
+    let correlator = Arc::new(Correlator::default());
+    let end = End::client(&correlator, 7);
+    let head = "POST /mcp\nContent-Type: application/json\nMcp-Session-Id: u\n\n";
+    let call = |id: u32| format!("{head}{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}");
+    let stream = format!("{EVENTS}id: 1\ndata:\n");
+    let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
+    // Without ids no stream is resumed; nor where the answer itself was lost.
+    let unresumable = end.exchange(&call(1), &format!("{EVENTS}data:\n"), 21);
+    assert_eq!(at_once(&mut waiting, unresumable), "mcp session=u\n> tools/list #1: no answer, 10");
+    assert!(waiting.offer(end.exchange(&call(2), &stream, 21), ()).is_empty());
+    assert!(waiting.offer(end.exchange(&call(3), &stream, 21), ()).is_empty());
+    assert!(waiting.take_ready(Timestamp(30)).is_empty());
+    let cancel =
+        format!("{head}{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":2}}}}");
+    read_timed((&cancel, 40), ("202 Accepted", 41), Some(&end.link()));
+    let ready = waiting.take_ready(Timestamp(50));
+    assert_eq!(text(ready[0].0.call.as_ref()), "mcp session=u\n> tools/list #2: no answer, 10");
+    assert_eq!((ready.len(), waiting.len()), (1, 1));
+    // One that was cancelled before its exchange was over.
+    read_timed((&cancel.replace("\"requestId\":2", "\"requestId\":4"), 60), ("202 Accepted", 61), Some(&end.link()));
+    assert_eq!(
+        at_once(&mut waiting, end.exchange(&call(4), &stream, 70)),
+        "mcp session=u\n> tools/list #4: no answer, 10"
+    );
+    read_linked("DELETE /mcp\nMcp-Session-Id: u", "200 OK", Some(&end.link()));
+    assert_eq!(waiting.take_ready(Timestamp(80)).len(), 1);
+    assert_eq!(
+        at_once(&mut waiting, end.exchange(&call(5), &stream, 90)),
+        "mcp session=u\n> tools/list #5: no answer, 10"
+    );
+}
+
+#[test]
+fn a_stream_that_broke_is_resumed_too() {
+    let correlator = Arc::new(Correlator::default());
+    let end = End::client(&correlator, 7);
+    let call = "POST /mcp\nContent-Type: application/json\nMcp-Session-Id: u\n\n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}";
+    let mut broken = end.exchange(call, &format!("{EVENTS}id: 1\ndata:\n"), 21);
+    let (asked, answered) = (wire(call), wire(&format!("{EVENTS}id: 1\ndata: {{\"jsonrpc\":\"2.0\",\"id\":1,\"res")));
+    let pieces = (Pieces::whole(&asked.body, 11), Pieces { pieces: vec![(21, &answered.body)], complete: false });
+    broken.call = read_pieces((&asked, &pieces.0), Some((&answered, &pieces.1)), Some(&end.link()));
+    let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
+    assert!(waiting.offer(broken, ()).is_empty());
 }
 
 #[test]
@@ -187,7 +315,7 @@ fn a_stream_that_is_resumed_brings_the_answer() {
         "POST /mcp\nContent-Type: application/json\n{session}\n\n{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{{\"name\":\"x\"}}}}"
     );
     let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
-    assert!(waiting.offer(end.exchange(&call, &format!("{EVENTS}id: 1\ndata:\n"), 21), ()).is_none());
+    assert!(waiting.offer(end.exchange(&call, &format!("{EVENTS}id: 1\ndata:\n"), 21), ()).is_empty());
     let resumed = format!("GET /mcp\nAccept: text/event-stream\nLast-Event-ID: 1\n{session}");
     let answer = format!("{EVENTS}id: 2\ndata: {{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{}}}}");
     let stream = read_linked(&resumed, &answer, Some(&end.link()));
@@ -205,14 +333,14 @@ fn nothing_waits_for_what_cannot_come() {
     let end = End::client(&correlator, 7);
     let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
     // Whose stream is not seen; then one that is over; then other answers than 202.
-    assert!(waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_some());
+    assert!(!waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_empty());
     drop(OpenStream::new(&end.link(), &format!("{EVENTS}{ENDPOINT}")));
-    assert!(waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_some());
+    assert!(!waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_empty());
     let _stream = OpenStream::new(&end.link(), &format!("{EVENTS}{ENDPOINT}"));
-    assert!(waiting.offer(end.exchange(&request(1, "tools/call"), "500 Internal Server Error", 21), ()).is_some());
+    assert!(!waiting.offer(end.exchange(&request(1, "tools/call"), "500 Internal Server Error", 21), ()).is_empty());
     let note = format!("{POST}{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}}");
-    assert!(waiting.offer(end.exchange(&note, "202 Accepted", 21), ()).is_some());
-    assert!(waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_none());
+    assert!(!waiting.offer(end.exchange(&note, "202 Accepted", 21), ()).is_empty());
+    assert!(waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_empty());
 }
 
 #[test]
@@ -221,7 +349,7 @@ fn the_end_of_the_stream_ends_the_wait() {
     let end = End::client(&correlator, 7);
     let stream = OpenStream::new(&end.link(), &format!("{EVENTS}{ENDPOINT}"));
     let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
-    assert!(waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_none());
+    assert!(waiting.offer(end.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_empty());
     drop(stream);
     let ready = waiting.take_ready(Timestamp(30));
     assert_eq!(text(ready[0].0.call.as_ref()), "mcp session=4f2a\n> tools/call #1 tool=x: no answer, 10");
@@ -238,10 +366,10 @@ fn both_ends_of_a_session_on_one_node_are_apart() {
     for other in &others {
         let _stream = OpenStream::new(&other.link(), &format!("{EVENTS}{ENDPOINT}"));
         let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
-        assert!(waiting.offer(other.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_none());
+        assert!(waiting.offer(other.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_empty());
     }
     let mut waiting: Waiting<()> = Waiting::new(Arc::clone(&correlator));
-    assert!(waiting.offer(client.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_some());
+    assert!(!waiting.offer(client.exchange(&request(1, "tools/call"), "202 Accepted", 21), ()).is_empty());
 }
 
 #[test]
@@ -255,7 +383,7 @@ fn every_bound_is_counted() {
     let first = MAX_ANSWERS as u32 + 10;
     for number in 0..MAX_WAITING + 2 {
         let exchange = end.exchange(&request(first + number as u32, "tools/call"), "202 Accepted", 30 + number as u64);
-        pushed_out.extend(waiting.offer(exchange, number).map(|(_, number)| number));
+        pushed_out.extend(waiting.offer(exchange, number).into_iter().map(|(_, number)| number));
     }
     assert_eq!(pushed_out, [0, 1]);
     assert_eq!((waiting.len(), correlator.take_counters().waiting_beyond), (MAX_WAITING, 2));
@@ -292,4 +420,23 @@ fn what_nobody_asks_for_is_forgotten() {
     assert_eq!((correlator.answers(), correlator.take_counters().answers_unasked), (2, 0));
     tell(101 + wait, 3);
     assert_eq!((correlator.answers(), correlator.take_counters().answers_unasked), (2, 1));
+}
+
+#[test]
+fn what_waits_holds_a_bounded_amount_of_content() {
+    let correlator = Arc::new(Correlator::default());
+    let end = End::client(&correlator, 7);
+    let _stream = OpenStream::new(&end.link(), &format!("{EVENTS}{ENDPOINT}"));
+    let mut waiting: Waiting<u32> = Waiting::new(Arc::clone(&correlator));
+    let mut offer = |id: u32| {
+        let mut exchange = end.exchange(&request(id, "tools/call"), "202 Accepted", 21);
+        let text = Some("x".repeat(MAX_WAITING_CONTENT / 4).into());
+        exchange.request.content = Some(Box::new(Content { text, incomplete: None }));
+        waiting.offer(exchange, id).into_iter().map(|(_, id)| id).collect::<Vec<_>>()
+    };
+    let pushed_out: Vec<_> = (0..6).map(&mut offer).collect();
+    assert_eq!(pushed_out, [vec![], vec![], vec![], vec![], vec![0], vec![1]]);
+    assert_eq!(correlator.take_counters().waiting_beyond, 2);
+    assert_eq!(waiting.take_all().len(), 4);
+    assert_eq!(waiting.offer(end.exchange(&request(9, "tools/call"), "202 Accepted", 21), 9).len(), 0);
 }

@@ -1,4 +1,4 @@
-//! Server-sent events (WHATWG HTML, section 9.2.6), without the ids and times of reconnection, which no item needs.
+//! Server-sent events (WHATWG HTML, section 9.2.6). Of ids it is only told that there are any, of times of reconnection nothing.
 
 use memchr::memchr2;
 
@@ -12,6 +12,7 @@ const MAX_FIELD: usize = 5;
 enum Field {
     Data,
     Event,
+    Id,
     Other,
 }
 
@@ -151,6 +152,7 @@ impl Events {
         match self.name.get(..self.name_length) {
             Some(b"data") => Field::Data,
             Some(b"event") => Field::Event,
+            Some(b"id") => Field::Id,
             _ => Field::Other,
         }
     }
@@ -160,6 +162,7 @@ impl Events {
             Field::Data if self.has_data => self.value(Field::Data, b"\n", items),
             Field::Data => self.has_data = true,
             Field::Event => self.event.clear(),
+            Field::Id => items.id(),
             Field::Other => {}
         }
     }
@@ -184,7 +187,7 @@ impl Events {
                 let room = MAX_EVENT_NAME.saturating_sub(self.event.len());
                 self.event.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
-            Field::Other => {}
+            Field::Id | Field::Other => {}
         }
     }
 
