@@ -62,6 +62,7 @@ fn exchange() -> Exchange {
             workload: Arc::new(Workload { service_name: "shop".to_owned(), ..Workload::default() }),
             peer: None,
             protocol: Protocol::Http1,
+            hello: None,
         }),
         request: half(start, request, 1_700_000_000_000_000_000, 1_700_000_000_000_001_000),
         response: Some(half(

@@ -103,6 +103,7 @@ fn exchange(role: Role, status: u16, nanos: u64) -> Exchange {
             workload: Arc::new(workload),
             peer: None,
             protocol: Protocol::Http1,
+            hello: None,
         }),
         request: half(request, headers, start, start),
         response: Some(half(StartLine::Response { status }, Headers::default(), start + nanos, start + nanos)),

@@ -49,6 +49,7 @@ fn exchange(value: &[u8]) -> Exchange {
             workload: Arc::new(Workload::default()),
             peer: None,
             protocol: Protocol::Http1,
+            hello: None,
         }),
         request: half(StartLine::Request { method: "GET".into(), target }, value),
         response: Some(half(StartLine::Response { status: 200 }, value)),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     capture::{Direction, GapReason, Open, Role, Timestamp},
     policy::{Capture, Plan},
-    protocol::{End, Head, Headers, Incomplete, MessageSink, Protocol, StartLine, body},
+    protocol::{End, Head, Headers, Incomplete, MessageSink, Protocol, StartLine, body, tls::Hello},
     workload::Workload,
 };
 
@@ -171,7 +171,14 @@ impl Assembler {
         // Nothing is reported before the first request, which decides.
         let role = open.role.unwrap_or(Role::Client);
         Self {
-            connection: Arc::new(Connection { open, role, workload, peer: None, protocol: Protocol::Unknown }),
+            connection: Arc::new(Connection {
+                open,
+                role,
+                workload,
+                peer: None,
+                protocol: Protocol::Unknown,
+                hello: None,
+            }),
             role_from_traffic: false,
             asked,
             epoch: 0,
@@ -197,6 +204,11 @@ impl Assembler {
         let connection = Arc::make_mut(&mut self.connection);
         connection.workload = workload;
         connection.peer = peer;
+    }
+
+    /// The hellos of its TLS say this: exchanges that end from now on tell of it.
+    pub fn set_hello(&mut self, hello: Arc<Hello>) {
+        Arc::make_mut(&mut self.connection).hello = Some(hello);
     }
 
     /// What the exchanges share.

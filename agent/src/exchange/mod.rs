@@ -3,6 +3,7 @@
 mod assembler;
 mod call;
 mod content;
+mod ended;
 pub mod genai;
 pub mod mcp;
 mod reader;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 pub use assembler::{Asked, Assembler, Counters, MAX_PENDING};
 pub use call::Call;
 pub use content::{Budget, Content, MAX_CONNECTION_CONTENT, MAX_WORKER_CONTENT, Omission};
+pub use ended::{Ended, OpaqueReason, Visibility};
 
 use crate::{
     capture::{Open, Role, Timestamp},
-    protocol::{Head, Headers, Incomplete, Protocol},
+    protocol::{Head, Headers, Incomplete, Protocol, tls::Hello},
     workload::Workload,
 };
 
@@ -33,6 +35,8 @@ pub struct Connection {
     pub peer: Option<Arc<Workload>>,
     /// What it speaks.
     pub protocol: Protocol,
+    /// What the hellos of its TLS say, if it is TLS and they were seen.
+    pub hello: Option<Arc<Hello>>,
 }
 
 /// One half of an exchange.

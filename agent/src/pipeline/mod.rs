@@ -2,6 +2,7 @@
 
 mod counts;
 mod followed;
+mod inside;
 mod late;
 mod table;
 mod told;
@@ -15,6 +16,7 @@ pub use self::view::ConnectionView;
 use self::{
     counts::Counts,
     followed::Followed,
+    inside::Account,
     late::{Late, Unknown, attribute},
     table::Table,
     told::Told,
@@ -119,6 +121,8 @@ struct Tracked {
     roomy: bool,
     /// Its protocol when it was last counted.
     counted: Option<protocol::Protocol>,
+    /// What it has moved, and what is inside it or around it.
+    account: Account,
 }
 
 impl Tracked {
@@ -373,6 +377,7 @@ impl Pipeline {
             unread: false,
             roomy: false,
             counted: None,
+            account: Account::default(),
         };
         if let Some((old, forgotten)) = self.connections.insert(id, tracked) {
             self.waiting.remove(&old);
@@ -386,6 +391,9 @@ impl Pipeline {
                 self.close((old, forgotten), Ending::Evicted, latest);
             }
         }
+        if open.tls {
+            inside::begin(&mut self.connections, id);
+        }
     }
 
     fn bytes(&mut self, id: ConnectionId, event: &Event<'_>) {
@@ -395,6 +403,7 @@ impl Pipeline {
             return;
         };
         tracked.latest = tracked.latest.max(event.time);
+        tracked.account.moved(event);
         if tracked.awaits_plan() && tracked.unknown.may_be_known(&self.registry) {
             tracked.ask(&mut self.registry, &self.late);
             let workload = &tracked.assembler.connection().workload;
@@ -427,7 +436,10 @@ impl Pipeline {
             tracked.waiting = true;
             self.waiting.insert(id);
         }
+        let counted = tracked.counted;
         self.counts.protocol(&mut tracked.counted, tracked.assembler.connection().protocol, event);
+        let protocol = if tracked.counted == counted { None } else { tracked.counted };
+        let hello = tracked.parser.take_hello();
         for direction in [Direction::Out, Direction::In] {
             let until = tracked.skip_until(direction);
             if until > tracked.skipping[direction.index()] {
@@ -437,6 +449,9 @@ impl Pipeline {
         }
         if settle((id, tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.told) {
             self.keep_room(id);
+        }
+        if hello.is_some() || protocol.is_some() {
+            inside::tell(&mut self.connections, id, hello, protocol);
         }
     }
 
@@ -474,6 +489,12 @@ impl Pipeline {
             self.counts.undetected();
         }
         settle((id, &mut tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.told);
+        let plan = tracked.followed.current();
+        if plan.metrics.is_some()
+            && let Some(ended) = inside::ended(id, &tracked, ending, time)
+        {
+            self.recorder.connection(&ended, plan);
+        }
     }
 
     fn publish(&mut self) {

@@ -207,45 +207,53 @@ impl<'a> Facts<'a> {
 
     /// `server.address` and `server.port`.
     ///
-    /// For a client: the authority, its port or else the peer's; without an authority the peer. For a server: the host that a proxy forwarded, else
-    /// the authority, its port or else the scheme's; absent without any.
+    /// For a client: the authority, else the server name of TLS, its port or else the peer's; without either the peer. For a server: the host that a
+    /// proxy forwarded, else the authority, else the server name, its port or else the scheme's; absent without any.
     pub fn server(&self) -> Option<(Cow<'a, str>, u16)> {
+        let connection = &self.exchange.connection;
+        let asked_for = || connection.hello.as_deref().and_then(|hello| hello.server_name.as_deref());
         if self.role == Role::Client {
             let peer = self.peer();
-            return Some(match self.authority().and_then(host::split) {
-                Some((host, port)) => (Cow::Borrowed(host), port.unwrap_or(peer.port())),
-                None => (Cow::Owned(peer.ip().to_string()), peer.port()),
-            });
+            // Where the address is not known, the port is that of the scheme.
+            let peer_port = peer.map_or(if connection.open.tls { 443 } else { 80 }, |peer| peer.port());
+            let authority = self.authority().and_then(host::split).or_else(|| Some((asked_for()?, None)));
+            return match authority {
+                Some((host, port)) => Some((Cow::Borrowed(host), port.unwrap_or(peer_port))),
+                None => peer.map(|peer| (Cow::Owned(peer.ip().to_string()), peer.port())),
+            };
         }
         let forwarded = (self.fields.forwarded.and_then(|value| host::forwarded(value, "host")))
             .or_else(|| self.fields.forwarded_host.and_then(host::first));
-        let (host, port) = forwarded.and_then(host::split).or_else(|| self.authority().and_then(host::split))?;
+        let host = forwarded.and_then(host::split).or_else(|| self.authority().and_then(host::split));
+        let (host, port) = host.or_else(|| Some((asked_for()?, None)))?;
         Some((Cow::Borrowed(host), port.unwrap_or(if self.scheme() == "https" { 443 } else { 80 })))
     }
 
     /// `client.address` of a server: who a proxy says it was, else the peer.
-    pub fn client_address(&self) -> Cow<'a, str> {
+    pub fn client_address(&self) -> Option<Cow<'a, str>> {
         (self.fields.forwarded.and_then(|value| host::forwarded(value, "for")))
             .or_else(|| self.fields.forwarded_for.and_then(host::first))
             .and_then(host::split)
-            .map_or_else(|| Cow::Owned(self.peer().ip().to_string()), |(host, _)| Cow::Borrowed(host))
+            .map(|(host, _)| Cow::Borrowed(host))
+            .or_else(|| Some(Cow::Owned(self.peer()?.ip().to_string())))
     }
 
-    /// The other end of the connection.
-    pub fn peer(&self) -> SocketAddr {
-        self.exchange.connection.open.peer
+    /// The other end of the connection; `None` where it is not known which connection it was.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        let open = &self.exchange.connection.open;
+        open.addresses_known().then_some(open.peer)
     }
 
     /// The other end where it is nobody that is known: of what a pod asks outside the cluster the host and port that it addresses, since that is the
     /// name that was resolved for it; else the address.
-    pub fn peer_name(&self) -> String {
-        let peer = self.peer();
+    pub fn peer_name(&self) -> Option<String> {
+        let peer = self.peer()?;
         let asks = self.role == Role::Client && self.exchange.connection.workload.pod.is_some();
-        match self.authority().filter(|_| asks).and_then(host::split) {
+        Some(match self.authority().filter(|_| asks).and_then(host::split) {
             Some((host, port)) if host.contains(':') => format!("[{host}]:{}", port.unwrap_or(peer.port())),
             Some((host, port)) => format!("{host}:{}", port.unwrap_or(peer.port())),
             None => peer.to_string(),
-        }
+        })
     }
 
     /// `User-Agent`.
@@ -350,9 +358,9 @@ mod tests {
         );
         let https = Sample::new(Role::Server).header("forwarded", "for=1.1.1.1;host=f.example;proto=https");
         assert!(https.facts(|facts| facts.scheme() == "https"));
-        assert_eq!(https.facts(|facts| facts.client_address().into_owned()), "1.1.1.1");
+        assert_eq!(https.facts(|facts| facts.client_address().unwrap().into_owned()), "1.1.1.1");
         assert_eq!(server(https), is("f.example", 443));
         assert_eq!(server(Sample::new(Role::Server).header("host", "")), None);
-        assert_eq!(Sample::new(Role::Server).facts(|facts| facts.client_address().into_owned()), "10.0.0.1");
+        assert_eq!(Sample::new(Role::Server).facts(|facts| facts.client_address().unwrap().into_owned()), "10.0.0.1");
     }
 }

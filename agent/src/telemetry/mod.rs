@@ -25,4 +25,4 @@ pub use facts::{ErrorType, Facts, Target};
 pub use method::KnownMethods;
 pub use recorder::{LogSink, OpenOutlets, Outlets, Recorder, Settings, SpanSink};
 pub use sampler::Sampler;
-pub use subject::ExchangeSubject;
+pub use subject::{ConnectionSubject, ExchangeSubject};

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     admin::Health,
-    exchange::Exchange,
+    exchange::{Ended, Exchange},
     export::{LineSink, is_telltale_user_agent},
     policy::{
         Capture, Plan,
@@ -200,10 +200,7 @@ impl Recorder {
             facts.cost = calculator.cost(exchange);
             self.health.without_price.add(u64::from(facts.cost == Cost::NoPrice));
         }
-        let place = *self.places.entry(Arc::as_ptr(plan) as usize).or_insert_with(|| {
-            self.routes.push(Route { plan: Arc::downgrade(plan), outlets: self.outlets.open(plan) });
-            self.routes.len() - 1
-        });
+        let place = self.place(plan);
         let outlets = &mut self.routes[place].outlets;
         let tracing = plan.tracing.as_deref();
         let traced = tracing.filter(|_| !outlets.spans.is_empty());
@@ -237,6 +234,26 @@ impl Recorder {
             }
         }
         Some(facts)
+    }
+
+    /// Records a connection that is over.
+    pub fn connection(&mut self, ended: &Ended, plan: &Arc<Plan>) {
+        // What of it was inside TLS and is not to be told of was opaque.
+        if plan.capture == Capture::Nothing || ended.role.is_some_and(|role| !plan.reports(role, false)) {
+            return;
+        }
+        let place = self.place(plan);
+        if let Some(shard) = &mut self.routes[place].outlets.metrics {
+            shard.connection(ended);
+        }
+    }
+
+    /// The place of the route of a plan, which is opened the first time.
+    fn place(&mut self, plan: &Arc<Plan>) -> usize {
+        *self.places.entry(Arc::as_ptr(plan) as usize).or_insert_with(|| {
+            self.routes.push(Route { plan: Arc::downgrade(plan), outlets: self.outlets.open(plan) });
+            self.routes.len() - 1
+        })
     }
 
     /// Writes out what the sinks hold, and closes those of plans that nobody holds any more. Called a few times a second.

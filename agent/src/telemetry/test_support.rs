@@ -8,7 +8,7 @@ use super::Facts;
 use crate::{
     capture::{Open, Role, Timestamp},
     exchange::{Call, Connection, Content, Exchange, Half, Omission},
-    protocol::{Head, Headers, HttpVersion, Incomplete, Protocol, StartLine, secret::redact_url},
+    protocol::{Head, Headers, HttpVersion, Incomplete, Protocol, StartLine, secret::redact_url, tls::Hello},
     workload::Workload,
 };
 
@@ -36,6 +36,10 @@ pub(crate) struct Sample {
     begins: u64,
     /// Of the client.
     port: u16,
+    /// It is inside TLS, whose handshake says this.
+    tls: Option<Hello>,
+    /// It is not known which connection it was.
+    unknown: bool,
 }
 
 /// When the first byte of a sample moved, in nanoseconds since the epoch.
@@ -64,6 +68,8 @@ impl Sample {
             call: None,
             begins: 0,
             port: 4000,
+            tls: None,
+            unknown: false,
         }
     }
 
@@ -171,6 +177,21 @@ impl Sample {
         self
     }
 
+    pub(crate) fn without(mut self, header: &str) -> Self {
+        self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(header));
+        self
+    }
+
+    pub(crate) fn inside_tls(mut self, hello: Hello) -> Self {
+        self.tls = Some(hello);
+        self
+    }
+
+    pub(crate) fn at_no_address(mut self) -> Self {
+        (self.unknown, self.isn) = (true, None);
+        self
+    }
+
     pub(crate) fn facts<T>(&self, read: impl FnOnce(&Facts<'_>) -> T) -> T {
         read(&Facts::of(&self.exchange()).expect("a sample is a request"))
     }
@@ -178,6 +199,7 @@ impl Sample {
     pub(crate) fn exchange(&self) -> Exchange {
         let (client, server) = (format!("10.0.0.1:{}", self.port).parse().unwrap(), "10.0.0.2:80".parse().unwrap());
         let (local, peer) = if self.role == Role::Client { (client, server) } else { (server, client) };
+        let (local, peer) = if self.unknown { (Open::NO_ADDRESS, Open::NO_ADDRESS) } else { (local, peer) };
         let (client_isn, server_isn) = self.isn.unzip();
         let (isn_out, isn_in) =
             if self.role == Role::Client { (client_isn, server_isn) } else { (server_isn, client_isn) };
@@ -187,6 +209,7 @@ impl Sample {
             comm: self.workload.service_name.clone(),
             isn_out,
             isn_in,
+            tls: self.tls.is_some(),
             ..Open::new(local, peer)
         };
         let half = |start, headers, size, first: u64, last: u64| Half {
@@ -221,6 +244,7 @@ impl Sample {
                 workload: Arc::new(self.workload.clone()),
                 peer: self.peer.clone().map(Arc::new),
                 protocol: Protocol::Http1,
+                hello: self.tls.clone().map(Arc::new),
             }),
             request: half(line, section(&self.headers), Some(0), start, start + 1000),
             response: self.status.map(|status| {

@@ -251,6 +251,9 @@ impl Registry {
     /// Whom the other end of a connection that began then belongs to.
     pub fn peer(&mut self, open: &Open, began: Timestamp) -> Peer {
         self.follow();
+        if !open.addresses_known() {
+            return Peer::Unknown { may_come: false };
+        }
         let address: IpAddr = open.peer.ip();
         match self.directory.at(address, began) {
             Some(workload) => Peer::Known(workload),

@@ -60,6 +60,7 @@ pub(crate) fn exchange(service: &str, role: Role, number: u64) -> Exchange {
             workload: Arc::new(workload),
             peer: None,
             protocol: Protocol::Http1,
+            hello: None,
         }),
         request: half(request, headers, 0, start, start),
         response: Some(half(StartLine::Response { status: 200 }, Headers::default(), 300, end, end)),

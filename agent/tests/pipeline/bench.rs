@@ -37,6 +37,7 @@ pub(crate) struct Bench {
     pub(crate) pipeline: Pipeline,
     pub(crate) lines: Lines,
     pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Of the next event, in nanoseconds.
     pub(crate) time: u64,
 }
@@ -89,14 +90,14 @@ impl Bench {
         let settings = telemetry::Settings::default();
         let metrics = Metrics::with_limit(settings.methods.clone(), SERIES - 1);
         metrics.report_to(&health);
-        let sink = lines.clone();
+        let (sink, shards) = (lines.clone(), Arc::clone(&metrics));
         let outlets = move |plan: &Arc<Plan>| {
             let mut logs: Vec<Box<dyn LogSink>> = vec![Box::new(sink.clone())];
             logs.extend(queues.iter().map(|queue| Box::new(queue.clone()) as Box<dyn LogSink>));
-            Outlets { metrics: metrics.shard(plan), logs, ..Outlets::default() }
+            Outlets { metrics: shards.shard(plan), logs, ..Outlets::default() }
         };
         let recorder = Recorder::new(settings, Box::new(outlets), &health);
-        Self { pipeline: Pipeline::new(pipeline, recorder, &health), lines, health, time: 1_000_000_000 }
+        Self { pipeline: Pipeline::new(pipeline, recorder, &health), lines, health, metrics, time: 1_000_000_000 }
     }
 
     pub(crate) fn event(&mut self, connection: u64, kind: EventKind<'_>) {

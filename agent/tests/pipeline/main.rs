@@ -3,6 +3,7 @@
 mod bench;
 mod bounds;
 mod calls;
+mod inside;
 mod live_state;
 mod mcp;
 mod plans;

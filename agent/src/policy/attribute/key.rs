@@ -56,7 +56,7 @@ keys! {
     /// `http` or `https`; a server believes a proxy's `Forwarded` or `X-Forwarded-Proto`.
     UrlScheme: Text, Always, Heads, attribute "url.scheme", cel ["request.scheme"];
     /// The whole URL, put together from scheme, authority and target.
-    UrlFull: Text, Always, Heads, attribute "url.full";
+    UrlFull: Text, Addresses, Heads, attribute "url.full";
     /// What the request addresses: the authority of its target, else `Host`.
     Authority: Text, Request, Heads, cel ["request.host"], log ["authority"];
     /// Host that the request addresses; a server believes a proxy's `Forwarded` or `X-Forwarded-Host`.
@@ -64,7 +64,7 @@ keys! {
     /// Port that the request addresses.
     ServerPort: Int, Request, Heads, attribute "server.port";
     /// Address of the client; a server believes a proxy's `Forwarded` or `X-Forwarded-For`.
-    ClientAddress: Text, Always, Heads, attribute "client.address";
+    ClientAddress: Text, Addresses, Heads, attribute "client.address";
     /// `User-Agent`.
     UserAgent: Text, Request, Heads, attribute "user_agent.original", cel ["request.useragent"], log ["user_agent"];
     /// `Referer`.
@@ -155,44 +155,52 @@ keys! {
     // The connection.
 
     /// Address of the other end of the connection.
-    NetworkPeerAddress: Text, Always, Nothing, attribute "network.peer.address";
+    NetworkPeerAddress: Text, Addresses, Nothing, attribute "network.peer.address";
     /// Port of the other end of the connection.
-    NetworkPeerPort: Int, Always, Nothing, attribute "network.peer.port";
+    NetworkPeerPort: Int, Addresses, Nothing, attribute "network.peer.port";
     /// Address of the end that reports.
-    NetworkLocalAddress: Text, Always, Nothing, attribute "network.local.address";
+    NetworkLocalAddress: Text, Addresses, Nothing, attribute "network.local.address";
     /// Port of the end that reports.
-    NetworkLocalPort: Int, Always, Nothing, attribute "network.local.port";
+    NetworkLocalPort: Int, Addresses, Nothing, attribute "network.local.port";
     /// `tcp`.
     NetworkTransport: Text, Always, Nothing, attribute "network.transport";
     /// `ipv4` or `ipv6`.
-    NetworkType: Text, Always, Nothing, attribute "network.type";
+    NetworkType: Text, Addresses, Nothing, attribute "network.type";
     /// `http`.
     NetworkProtocolName: Text, Always, Heads, attribute "network.protocol.name";
     /// `1.0`, `1.1` or `2`.
     NetworkProtocolVersion: Text, Always, Heads, attribute "network.protocol.version";
     /// Which end reports: `client` or `server`.
     Reporter: Text, Always, Heads, attribute "telltale.reporter", log ["reporter"];
-    /// Whether it was read inside TLS.
+    /// Whether the connection is TLS; what is told of its exchanges was read inside it.
     ConnectionTls: Bool, Always, Nothing, attribute "telltale.tls";
+    /// How much of the connection was read: `plain`, `decrypted`; of connections that are not read `opaque`.
+    ConnectionVisibility: Text, Always, Nothing, attribute "telltale.connection.visibility";
+    /// Why a connection was not read: `tls`, `http2`, `upgraded`, `unknown`.
+    ConnectionOpaqueReason: Text, Connection, Nothing, attribute "telltale.connection.opaque_reason";
+    /// Version of TLS that the server chose.
+    TlsProtocolVersion: Text, Tls, Nothing, attribute "tls.protocol.version";
+    /// Application protocol that the server chose, where it said so in clear: before TLS 1.3.
+    TlsNextProtocol: Text, Tls, Nothing, attribute "tls.next_protocol";
     /// A proxy's number of the connection.
     ConnectionId: Int, Never, Nothing, cel ["connection.id"];
     /// Whether the client showed a certificate to a proxy.
     ConnectionMtls: Bool, Never, Nothing, cel ["connection.mtls"];
-    /// Server name that the client asked a proxy for.
-    ConnectionServerName: Text, Never, Nothing, cel ["connection.requested_server_name"], log ["requested_server_name"];
-    /// TLS version of a proxy's connection.
-    ConnectionTlsVersion: Text, Never, Nothing, cel ["connection.tls_version"];
+    /// Server name that the client asked for (SNI).
+    ConnectionServerName: Text, Tls, Nothing, attribute "tls.client.server_name", cel ["connection.requested_server_name"], log ["requested_server_name"];
+    /// The version of TLS as Envoy writes it: `TLSv1.3`.
+    ConnectionTlsVersion: Text, Tls, Nothing, cel ["connection.tls_version"];
     /// Why a proxy closed the connection.
     ConnectionTerminationDetails: Text, Never, Nothing, cel ["connection.termination_details"], log ["connection_termination_details"];
 
     // Both ends: the source is the client, the destination the server.
 
     /// `address:port` of the client.
-    SourceAddress: Text, Always, Heads, cel ["source.address"], log ["downstream_remote_address", "upstream_local_address"];
+    SourceAddress: Text, Addresses, Heads, cel ["source.address"], log ["downstream_remote_address", "upstream_local_address"];
     /// Port of the client.
-    SourcePort: Int, Always, Heads, cel ["source.port"];
+    SourcePort: Int, Addresses, Heads, cel ["source.port"];
     /// The client: `namespace/service` if its workload is known, else `address:port`.
-    Source: Text, Always, Heads, log ["source"];
+    Source: Text, Addresses, Heads, log ["source"];
     /// Workload of the client: the name of the object that controls its pod, else the service name.
     SourceWorkload: Text, Peer, Heads, cel ["source.workload"];
     /// Namespace of the client.
@@ -210,11 +218,11 @@ keys! {
     /// Pod labels of the client; of the other end only where it is in the same namespace.
     SourceLabels: Map, Peer, Heads, cel ["source.labels"];
     /// `address:port` of the server.
-    DestinationAddress: Text, Always, Heads, cel ["destination.address"], log ["upstream_host", "downstream_local_address"];
+    DestinationAddress: Text, Addresses, Heads, cel ["destination.address"], log ["upstream_host", "downstream_local_address"];
     /// Port of the server.
-    DestinationPort: Int, Always, Heads, cel ["destination.port"];
+    DestinationPort: Int, Addresses, Heads, cel ["destination.port"];
     /// The server: `namespace/service` if its workload is known; of a pod's request to the outside the host and port that it addresses; else `address:port`.
-    Destination: Text, Always, Heads, log ["destination"];
+    Destination: Text, Addresses, Heads, log ["destination"];
     /// Workload of the server: the name of the object that controls its pod, else the service name.
     DestinationWorkload: Text, Peer, Heads, cel ["destination.workload"];
     /// Namespace of the server.

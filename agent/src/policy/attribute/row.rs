@@ -71,6 +71,12 @@ pub enum When {
     Mcp,
     /// For messages of JSON-RPC, those of the Model Context Protocol among them, where they say it.
     JsonRpc,
+    /// Where it is known which connection it was, which of what is inside TLS cannot always be proven.
+    Addresses,
+    /// Where the connection is TLS and its handshake was seen.
+    Tls,
+    /// In metrics of connections, where they were not read.
+    Connection,
     /// Where the policy's `content` keeps it, and it can be given out.
     Content,
     /// Where the policy's `content` keeps it, and it is not given out whole.
@@ -97,6 +103,9 @@ impl When {
             Self::GenAi => "LLM call that says it",
             Self::Mcp => "MCP call that says it",
             Self::JsonRpc => "JSON-RPC message that says it",
+            Self::Addresses => "connection is known",
+            Self::Tls => "TLS whose handshake was seen",
+            Self::Connection => "connection that was not read",
             Self::Content => "the policy's `content` keeps it",
             Self::ContentIncomplete => "`content` keeps it, not all is given out",
             Self::Never => "never here",

@@ -57,14 +57,12 @@ pub(super) fn write(line: &mut Vec<u8>, entry: &ExchangeSubject<'_>, added: &Obj
     let (own, other) = (Some(&*exchange.connection.workload), exchange.connection.peer.as_deref());
     let (source, destination) = if facts.role == Role::Client { (own, other) } else { (other, own) };
     for (name, workload) in [("source", source), ("destination", destination)] {
-        field(line, name);
         if let Some(workload) = workload {
+            field(line, name);
             write_workload(line, workload);
-        } else {
+        } else if let Some(peer) = facts.peer_name() {
             // Of the other end often nothing is known but its address.
-            line.push(b'"');
-            escape(line, &facts.peer_name());
-            line.push(b'"');
+            text(line, name, peer.as_bytes());
         }
     }
     if let Some(identity) = entry.identity {

@@ -76,6 +76,9 @@ fn read<'a>(source: &'a Source, entry: &'a ExchangeSubject<'a>) -> Option<Cow<'a
         }
         Source::Address(end, part) => {
             let open = &entry.facts.exchange.connection.open;
+            if !open.addresses_known() {
+                return None;
+            }
             let own = (entry.facts.role == Role::Client) == (*end == End::Source);
             let address = if own { open.local } else { open.peer };
             Some(Cow::Owned(address_part(address, *part)))

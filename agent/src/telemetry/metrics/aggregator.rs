@@ -14,7 +14,9 @@ use hashbrown::HashTable;
 
 use super::{
     Exemplar, Key, KeyRef, Measurements,
+    calls::OfPart,
     cells::{Data, Measured as _, Rows, Table},
+    connections::{DIRECTIONS, OfConnection},
     labels, lock,
     recording::Recording,
     series::Kept,
@@ -22,12 +24,13 @@ use super::{
 };
 use crate::{
     capture::Role,
+    exchange::Ended,
     policy::{
         attribute::{Key as AttributeKey, Subject as _},
         plan::{Group, MetricsPlan, Part},
     },
     telemetry::{
-        ExchangeSubject, Facts, KnownMethods,
+        ConnectionSubject, ExchangeSubject, Facts, KnownMethods,
         names::{Measure, Occasion},
     },
     workload::{ResourceAttribute, Workload},
@@ -283,12 +286,49 @@ impl Shard {
             admitted = recording.admitted;
         }
         // A service in overflow series only is not noted, so the limit bounds the workloads too.
-        let workload = &facts.exchange.connection.workload;
-        let slot = &mut noted[(Arc::as_ptr(workload) as usize >> 6) % NOTED];
-        if admitted && !slot.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, workload)) {
-            aggregator.note(workload);
-            *slot = Some(Arc::clone(workload));
+        if admitted {
+            note(aggregator, noted, &facts.exchange.connection.workload);
         }
+    }
+
+    /// Adds a connection that is over to its series.
+    pub fn connection(&mut self, ended: &Ended) {
+        let Self { aggregator, tables, noted, labels: bytes } = self;
+        let aggregator = &**aggregator;
+        let connection = &ended.connection;
+        let role = ended.role.unwrap_or(connection.role);
+        let subject = ConnectionSubject(ended);
+        let whole = OfConnection { ended, direction: None };
+        let lanes = DIRECTIONS.map(|direction| OfConnection { ended, direction: Some(direction) });
+        let mut tables = lock(tables);
+        let mut admitted = false;
+        for (index, group) in aggregator.plan.groups.iter().enumerate().skip(aggregator.of_exchanges) {
+            let parts = match group.occasion {
+                Occasion::Connection => std::slice::from_ref(&whole),
+                Occasion::ConnectionIo => &lanes,
+                _ => continue,
+            };
+            for measured in parts.iter().filter(|part| part.any(group)) {
+                bytes.clear();
+                let cut = labels::encode(&group.labels, &subject, measured.part(), bytes);
+                aggregator.shared.cut.fetch_add(cut, Ordering::Relaxed);
+                let key = KeyRef { labels: bytes, ..KeyRef::of_labels(&connection.workload, role) };
+                let (position, own) = aggregator.place(&mut tables[index], index, &key);
+                admitted |= own;
+                tables[index].add(position, group, measured, None);
+            }
+        }
+        if admitted {
+            note(aggregator, noted, &connection.workload);
+        }
+    }
+}
+
+fn note(aggregator: &Aggregator, noted: &mut [Option<Arc<Workload>>; NOTED], workload: &Arc<Workload>) {
+    let slot = &mut noted[(Arc::as_ptr(workload) as usize >> 6) % NOTED];
+    if !slot.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, workload)) {
+        aggregator.note(workload);
+        *slot = Some(Arc::clone(workload));
     }
 }
 

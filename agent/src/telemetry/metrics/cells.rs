@@ -65,6 +65,7 @@ impl Measurements {
             Measure::ResponseBody => self.response_body.map(|size| size as f64),
             // Of a call beyond HTTP.
             Measure::GenAi(_) | Measure::McpOperation | Measure::McpSession | Measure::JsonRpc => None,
+            Measure::Connection(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod aggregator;
 mod call_subject;
 mod calls;
 mod cells;
+mod connections;
 mod labels;
 mod recording;
 mod registry;

@@ -119,7 +119,10 @@ impl Recording<'_> {
             self.bytes.clear();
             let cut = labels::encode(&group.labels, subject, measured.part(), self.bytes);
             aggregator.shared.cut.fetch_add(cut, Ordering::Relaxed);
-            let key = KeyRef { labels: self.bytes, ..KeyRef::of_call(self.exchange.facts, role) };
+            let key = KeyRef {
+                labels: self.bytes,
+                ..KeyRef::of_labels(&self.exchange.facts.exchange.connection.workload, role)
+            };
             let (position, own) = aggregator.place(&mut self.tables[index], index, &key);
             self.admitted |= own;
             self.tables[index].add(position, group, measured, self.exemplar);

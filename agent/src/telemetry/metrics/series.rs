@@ -11,6 +11,7 @@ use crate::{
     },
     protocol::HttpVersion,
     telemetry::{Facts, facts::ErrorType, method::KnownMethods, names::key},
+    workload::Workload,
 };
 
 /// The attribute values of a series, borrowed from the exchange for the look-up.
@@ -74,9 +75,8 @@ impl<'a> KeyRef<'a> {
         }
     }
 
-    /// The series of a call beyond HTTP, whose attributes are all labels.
-    pub fn of_call(facts: &Facts<'a>, role: Role) -> Self {
-        let workload = &facts.exchange.connection.workload;
+    /// The series of what is no exchange of HTTP, whose attributes are all labels.
+    pub fn of_labels(workload: &'a Workload, role: Role) -> Self {
         Self {
             service: &workload.service_name,
             namespace: workload.namespace.as_deref(),
@@ -154,6 +154,8 @@ impl Key {
             key::ERROR_TYPE => Value::Text(plain.error?.name()),
             key::HTTP_RESPONSE_STATUS_CODE => Value::Int(plain.status?.into()),
             key::NETWORK_PROTOCOL_VERSION => Value::from(plain.version.as_str()),
+            // Nothing but where it is not known which connection it was, nor whom the request addresses.
+            key::SERVER_ADDRESS | key::SERVER_PORT if self.server_address.is_empty() => return None,
             key::SERVER_ADDRESS => Value::from(&*self.server_address),
             key::SERVER_PORT => Value::Int(plain.server_port.into()),
             _ => return None,

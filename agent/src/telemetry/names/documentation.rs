@@ -17,6 +17,14 @@ struct Section {
     has: fn(&Instrument) -> bool,
 }
 
+/// What a reader must know of the metrics of connections.
+const CONNECTIONS: &str = "\
+Of every connection, counted when it is over or followed no longer, in every profile. `telltale.connection.visibility` is `plain` (read as it is), \
+`decrypted` (read inside TLS) or `opaque`, of which `telltale.connection.opaque_reason` says why: `tls` (TLS that nobody read inside of), `http2` \
+(HTTP/2, which is not parsed yet, also inside TLS), `upgraded` (after an Upgrade or in a tunnel), `unknown` (none of the protocols that are read); it is absent \
+where no byte moved. Of a decrypted connection the bytes are those of TLS, and it is one connection. `server.address` is the server name of the TLS \
+handshake, else the address of the server; only of clients, unless a policy adds it. Bytes come with the end of a connection.";
+
 const SECTIONS: &[Section] = &[
     Section {
         title: "HTTP",
@@ -52,6 +60,11 @@ const SECTIONS: &[Section] = &[
         title: "Model Context Protocol",
         about: "Client is who sends a message, server who receives it.",
         has: |row| is_of(row, &[Occasion::McpMessage, Occasion::McpSession]),
+    },
+    Section {
+        title: "Connections",
+        about: CONNECTIONS,
+        has: |row| is_of(row, &[Occasion::Connection, Occasion::ConnectionIo]),
     },
     Section {
         title: "Other JSON-RPC",

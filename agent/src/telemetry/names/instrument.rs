@@ -1,6 +1,6 @@
 //! The table of instruments.
 
-use super::{Conventions, calls::CALL_INSTRUMENTS, key};
+use super::{CONNECTION_INSTRUMENTS, Conventions, calls::CALL_INSTRUMENTS, key};
 use crate::{capture::Role, policy::model::Profile};
 
 /// How strongly the conventions ask for an attribute of an instrument.
@@ -37,6 +37,19 @@ pub enum Measure {
     McpSession,
     /// From the beginning of a message of JSON-RPC that is none of MCP to its answer.
     JsonRpc,
+    /// Something of a connection.
+    Connection(ConnectionMeasure),
+}
+
+/// What an instrument measures of a connection, when it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectionMeasure {
+    /// That it is.
+    Ended,
+    /// From when it was first seen to its end.
+    Duration,
+    /// Bytes of each direction.
+    Io,
 }
 
 /// What an instrument measures of a call of a language model.
@@ -98,6 +111,10 @@ pub enum Occasion {
     McpSession,
     /// A message of JSON-RPC.
     JsonRpc,
+    /// A connection that is over.
+    Connection,
+    /// One direction of it.
+    ConnectionIo,
 }
 
 impl Measure {
@@ -113,6 +130,8 @@ impl Measure {
             Self::McpOperation => Occasion::McpMessage,
             Self::McpSession => Occasion::McpSession,
             Self::JsonRpc => Occasion::JsonRpc,
+            Self::Connection(ConnectionMeasure::Io) => Occasion::ConnectionIo,
+            Self::Connection(_) => Occasion::Connection,
         }
     }
 }
@@ -163,9 +182,10 @@ impl Instrument {
     /// How it aggregates.
     pub const fn kind(&self) -> Kind {
         match self.measure {
-            Measure::Requests | Measure::Decisions | Measure::GenAi(GenAiMeasure::TokenSum(_) | GenAiMeasure::Cost) => {
-                Kind::Counter
-            }
+            Measure::Requests
+            | Measure::Decisions
+            | Measure::GenAi(GenAiMeasure::TokenSum(_) | GenAiMeasure::Cost)
+            | Measure::Connection(ConnectionMeasure::Ended | ConnectionMeasure::Io) => Kind::Counter,
             _ => Kind::Histogram,
         }
     }
@@ -183,7 +203,9 @@ impl Instrument {
     /// The schema URL of the scope that it is in: the conventions for generative AI and MCP have one of their own.
     pub const fn schema_url(&self, conventions: Conventions) -> &'static str {
         match self.measure.occasion() {
-            Occasion::Exchange | Occasion::JsonRpc => conventions.schema_url(),
+            Occasion::Exchange | Occasion::JsonRpc | Occasion::Connection | Occasion::ConnectionIo => {
+                conventions.schema_url()
+            }
             Occasion::GenAi
             | Occasion::TokenType
             | Occasion::Modality
@@ -365,18 +387,20 @@ pub static AUTHORIZATION_DECISIONS: Instrument = Instrument {
     conventions: None,
 };
 
-/// The instruments of a profile, in the order in which they are shown. Istio has none for calls beyond HTTP: they are the same in every profile.
+/// The instruments of a profile, in the order in which they are shown. Those of calls beyond HTTP and of connections are the same in every profile.
 pub fn instruments(profile: Profile, conventions: Conventions) -> impl Iterator<Item = &'static Instrument> + Clone {
     let rows = match profile {
         Profile::OpenTelemetry => INSTRUMENTS,
         Profile::Istio => ISTIO_INSTRUMENTS,
     };
-    rows.iter().chain([&AUTHORIZATION_DECISIONS]).chain(CALL_INSTRUMENTS).filter(move |row| row.is_in(conventions))
+    let rows = rows.iter().chain([&AUTHORIZATION_DECISIONS]).chain(CALL_INSTRUMENTS).chain(CONNECTION_INSTRUMENTS);
+    rows.filter(move |row| row.is_in(conventions))
 }
 
 /// The instruments of all profiles and conventions, in the order in which they are shown.
 pub fn every_instrument() -> impl Iterator<Item = &'static Instrument> {
-    INSTRUMENTS.iter().chain(ISTIO_INSTRUMENTS).chain([&AUTHORIZATION_DECISIONS]).chain(CALL_INSTRUMENTS)
+    let of_exchanges = INSTRUMENTS.iter().chain(ISTIO_INSTRUMENTS).chain([&AUTHORIZATION_DECISIONS]);
+    of_exchanges.chain(CALL_INSTRUMENTS).chain(CONNECTION_INSTRUMENTS)
 }
 
 #[cfg(test)]

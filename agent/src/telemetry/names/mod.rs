@@ -4,6 +4,7 @@
 
 mod alias;
 mod calls;
+mod connections;
 mod conventions;
 #[cfg(test)]
 mod documentation;
@@ -12,10 +13,12 @@ pub mod prometheus;
 
 pub use alias::{Selection, kind_of_alias, select};
 pub use calls::{CALL_INSTRUMENTS, GENAI_BUCKETS, MCP_BUCKETS, TOKEN_BUCKETS};
+pub use connections::CONNECTION_INSTRUMENTS;
 pub use conventions::{Conventions, follow, followed, schema_url};
 pub use instrument::{
-    AUTHORIZATION_DECISIONS, DURATION_BUCKETS, GenAiMeasure, INSTRUMENTS, ISTIO_BUCKETS, ISTIO_INSTRUMENTS, Instrument,
-    Kind, Level, Measure, Occasion, SIZE_BUCKETS, TokenKind, every_instrument, instruments,
+    AUTHORIZATION_DECISIONS, ConnectionMeasure, DURATION_BUCKETS, GenAiMeasure, INSTRUMENTS, ISTIO_BUCKETS,
+    ISTIO_INSTRUMENTS, Instrument, Kind, Level, Measure, Occasion, SIZE_BUCKETS, TokenKind, every_instrument,
+    instruments,
 };
 
 /// Name of the instrumentation scope of everything observed.
@@ -74,6 +77,8 @@ keys! {
     MCP_PROTOCOL_VERSION = "mcp.protocol.version";
     /// URI of the resource.
     MCP_RESOURCE_URI = "mcp.resource.uri";
+    /// Which way bytes went, seen from the end that reports: `transmit` or `receive`.
+    NETWORK_IO_DIRECTION = "network.io.direction";
     /// Address of the other end of the connection.
     NETWORK_PEER_ADDRESS = "network.peer.address";
     /// Port of the other end of the connection.
@@ -100,6 +105,10 @@ keys! {
     SERVER_PORT = "server.port";
     /// Logical name of the service.
     SERVICE_NAME = "service.name";
+    /// Why nothing of a connection was read (ours).
+    TELLTALE_CONNECTION_OPAQUE_REASON = "telltale.connection.opaque_reason";
+    /// Whether a connection was read as it is, inside TLS, or not at all (ours).
+    TELLTALE_CONNECTION_VISIBILITY = "telltale.connection.visibility";
     /// Content of the request, where a policy keeps it (ours).
     TELLTALE_HTTP_REQUEST_BODY = "telltale.http.request.body";
     /// Why that is absent or only a beginning (ours).
@@ -112,6 +121,8 @@ keys! {
     TELLTALE_INCOMPLETE = "telltale.incomplete";
     /// Which end reports (ours).
     TELLTALE_REPORTER = "telltale.reporter";
+    /// Version of TLS, where the connection is TLS.
+    TLS_PROTOCOL_VERSION = "tls.protocol.version";
     /// The whole URL.
     URL_FULL = "url.full";
     /// Path component.

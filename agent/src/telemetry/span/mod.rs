@@ -152,9 +152,9 @@ fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
         attributes.push(text(key::ERROR_TYPE, error));
     }
     if facts.role == Role::Client {
-        attributes.push(text(key::URL_FULL, url_full(facts)));
+        attributes.extend(url_full(facts).map(|url| text(key::URL_FULL, url)));
     } else {
-        attributes.push(text(key::CLIENT_ADDRESS, facts.client_address()));
+        attributes.extend(facts.client_address().map(|address| text(key::CLIENT_ADDRESS, address)));
         attributes.push(text(key::URL_SCHEME, facts.scheme()));
         if let Some(path) = target.path {
             attributes.push(text(key::URL_PATH, path));
@@ -170,10 +170,15 @@ fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
         attributes.push(text(key::SERVER_ADDRESS, address));
         attributes.push(number(key::SERVER_PORT, port.into()));
     }
-    let peer = facts.peer();
-    attributes.push(text(key::NETWORK_PEER_ADDRESS, peer.ip().to_string()));
-    attributes.push(number(key::NETWORK_PEER_PORT, peer.port().into()));
+    if let Some(peer) = facts.peer() {
+        attributes.push(text(key::NETWORK_PEER_ADDRESS, peer.ip().to_string()));
+        attributes.push(number(key::NETWORK_PEER_PORT, peer.port().into()));
+    }
     attributes.push(text(key::NETWORK_PROTOCOL_VERSION, facts.version.as_str()));
+    let hello = facts.exchange.connection.hello.as_deref();
+    if let Some(version) = hello.and_then(|hello| hello.version) {
+        attributes.push(text(key::TLS_PROTOCOL_VERSION, version.number()));
+    }
     if let Some(incomplete) = facts.incomplete() {
         attributes.push(text(key::TELLTALE_INCOMPLETE, incomplete));
     }
@@ -191,19 +196,19 @@ fn add_content(attributes: &mut Vec<KeyValue>, half: Option<&Half>, body: &str, 
     attributes.extend(content.incomplete.map(|why| text(incomplete, why.name())));
 }
 
-/// `url.full` of a client: the target if it is absolute, else put together from scheme and authority.
-pub(super) fn url_full(facts: &Facts<'_>) -> String {
+/// `url.full` of a client: the target if it is absolute, else put together from scheme and authority; `None` where nothing tells the latter.
+pub(super) fn url_full(facts: &Facts<'_>) -> Option<String> {
     let target = facts.parsed_target();
     if target.scheme.is_some() {
-        return facts.target.to_owned();
+        return Some(facts.target.to_owned());
     }
     let scheme = facts.scheme();
-    let authority = facts.authority().map_or_else(|| facts.peer().to_string(), str::to_owned);
-    match target.path {
+    let authority = facts.authority().map(str::to_owned).or_else(|| Some(facts.peer()?.to_string()))?;
+    Some(match target.path {
         // `OPTIONS *` is about the server itself (RFC 9112 section 3.2.4) and CONNECT about a tunnel: no path.
         None | Some("*") => format!("{scheme}://{authority}"),
         Some(_) => format!("{scheme}://{authority}{}", facts.target),
-    }
+    })
 }
 
 /// The OTLP resource of a workload, `local` added where it is of no pod (`OTEL_RESOURCE_ATTRIBUTES`; the workload's own win).

@@ -1,27 +1,28 @@
 //! An exchange as attributes see it: the values of the table of keys.
 
 mod calls;
+mod connection;
 #[cfg(test)]
 mod tests;
 
 use std::{
     borrow::Cow,
     collections::{HashMap, hash_map::Entry},
-    net::SocketAddr,
 };
 
+pub use self::connection::ConnectionSubject;
+use self::connection::{End, Ends};
 use super::{
     Facts, KnownMethods, authorization::Authorization, grpc, method::OTHER, span::url_full, trace_context::Identity,
 };
 use crate::{
     capture::Role,
-    exchange::Content,
+    exchange::{Content, Visibility},
     policy::{
         attribute::{Key, Side, Subject, Value, When},
         objects::Labels,
     },
     protocol::{Headers, Incomplete},
-    workload::{PodIdentity, Workload, WorkloadKind},
 };
 
 /// What of an exchange can be asked for. Everything in it has passed the parser, which drops credentials and redacts URLs.
@@ -35,72 +36,9 @@ pub struct ExchangeSubject<'a> {
     pub methods: &'a KnownMethods,
 }
 
-/// Which end of a connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// The client.
-    Source,
-    /// The server.
-    Destination,
-}
-
 impl<'a> ExchangeSubject<'a> {
-    fn workload(&self) -> &'a Workload {
-        &self.facts.exchange.connection.workload
-    }
-
-    fn pod(&self) -> Option<&'a PodIdentity> {
-        self.workload().pod.as_deref()
-    }
-
-    fn is_own(&self, end: End) -> bool {
-        (self.facts.role == Role::Client) == (end == End::Source)
-    }
-
-    fn address(&self, end: End) -> SocketAddr {
-        let open = &self.facts.exchange.connection.open;
-        if self.is_own(end) { open.local } else { open.peer }
-    }
-
-    /// Who is at this end; of the end that does not report that is known of pods with an address of their own.
-    fn at(&self, end: End) -> Option<&'a Workload> {
-        if self.is_own(end) { Some(self.workload()) } else { self.facts.exchange.connection.peer.as_deref() }
-    }
-
-    fn labels(&self, end: End) -> Option<&'a Labels> {
-        Some(&self.at(end)?.pod.as_deref()?.pod.labels)
-    }
-
-    /// Labels by name: of the other end only if it is in the same namespace. A policy's author may be no reader of others' pods.
-    fn readable_labels(&self, end: End) -> Option<&'a Labels> {
-        let readable = self.is_own(end) || self.at(end)?.namespace == self.workload().namespace;
-        readable.then(|| self.labels(end))?
-    }
-
-    /// The first of these labels that is there.
-    fn label(&self, end: End, names: &[&str]) -> Option<&'a str> {
-        let labels = self.labels(end)?;
-        names.iter().find_map(|name| labels.get(*name)).map(String::as_str)
-    }
-
-    /// The object that controls the pod, else the pod; of a local process its service.
-    fn workload_name(&self, end: End) -> Option<&'a str> {
-        let workload = self.at(end)?;
-        match (&workload.pod, workload.kind) {
-            (Some(pod), _) => Some(pod.owner().map_or(&*pod.name.name, |(_, name)| name)),
-            // Which pod of a service answered is not known.
-            (None, WorkloadKind::Service | WorkloadKind::Node) => None,
-            (None, _) => Some(&workload.service_name),
-        }
-    }
-
-    /// `namespace/service`; of what a pod asks outside the cluster the host and port that it addresses; else the address.
-    fn name(&self, end: End) -> String {
-        match self.at(end) {
-            Some(Workload { service_name, namespace: Some(namespace), .. }) => format!("{namespace}/{service_name}"),
-            Some(Workload { service_name, .. }) => service_name.clone(),
-            None => self.facts.peer_name(),
-        }
+    fn ends(&self) -> Ends<'a> {
+        Ends { connection: &self.facts.exchange.connection, role: self.facts.role }
     }
 
     fn headers(&self, side: Side) -> Option<&'a Headers> {
@@ -164,12 +102,14 @@ impl<'a> ExchangeSubject<'a> {
             Key::UrlPath => facts.parsed_target().path?.into(),
             Key::UrlQuery => facts.parsed_target().query?.into(),
             Key::UrlScheme => facts.scheme().into(),
-            Key::UrlFull => url_full(facts).into(),
+            Key::UrlFull => url_full(facts)?.into(),
             Key::Authority => facts.authority()?.into(),
             Key::ServerAddress => facts.server()?.0.into(),
             Key::ServerPort => Value::Int(facts.server()?.1.into()),
-            Key::ClientAddress if facts.role == Role::Client => self.address(End::Source).ip().to_string().into(),
-            Key::ClientAddress => facts.client_address().into(),
+            Key::ClientAddress if facts.role == Role::Client => {
+                self.ends().address(End::Source)?.ip().to_string().into()
+            }
+            Key::ClientAddress => facts.client_address()?.into(),
             Key::UserAgent => String::from_utf8_lossy(facts.user_agent()?).into(),
             Key::Referer => joined(self.headers(Side::Request)?, "referer")?.into(),
             Key::RequestId => facts.request_id()?.into(),
@@ -216,61 +156,22 @@ impl<'a> ExchangeSubject<'a> {
 
     /// Keys of the connection.
     fn of_connection(&self, key: Key) -> Option<Value<'a>> {
-        let open = &self.facts.exchange.connection.open;
+        let tls = self.facts.exchange.connection.open.tls;
         Some(match key {
-            Key::NetworkPeerAddress => open.peer.ip().to_string().into(),
-            Key::NetworkPeerPort => Value::Int(open.peer.port().into()),
-            Key::NetworkLocalAddress => open.local.ip().to_string().into(),
-            Key::NetworkLocalPort => Value::Int(open.local.port().into()),
-            Key::NetworkTransport => "tcp".into(),
-            Key::NetworkType => if open.peer.is_ipv4() { "ipv4" } else { "ipv6" }.into(),
             Key::NetworkProtocolName => "http".into(),
             Key::NetworkProtocolVersion => self.facts.version.as_str().into(),
-            Key::Reporter => if self.facts.role == Role::Client { "client" } else { "server" }.into(),
-            Key::ConnectionTls => Value::Bool(open.tls),
-            _ => return None,
+            Key::ConnectionTls => Value::Bool(tls),
+            Key::ConnectionVisibility => (if tls { Visibility::Decrypted } else { Visibility::Plain }).name().into(),
+            _ => return self.ends().of_connection(key),
         })
     }
 
-    /// Keys of one end.
+    /// Keys of one end. Of what a pod asks outside the cluster the name is the host and port that it addresses; else it is the address.
     fn of_end(&self, end: End, key: Key) -> Option<Value<'a>> {
-        Some(match key {
-            Key::SourceAddress | Key::DestinationAddress => self.address(end).to_string().into(),
-            Key::SourcePort | Key::DestinationPort => Value::Int(self.address(end).port().into()),
-            Key::Source | Key::Destination => self.name(end).into(),
-            Key::SourceWorkload | Key::DestinationWorkload => self.workload_name(end)?.into(),
-            Key::SourceNamespace | Key::DestinationNamespace => self.at(end)?.namespace.as_deref()?.into(),
-            Key::SourceServiceAccount | Key::DestinationServiceAccount => {
-                self.at(end)?.pod.as_deref()?.pod.service_account.as_deref()?.into()
-            }
-            Key::SourceApp | Key::DestinationApp => self.label(end, &["app", "app.kubernetes.io/name"])?.into(),
-            Key::SourceVersion | Key::DestinationVersion => {
-                self.label(end, &["version", "app.kubernetes.io/version"])?.into()
-            }
-            Key::SourceCanonicalService | Key::DestinationCanonicalService => {
-                let names = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
-                self.label(end, &names).or_else(|| self.workload_name(end))?.into()
-            }
-            Key::SourceCanonicalRevision | Key::DestinationCanonicalRevision => {
-                let names = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
-                self.labels(end)?;
-                self.label(end, &names).unwrap_or("latest").into()
-            }
-            _ => return None,
-        })
-    }
-
-    /// Keys of whom the end that reports belongs to.
-    fn of_workload(&self, key: Key) -> Option<Value<'a>> {
-        let workload = self.workload();
         match key {
-            Key::ServiceName => return Some(workload.service_name.as_str().into()),
-            Key::K8sNamespaceName => return workload.namespace.as_deref().map(Value::from),
-            _ => {}
+            Key::Source | Key::Destination if self.ends().at(end).is_none() => Some(self.facts.peer_name()?.into()),
+            _ => self.ends().of_end(end, key),
         }
-        let name = key.row().attribute?;
-        let (_, value) = workload.attributes.iter().find(|(attribute, _)| *attribute == name)?;
-        if key == Key::ProcessPid { value.parse().ok().map(Value::Int) } else { Some(value.as_str().into()) }
     }
 }
 
@@ -291,7 +192,7 @@ impl<'a> ExchangeSubject<'a> {
         (self.of_request(key))
             .or_else(|| self.of_response(key))
             .or_else(|| self.of_connection(key))
-            .or_else(|| self.of_workload(key))
+            .or_else(|| self.ends().of_workload(key))
             .or_else(|| if key.row().when == When::Rpc { self.of_call(key) } else { None })
     }
 }
@@ -302,15 +203,15 @@ impl Subject for ExchangeSubject<'_> {
     }
 
     fn pod_label(&self, key: &str) -> Option<&str> {
-        self.pod()?.pod.labels.get(key).map(String::as_str)
+        self.ends().pod()?.pod.labels.get(key).map(String::as_str)
     }
 
     fn pod_annotation(&self, key: &str) -> Option<&str> {
-        self.pod()?.pod.annotations.get(key).map(String::as_str)
+        self.ends().pod()?.pod.annotations.get(key).map(String::as_str)
     }
 
     fn namespace_label(&self, key: &str) -> Option<&str> {
-        self.pod()?.namespace_labels.get(key).map(String::as_str)
+        self.ends().pod()?.namespace_labels.get(key).map(String::as_str)
     }
 
     fn key(&self, key: Key) -> Option<Value<'_>> {
@@ -320,10 +221,10 @@ impl Subject for ExchangeSubject<'_> {
     fn entry(&self, map: Key, name: &str) -> Option<Cow<'_, str>> {
         match map {
             Key::SourceLabels => {
-                self.readable_labels(End::Source)?.get(name).map(|value| Cow::Borrowed(value.as_str()))
+                self.ends().readable_labels(End::Source)?.get(name).map(|value| Cow::Borrowed(value.as_str()))
             }
             Key::DestinationLabels => {
-                self.readable_labels(End::Destination)?.get(name).map(|value| Cow::Borrowed(value.as_str()))
+                self.ends().readable_labels(End::Destination)?.get(name).map(|value| Cow::Borrowed(value.as_str()))
             }
             _ => joined(self.map(map)?, name),
         }
@@ -331,8 +232,8 @@ impl Subject for ExchangeSubject<'_> {
 
     fn entries(&self, map: Key) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
         let labels = match map {
-            Key::SourceLabels => Some(self.readable_labels(End::Source)?),
-            Key::DestinationLabels => Some(self.readable_labels(End::Destination)?),
+            Key::SourceLabels => Some(self.ends().readable_labels(End::Source)?),
+            Key::DestinationLabels => Some(self.ends().readable_labels(End::Destination)?),
             _ => None,
         };
         if let Some(labels) = labels {
@@ -362,8 +263,8 @@ impl Subject for ExchangeSubject<'_> {
 
     fn fields(&self, map: Key) -> Option<usize> {
         match map {
-            Key::SourceLabels => self.readable_labels(End::Source).map(Labels::len),
-            Key::DestinationLabels => self.readable_labels(End::Destination).map(Labels::len),
+            Key::SourceLabels => self.ends().readable_labels(End::Source).map(Labels::len),
+            Key::DestinationLabels => self.ends().readable_labels(End::Destination).map(Labels::len),
             _ => self.map(map).map(Headers::len),
         }
     }

@@ -13,6 +13,7 @@ use crate::{
         model::{Attribute, AttributeSource, FieldPath},
         objects::{ObjectName, Pod},
     },
+    protocol::tls::{Hello, Version},
     telemetry::{
         test_support::{
             Sample,
@@ -20,7 +21,7 @@ use crate::{
         },
         trace_context::{SpanId, TraceId},
     },
-    workload::WorkloadKind,
+    workload::{PodIdentity, Workload, WorkloadKind},
 };
 
 pub(super) fn ask<T>(sample: &Sample, ask: impl FnOnce(&ExchangeSubject<'_>) -> T) -> T {
@@ -160,6 +161,11 @@ fn full(role: Role) -> Sample {
         .content(Some("hello"), Some(Omission::Size))
 }
 
+fn hello() -> Hello {
+    let (name, protocol) = ("api.example".into(), "http/1.1".into());
+    Hello { server_name: Some(name), chosen: Some(protocol), version: Some(Version::Tls13), offered: Vec::new() }
+}
+
 /// A call of a tool and its answer, in either message.
 const TOOL_CONTENT: &str = r#"[{"id":7,"method":"tools/call","params":{"name":"search","arguments":{"q":"x"}}},{"id":7,"result":{"isError":true}}]"#;
 
@@ -170,6 +176,7 @@ fn every_key_that_can_be_known_is() {
         full(Role::Server),
         Sample::new(Role::Client).target("GET", "/a?b").status(404),
         Sample::new(Role::Client).unanswered(Incomplete::Reset),
+        Sample::new(Role::Client).inside_tls(hello()),
         Sample::new(Role::Client).incomplete(Incomplete::Truncated),
         Sample::genai(Role::Client, full_genai()),
         Sample::mcp(Role::Client, full_messages()),
@@ -179,6 +186,8 @@ fn every_key_that_can_be_known_is() {
         // Content of calls of language models is not gathered yet.
         let gathered = matches!(key, Key::GenAiToolCallArguments | Key::GenAiToolCallResult);
         let never = key.row().when == When::Never || (key.is_content() && key.row().when != When::Content && !gathered);
+        // Of no exchange.
+        let never = never || key.row().when == When::Connection;
         let known = samples.iter().filter(|sample| {
             ask(sample, |subject| match key.row().kind {
                 Type::Map => subject.entries(key).is_some(),
@@ -199,7 +208,7 @@ fn every_key_that_can_be_known_is() {
             })
         });
         assert_eq!(known.count() == 0, never, "{key:?}");
-        if key.row().when == When::Always {
+        if matches!(key.row().when, When::Always | When::Addresses) {
             for sample in &samples {
                 assert!(ask(sample, |subject| subject.key(key).is_some() || subject.entries(key).is_some()), "{key:?}");
             }
@@ -357,4 +366,45 @@ fn nothing_gives_out_a_secret() {
     let all = "request.headers.map(n, request.headers[n]).join(' ') + request.path + request.query + request.referer";
     let all = extracted(&sample, AttributeSource::Cel(all.into())).expect("all headers");
     assert!(!all.contains(SECRET) && all.contains("key=REDACTED") && all.contains("REDACTED:REDACTED@h"), "{all}");
+}
+
+#[test]
+fn what_is_inside_tls_has_what_its_handshake_says() {
+    let sample = Sample::new(Role::Client).without("host").inside_tls(hello());
+    for (key, expected) in [
+        (Key::UrlScheme, "https"),
+        (Key::ServerAddress, "api.example"),
+        (Key::ServerPort, "80"),
+        (Key::ConnectionTls, "true"),
+        (Key::ConnectionVisibility, "decrypted"),
+        (Key::TlsProtocolVersion, "1.3"),
+        (Key::ConnectionTlsVersion, "TLSv1.3"),
+        (Key::ConnectionServerName, "api.example"),
+    ] {
+        assert_eq!(value(&sample, key).as_deref(), Some(expected), "{key:?}");
+    }
+    // Whom the request addresses goes before whom the handshake does.
+    let host = Sample::new(Role::Server).inside_tls(hello());
+    assert_eq!(value(&host, Key::ServerAddress).as_deref(), Some("shop.example"));
+    let without = Sample::new(Role::Server).without("host").inside_tls(hello());
+    assert_eq!(value(&without, Key::ServerAddress).as_deref(), Some("api.example"));
+    assert_eq!(value(&without, Key::ServerPort).as_deref(), Some("443"));
+}
+
+#[test]
+fn of_a_connection_that_is_not_known_no_address_is_told() {
+    let sample = |role| Sample::new(role).inside_tls(Hello::default()).at_no_address();
+    for role in [Role::Client, Role::Server] {
+        for &key in Key::ALL.iter().filter(|key| key.row().kind != Type::Map) {
+            for sample in [sample(role), sample(role).without("host")] {
+                let value = value(&sample, key).unwrap_or_default();
+                assert!(!value.contains("0.0.0.0") && !value.contains("[::]"), "{key:?}: {value}");
+            }
+        }
+        assert_eq!(value(&sample(role), Key::NetworkPeerAddress), None);
+        assert_eq!(value(&sample(role), Key::NetworkType), None);
+    }
+    assert_eq!(value(&sample(Role::Client), Key::ServerAddress).as_deref(), Some("shop.example"));
+    assert_eq!(value(&sample(Role::Client).without("host"), Key::ServerAddress), None);
+    assert_eq!(value(&sample(Role::Client).without("host"), Key::UrlFull), None);
 }

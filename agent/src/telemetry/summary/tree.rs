@@ -47,10 +47,15 @@ struct CallId {
 enum Ends {
     Sequence(u32, u32),
     Addresses(std::net::SocketAddr, std::net::SocketAddr),
+    /// It is not known which it is: nobody else's. By process and the time of the request.
+    Alone(u32, u64),
 }
 
 impl Ends {
-    fn of(open: &Open, role: Role) -> Self {
+    fn of(open: &Open, role: Role, start: Timestamp) -> Self {
+        if !open.addresses_known() {
+            return Self::Alone(open.pid, start.0);
+        }
         let is_client = role == Role::Client;
         if let Some((out, into)) = open.isn_out.zip(open.isn_in) {
             if is_client { Self::Sequence(out, into) } else { Self::Sequence(into, out) }
@@ -107,7 +112,7 @@ impl Tree {
                 process: Process { service: plain(&connection.workload.service_name), pid: connection.open.pid },
                 role: part.message.map_or(part.role, |message| message_role(part.role, message)),
                 call: CallId {
-                    connection: Ends::of(&connection.open, part.role),
+                    connection: Ends::of(&connection.open, part.role, part.exchange.request.head.first_byte),
                     position: part.exchange.request.head.position,
                     part: part.part,
                 },

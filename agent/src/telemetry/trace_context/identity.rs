@@ -44,8 +44,8 @@ fn hasher(purpose: Purpose) -> SipHasher24 {
 
 /// What the ids of an exchange are hashed from.
 enum Seed {
-    /// The same on both ends, whatever addresses NAT shows them.
-    Sequence { client: u32, server: u32, position: u64 },
+    /// The same on both ends, whatever addresses NAT shows them. What is inside TLS has positions of its own.
+    Sequence { client: u32, server: u32, position: u64, tls: bool },
     /// The sequence numbers are not known: the ends cannot be joined.
     Addresses { role: Role, client: SocketAddr, server: SocketAddr, position: u64, time: Timestamp },
 }
@@ -54,7 +54,7 @@ impl Seed {
     fn of(open: &Open, role: Role, position: u64, time: Timestamp) -> Self {
         match (role, open.isn_out, open.isn_in) {
             (Role::Client, Some(client), Some(server)) | (Role::Server, Some(server), Some(client)) => {
-                Self::Sequence { client, server, position }
+                Self::Sequence { client, server, position, tls: open.tls }
             }
             (Role::Client, ..) => Self::Addresses { role, client: open.local, server: open.peer, position, time },
             (Role::Server, ..) => Self::Addresses { role, client: open.peer, server: open.local, position, time },
@@ -70,10 +70,13 @@ impl Seed {
         let mut hasher = hasher(purpose);
         // Little-endian by hand: `write_u32` of the trait would use the order of the machine.
         match self {
-            Self::Sequence { client, server, position } => {
+            Self::Sequence { client, server, position, tls } => {
                 hasher.write(&client.to_le_bytes());
                 hasher.write(&server.to_le_bytes());
                 hasher.write(&position.to_le_bytes());
+                if *tls {
+                    hasher.write(b"tls");
+                }
             }
             Self::Addresses { role, client, server, position, time } => {
                 hasher.write(&[u8::from(*role == Role::Server)]);

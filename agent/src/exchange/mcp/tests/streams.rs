@@ -19,7 +19,14 @@ const POST: &str = "POST /messages?session_id=4f2a\nContent-Type: application/js
 fn connection(role: Role, pid: u32) -> Arc<Connection> {
     let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
     let open = Open { pid, ..Open::new(address, address) };
-    Arc::new(Connection { open, role, workload: Arc::new(Workload::default()), peer: None, protocol: Protocol::Http1 })
+    Arc::new(Connection {
+        open,
+        role,
+        workload: Arc::new(Workload::default()),
+        peer: None,
+        protocol: Protocol::Http1,
+        hello: None,
+    })
 }
 
 /// One end, with its connections.

@@ -31,23 +31,29 @@ enum Source {
 pub(super) enum Own {
     /// A key.
     Key(Key),
+    /// A key, if it is a client that reports.
+    OfClient(Key),
     /// A rule of Istio's.
     Istio(IstioLabel),
     /// Whether tokens are input or output.
     TokenType,
     /// What tokens are of.
     Modality,
+    /// Which way bytes went.
+    IoDirection,
     /// Nothing that a passive observer sees.
     Nothing,
 }
 
-/// Which part of a call a measurement is of, where it is not of the whole.
+/// Which part of a call or a connection a measurement is of, where it is not of the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// `input` or `output`.
     pub token_type: Option<&'static str>,
     /// `text`, `image`, `audio` or `unknown`.
     pub modality: Option<&'static str>,
+    /// `transmit` or `receive`.
+    pub io_direction: Option<&'static str>,
 }
 
 /// Labels are the same if they were written the same.
@@ -90,9 +96,14 @@ impl Label {
         let (value, absent) = match &self.source {
             Source::Attribute { extractor, absent, .. } => (extractor.value(subject), absent),
             Source::Own { own: Own::Key(key), absent } => (subject.key(*key), absent),
+            Source::Own { own: Own::OfClient(key), absent } => {
+                let is_client = subject.key(Key::Reporter) == Some("client".into());
+                (if is_client { subject.key(*key) } else { None }, absent)
+            }
             Source::Own { own: Own::Istio(label), absent } => (label.value(subject), absent),
             Source::Own { own: Own::TokenType, absent } => (part.token_type.map(Value::from), absent),
             Source::Own { own: Own::Modality, absent } => (part.modality.map(Value::from), absent),
+            Source::Own { own: Own::IoDirection, absent } => (part.io_direction.map(Value::from), absent),
             Source::Own { own: Own::Nothing, absent } => (None, absent),
         };
         value.or_else(|| absent.map(Value::from))
@@ -112,9 +123,11 @@ impl Label {
     pub fn needs(&self) -> Capture {
         match &self.source {
             Source::Attribute { extractor, .. } => extractor.needs(),
-            Source::Own { own: Own::Key(key), .. } => key.row().asks(),
+            Source::Own { own: Own::Key(key) | Own::OfClient(key), .. } => key.row().asks(),
             Source::Own { own: Own::Istio(_), .. } => Capture::Heads,
-            Source::Own { own: Own::TokenType | Own::Modality | Own::Nothing, .. } => Capture::Nothing,
+            Source::Own { own: Own::TokenType | Own::Modality | Own::IoDirection | Own::Nothing, .. } => {
+                Capture::Nothing
+            }
         }
     }
 }

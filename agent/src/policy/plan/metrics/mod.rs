@@ -103,7 +103,9 @@ impl MetricsPlan {
 
     /// Whether calls beyond HTTP are measured, so that they must be read.
     pub fn calls(&self) -> bool {
-        self.groups.iter().any(|group| group.occasion != Occasion::Exchange)
+        let of_calls =
+            |occasion| !matches!(occasion, Occasion::Exchange | Occasion::Connection | Occasion::ConnectionIo);
+        self.groups.iter().any(|group| of_calls(group.occasion))
     }
 
     fn of_views(conventions: Conventions, limit: usize, views: impl Iterator<Item = View>) -> Self {
