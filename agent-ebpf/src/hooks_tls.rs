@@ -62,7 +62,8 @@ fn process_exec(_context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn notice(kind: u32) {
     let process = scope::process();
-    if !scope::may_be_of_task(process) {
+    // Files of processes whose TLS is not asked for are never attached to.
+    if scope::inside(process) == scope::Inside::No {
         return;
     }
     let notice = Notice { process, kind };

@@ -73,18 +73,6 @@ pub(crate) fn inside(process: u32) -> Inside {
     if scope.kinds & PORT != 0 { Inside::SomeSocket } else { Inside::No }
 }
 
-/// Whether anything of the current task may be in scope.
-#[inline(always)]
-pub(crate) fn may_be_of_task(process: u32) -> bool {
-    let scope = current();
-    if scope.generation == 0 || is_agent(process) {
-        return false;
-    }
-    scope.kinds & (ALL | PORT) != 0
-        || scope.kinds & PROCESS != 0 && holds_process(process)
-        || scope.kinds & CGROUP != 0 && matches!(cgroup_verdict(), INCLUDED | INCLUDED_PLAIN)
-}
-
 /// Whether the current task is the agent.
 #[inline(always)]
 pub(crate) fn is_agent(process: u32) -> bool {

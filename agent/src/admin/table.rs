@@ -113,6 +113,12 @@ metrics! {
     KERNEL_DROPPED_BYTES = Counter "telltale_kernel_dropped" ("bytes") [] "Stream bytes of records that a full ring refused.";
     TLS_CALLS = Counter "telltale_tls_calls" [] "Calls of TLS libraries that moved plaintext of processes in scope.";
     TLS_OBJECTS = Counter "telltale_tls_objects" ["socket"] "Connections inside TLS that were seen, by whether their socket was proven.";
+    TLS_FILES = Gauge "telltale_tls_files" [] "Files with probes: TLS libraries, programs with one inside, dynamic linkers.";
+    TLS_FILES_ATTACHED = Counter "telltale_tls_files_attached" [] "Times that probes were put into a file, since the first process in scope executed it.";
+    TLS_FILES_DETACHED = Counter "telltale_tls_files_detached" [] "Times that probes were taken out of a file, since no process in scope executed it any more.";
+    TLS_REFUSED = Counter "telltale_tls_refused" ["reason"] "Files without the probes that they should have, and processes that are not known: the system said no (attach), the file is damaged (read), too many files (files) or processes (processes).";
+    TLS_PROCESSES = Gauge "telltale_tls_processes" [] "Processes that execute files with probes.";
+    TLS_LOOKS = Counter "telltale_tls_looks" ["cause"] "Times that a process was looked at for TLS libraries, by what told of it.";
     KERNEL_MAP_MEMORY = Gauge "telltale_kernel_map_memory" ("bytes") [] "Kernel memory of the maps; storage of sockets and threads is not in it.";
     KERNEL_PROGRAM_RUNS = Counter "telltale_kernel_program_runs" ["program"] "Runs of a kernel program, while BPF statistics are enabled.";
     KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while BPF statistics are enabled.";

@@ -131,6 +131,9 @@ pub struct LiveArgs {
     /// Use this capture backend instead of the best that works
     #[arg(long, value_name = "NAME")]
     pub backend: Option<String>,
+    /// Do not look inside TLS: attach to no library
+    #[arg(long)]
+    pub no_tls: bool,
 }
 
 /// `telltale run`

@@ -244,9 +244,9 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         self.processes.len()
     }
 
-    /// Who puts in the probes.
-    pub fn prober(&mut self) -> &mut P {
-        &mut self.prober
+    /// Whether a process is among them.
+    pub fn knows(&self, pid: u32) -> bool {
+        self.processes.contains_key(&pid)
     }
 
     /// Attaches to a file before anybody executes it, if there is something in it, and for good. Whether it has probes now.

@@ -3,6 +3,8 @@
 pub mod discovery;
 pub mod elf;
 pub mod examine;
+#[cfg(feature = "ebpf")]
+pub mod follower;
 pub mod linker_cache;
 pub mod maps;
 pub mod prepare;

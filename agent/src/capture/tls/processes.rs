@@ -113,7 +113,12 @@ pub enum Members {
     /// Everybody but the agent.
     All,
     /// Who is in these folders of cgroups, or in those below.
-    Cgroups(Vec<PathBuf>),
+    Cgroups {
+        /// The folders.
+        included: Vec<PathBuf>,
+        /// Those below them that do not belong to it.
+        excluded: Vec<PathBuf>,
+    },
 }
 
 /// Processes that are looked at in one go.
@@ -157,7 +162,7 @@ impl Processes for System {
         let found = match &self.scope {
             Members::Unknown => return None,
             Members::All => all(),
-            Members::Cgroups(folders) => of_cgroups(folders),
+            Members::Cgroups { included, excluded } => of_cgroups(included, excluded),
         };
         let own = std::process::id();
         Some(found.into_iter().filter(|&pid| pid != own).take(MOST_MEMBERS).collect())
@@ -169,9 +174,12 @@ fn all() -> Vec<u32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn of_cgroups(folders: &[PathBuf]) -> Vec<u32> {
-    let (mut found, mut left, mut seen) = (Vec::new(), folders.to_vec(), 0);
+fn of_cgroups(included: &[PathBuf], excluded: &[PathBuf]) -> Vec<u32> {
+    let (mut found, mut left, mut seen) = (Vec::new(), included.to_vec(), 0);
     while let Some(folder) = left.pop() {
+        if excluded.contains(&folder) {
+            continue;
+        }
         seen += 1;
         if seen > MOST_CGROUPS || found.len() >= MOST_MEMBERS {
             break;
@@ -226,11 +234,14 @@ mod tests {
         let below = folder.path().join("pod/container");
         std::fs::create_dir_all(&below).unwrap();
         std::fs::write(folder.path().join("cgroup.procs"), "12\n0\n13\n").unwrap();
+        std::fs::create_dir(below.join("sidecar")).unwrap();
+        std::fs::write(below.join("sidecar/cgroup.procs"), "15\n").unwrap();
         std::fs::write(below.join("cgroup.procs"), format!("14\n13\n{}\n", std::process::id())).unwrap();
         let members = |scope: Members| System { scope }.members();
         // The folder below is named twice, and another one is gone.
-        let folders = vec![folder.path().to_owned(), below, folder.path().join("gone")];
-        assert_eq!(members(Members::Cgroups(folders)), Some(vec![12, 13, 14]));
+        let included = vec![folder.path().to_owned(), below.clone(), folder.path().join("gone")];
+        let excluded = vec![below.join("sidecar")];
+        assert_eq!(members(Members::Cgroups { included, excluded }), Some(vec![12, 13, 14]));
         assert_eq!(members(Members::Unknown), None);
         let all = members(Members::All).unwrap();
         assert!(all.contains(&1) && !all.contains(&std::process::id()));

@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use agent_common::tls::Function;
+use agent_common::tls::{Function, ObjectLayout};
 
 use super::elf::BuildId;
 
@@ -17,20 +17,34 @@ pub struct Row {
     pub has: &'static [&'static str],
     /// Symbols that it does not have.
     pub lacks: &'static [&'static str],
+    /// Where objects of its builds keep what proves whose they are, where the library itself does not use the socket.
+    pub layouts: &'static [ObjectLayout],
     /// Which build it was tested with.
     pub tested: &'static str,
 }
 
 /// The libraries that are known. The first row that fits a file holds.
 pub static ROWS: &[Row] = &[
-    Row { name: "boringssl", has: &["SSL_set_custom_verify"], lacks: &[], tested: "Android's 13.0.0 (shared)" },
+    Row {
+        name: "boringssl",
+        has: &["SSL_set_custom_verify"],
+        lacks: &[],
+        layouts: &[],
+        tested: "Android's 13.0.0 (shared)",
+    },
     Row {
         name: "openssl",
         has: &[],
         lacks: &["SSL_set_custom_verify"],
+        layouts: &[],
         tested: "3.0.19 (shared), 3.5 (in wheels), 3.0.19+quic (in Node 20)",
     },
 ];
+
+/// The layouts of all rows. A row is none of what the kernel side is told of a file: it tries them all, and what is found proves which it is.
+pub fn layouts() -> Vec<ObjectLayout> {
+    ROWS.iter().flat_map(|row| row.layouts).copied().collect()
+}
 
 impl Row {
     /// What every file has that is attached to: without these, bytes or the ends of objects would be missed.

@@ -16,6 +16,7 @@ use crate::{
     capture::{
         Timestamp,
         kernel::{Membership, ScopeControl},
+        tls::{follower::FollowerHandle, processes::Members},
     },
     export::LogSinks,
     kube::{
@@ -24,7 +25,7 @@ use crate::{
     },
     policy::{
         Compiled, PlanStore, Plans, Reach,
-        model::PolicyKey,
+        model::{PolicyKey, Tls},
         status::{NodeReport, statuses},
     },
     telemetry::metrics::Metrics,
@@ -50,6 +51,10 @@ pub(super) struct Controller {
     pub(super) plans: Arc<PlanStore>,
     /// Where the kernel looks it up; `None` where nothing can be captured.
     pub(super) scope: Option<ScopeControl>,
+    /// Where it is known whose TLS is read; `None` where that cannot be.
+    pub(super) tls: Option<FollowerHandle>,
+    /// What it was told last.
+    pub(super) tls_members: Option<Members>,
     /// What no policy can ever have on this node.
     pub(super) cannot: Vec<String>,
     /// The same with what it cannot have now.
@@ -158,13 +163,22 @@ impl Controller {
         let (_, directory) = self.attribution.directory.current();
         let own = directory.pods().filter(|pod| pod.pod.node.as_deref() == Some(self.node.as_str()));
         let (mut wanted, mut pods) = (Vec::new(), 0_i64);
+        let (mut inside_tls, mut beside) = (Vec::new(), Vec::new());
         for pod in own {
             let Selection { included, excluded, is_proxied } = Selection::of(pod, &directory, plans, cgroups);
             if is_proxied && let Some(policy) = &plans.of(Some(&pod.name)).policy {
                 *proxies.entry(policy.clone()).or_default() += 1;
             }
             pods += i64::from(!included.is_empty());
-            wanted.extend(included.into_iter().map(|directory| (directory.id, Membership::Included)));
+            let membership = match plans.of(Some(&pod.name)).tls {
+                Tls::Enabled => {
+                    inside_tls.extend(included.iter().map(|directory| directory.path.clone()));
+                    beside.extend(excluded.iter().map(|directory| directory.path.clone()));
+                    Membership::Included
+                }
+                Tls::Disabled => Membership::IncludedPlain,
+            };
+            wanted.extend(included.into_iter().map(|directory| (directory.id, membership)));
             wanted.extend(excluded.into_iter().map(|directory| (directory.id, Membership::Excluded)));
         }
         self.selected.set(pods);
@@ -174,6 +188,14 @@ impl Controller {
                 tracing::error!("{error}; the others are captured");
             }
             cannot.push(error);
+        }
+        // After the scope: who starts from now on is told of by the kernel.
+        if let Some(tls) = &self.tls {
+            let members = Members::Cgroups { included: inside_tls, excluded: beside };
+            if self.tls_members.as_ref() != Some(&members) {
+                tls.set_members(members.clone());
+                self.tls_members = Some(members);
+            }
         }
         (cannot, proxies)
     }

@@ -7,10 +7,17 @@ use tokio::runtime::Runtime;
 
 use crate::{
     admin::live::LiveState,
-    capture::kernel::{CaptureError, Scope, ScopeControl, Settings, capability},
+    capture::{
+        kernel::{CaptureError, Scope, ScopeControl, Settings, capability},
+        tls::{
+            follower::{FollowerHandle, Scope as TlsScope},
+            processes::Members,
+            targets::Targets,
+        },
+    },
     cli::{
         args::AgentArgs,
-        capturing::{self, Capturing},
+        capturing::{self, Capturing, InsideTls},
         exit::{Failure, in_full},
         outputs::Outputs,
     },
@@ -24,6 +31,8 @@ pub(super) struct NodeSide {
     /// Watches while it lives.
     pub(super) cgroups: Option<CgroupWatcher>,
     pub(super) scope: Option<ScopeControl>,
+    /// What is told of whose TLS is read.
+    pub(super) tls: Option<FollowerHandle>,
     /// What no policy can have here, each in a few words.
     pub(super) cannot: Vec<String>,
     /// What is told less exactly here, likewise.
@@ -44,13 +53,23 @@ impl NodeSide {
         let backend = capturing::backend(args.live.backend.as_deref())?;
         let effective = capability::effective();
         let notes = capability::notes(effective);
-        let mut side = Self { capturing: None, cgroups: None, scope: None, cannot: Vec::new(), notes };
+        let mut side = Self { capturing: None, cgroups: None, scope: None, tls: None, cannot: Vec::new(), notes };
         let mut start = || -> anyhow::Result<()> {
             let cgroups = CgroupWatcher::start(&args.cgroup_root, &outputs.health)?;
             outputs.attribution.cgroups = Some(Arc::clone(cgroups.index()));
             let scope = Scope { hierarchy: Some(cgroups.tree().hierarchy.clone()), ..Scope::default() };
-            let settings = Settings { backend, scope, workers: capturing::workers(), ..Settings::default() };
-            let mut capturing = match Capturing::start(&settings, outputs, None, live, runtime) {
+            let tls = !args.live.no_tls;
+            // A policy may leave out what is inside TLS, so that who has a connection in scope may still not be looked into.
+            let inside_tls = tls.then(|| InsideTls {
+                targets: Targets::default(),
+                scope: TlsScope {
+                    members: Members::Cgroups { included: Vec::new(), excluded: Vec::new() },
+                    ..TlsScope::default()
+                },
+                by_connections: false,
+            });
+            let settings = Settings { backend, scope, workers: capturing::workers(), tls, ..Settings::default() };
+            let mut capturing = match Capturing::start(&settings, inside_tls, outputs, None, live, runtime) {
                 Ok(capturing) => capturing,
                 Err(Failure::Failed(error)) => return Err(error),
                 Err(_) => return Err(anyhow!("capture cannot start")),
@@ -59,6 +78,7 @@ impl NodeSide {
                 tracing::info!("capturing with backend {}", capture.backend().name());
                 side.scope = Some(capture.scope_control()?);
             }
+            side.tls = capturing.tls();
             (side.capturing, side.cgroups) = (Some(capturing), Some(cgroups));
             Ok(())
         };

@@ -120,6 +120,8 @@ impl Session {
             policies: ClusterPolicies::new(setting, fallback),
             plans: Arc::clone(&outputs.plans),
             scope: node_side.scope,
+            tls: node_side.tls,
+            tls_members: None,
             cannot_now: node_side.cannot.clone(),
             cannot: node_side.cannot,
             notes: node_side.notes,

@@ -3,6 +3,7 @@
 mod worker;
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +14,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::{runtime::Runtime, sync::Notify};
 
-use self::worker::CaptureWorker;
+use self::worker::{CaptureWorker, Connections};
 use super::{exit::Failure, health, outputs::Outputs};
 use crate::{
     admin::{
@@ -23,6 +24,10 @@ use crate::{
     capture::{
         kernel::{Backend, Capture, Refusal, Settings},
         recording,
+        tls::{
+            follower::{Follower, FollowerHandle, Scope as TlsScope, StartError},
+            targets::Targets,
+        },
     },
     exchange::mcp::Correlator,
     pipeline::{self, MAX_CONNECTIONS, Pipeline},
@@ -54,8 +59,20 @@ pub(super) struct Captured {
     pub(super) panicked: bool,
 }
 
+/// How it is looked inside TLS.
+pub(super) struct InsideTls {
+    /// What is looked for.
+    pub(super) targets: Targets,
+    /// Whose libraries get probes.
+    pub(super) scope: TlsScope,
+    /// Whether a process is in scope, with what is inside its TLS, as soon as it has a connection that is.
+    pub(super) by_connections: bool,
+}
+
 /// The kernel side with its workers.
 pub(super) struct Capturing {
+    /// Ends before what its probes are of.
+    tls: Option<Follower>,
     capture: Option<Capture>,
     workers: Vec<JoinHandle<CaptureWorker>>,
     stop: Arc<AtomicBool>,
@@ -63,17 +80,19 @@ pub(super) struct Capturing {
 }
 
 impl Capturing {
-    /// Attaches, and starts the workers, which `live` shows from then on.
+    /// Attaches, and starts the workers, which `live` shows from then on. Where it cannot be looked inside TLS, all else is captured.
     ///
     /// # Errors
     /// This kernel cannot be captured from, or a thread cannot be started.
     pub(super) fn start(
         settings: &Settings,
+        inside_tls: Option<InsideTls>,
         outputs: &Outputs,
         recorder: Option<&recording::Recorder>,
         live: &LiveState,
         runtime: &Runtime,
     ) -> Result<Self, Failure> {
+        debug_assert_eq!(settings.tls, inside_tls.is_some());
         let mut capture = Capture::start(settings).map_err(anyhow::Error::from)?;
         if settings.debug {
             let _entered = runtime.enter();
@@ -85,8 +104,11 @@ impl Capturing {
             tracing::debug!("backend {refusal}");
         }
         let rings = capture.rings().map_err(anyhow::Error::from)?;
+        let by_connections = inside_tls.as_ref().is_some_and(|inside| inside.by_connections);
+        let tls = inside_tls.and_then(|inside| follow_tls(&capture, inside, outputs));
+        let connections = tls.as_ref().filter(|_| by_connections).map(Follower::handle);
         let mut capturing =
-            Self { capture: Some(capture), workers: Vec::new(), stop: Arc::default(), panicked: Arc::default() };
+            Self { tls, capture: Some(capture), workers: Vec::new(), stop: Arc::default(), panicked: Arc::default() };
         let correlator = Correlator::default();
         for (index, ring) in rings.into_iter().enumerate() {
             let settings = pipeline::Settings {
@@ -105,6 +127,7 @@ impl Capturing {
                 recorder: recorder.map(recording::Recorder::handle),
                 malformed: outputs.health.counter(&table::KERNEL_DROPS, &["malformed"]),
                 refused: outputs.health.counter(&table::SKIPS_REFUSED, &[]),
+                tls: connections.clone().map(|follower| Connections { follower, told: HashSet::default() }),
                 #[cfg(debug_assertions)]
                 panics: std::env::var_os(PANIC).is_some(),
             };
@@ -121,6 +144,11 @@ impl Capturing {
             capturing.workers.push(thread);
         }
         Ok(capturing)
+    }
+
+    /// What is told of who is in scope, if it is looked inside TLS.
+    pub(super) fn tls(&self) -> Option<FollowerHandle> {
+        self.tls.as_ref().map(Follower::handle)
     }
 
     /// The kernel side, until it is detached.
@@ -140,6 +168,7 @@ impl Capturing {
 
     /// Detaches at once; the workers go on without anything to read.
     pub(super) fn detach(&mut self) {
+        drop(self.tls.take());
         drop(self.capture.take());
     }
 
@@ -159,6 +188,17 @@ impl Capturing {
         }
         captured
     }
+}
+
+fn follow_tls(capture: &Capture, inside: InsideTls, outputs: &Outputs) -> Option<Follower> {
+    let started = capture.tls_probes().map_err(StartError::from).and_then(|probes| match probes {
+        Some(probes) => Follower::start(probes, inside.targets, inside.scope, &outputs.health).map(Some),
+        None => Ok(None),
+    });
+    started.unwrap_or_else(|error| {
+        tracing::warn!("what is inside TLS is not read: {error}");
+        None
+    })
 }
 
 /// How it captures, for who looks.

@@ -1,6 +1,9 @@
 //! A ring's events into a pipeline, and into the recording if there is one.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::HashSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use crate::{
     admin::{Counter, live::WorkerProbe},
@@ -8,9 +11,30 @@ use crate::{
         Event, EventKind, Timestamp,
         kernel::{Skips, Worker},
         recording::RecorderHandle,
+        tls::follower::FollowerHandle,
     },
     pipeline::Pipeline,
 };
+
+/// Processes that are remembered as told of; then they are forgotten, and told of once more.
+const TOLD: usize = 4096;
+
+/// Tells of each process once.
+pub(super) struct Connections {
+    pub(super) follower: FollowerHandle,
+    pub(super) told: HashSet<u32, foldhash::fast::RandomState>,
+}
+
+impl Connections {
+    fn opened(&mut self, pid: u32) {
+        if self.told.len() >= TOLD {
+            self.told.clear();
+        }
+        if pid != 0 && self.told.insert(pid) {
+            self.follower.connection(pid);
+        }
+    }
+}
 
 /// What one capture thread does.
 pub(super) struct CaptureWorker {
@@ -21,6 +45,8 @@ pub(super) struct CaptureWorker {
     pub(super) malformed: Counter,
     /// Skip positions that did not fit into the kernel's table.
     pub(super) refused: Counter,
+    /// Who looks for TLS libraries is told of the processes that connections are of.
+    pub(super) tls: Option<Connections>,
     /// A test wants to see a panic.
     #[cfg(debug_assertions)]
     pub(super) panics: bool,
@@ -36,6 +62,9 @@ impl Worker for CaptureWorker {
                 open.service = self.pipeline.service(open);
             }
             recorder.record(&event);
+        }
+        if let (Some(tls), EventKind::Open(open)) = (&mut self.tls, &event.kind) {
+            tls.opened(open.pid);
         }
         self.pipeline.event(&event);
         if matches!(event.kind, EventKind::Close { .. }) {

@@ -13,7 +13,10 @@ use std::{
 
 use crate::{
     admin::live::LiveState,
-    capture::kernel::ScopeControl,
+    capture::{
+        kernel::ScopeControl,
+        tls::{follower::FollowerHandle, processes::Members},
+    },
     cli::policies::Policies,
     policy::{Capture, PlanStore, Plans},
     telemetry::metrics::Metrics,
@@ -30,6 +33,8 @@ pub(super) struct Follower {
     pub(super) series: Arc<Metrics>,
     pub(super) directory: Arc<DirectoryStore>,
     pub(super) scope: ScopeControl,
+    /// Where it is known whose TLS is read, if that depends on cgroups.
+    pub(super) tls: Option<FollowerHandle>,
     /// The cgroups that the flags put into scope.
     pub(super) own_cgroups: Vec<PathBuf>,
     /// What those see who look.
@@ -66,6 +71,8 @@ impl Follower {
         self.live.set_policies(self.policies.compiled());
         if let Err(error) = self.scope.set_cgroups(&cgroups) {
             tracing::error!("{error}; the scope from before holds on");
+        } else if let Some(tls) = &self.tls {
+            tls.set_members(Members::Cgroups { included: cgroups, excluded: Vec::new() });
         }
         self.policies.tell_that_they_hold();
     }

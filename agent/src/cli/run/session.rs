@@ -18,10 +18,11 @@ use crate::{
         command_cgroup::CommandCgroup,
         kernel::{Scope, Settings},
         recording,
+        tls::{follower::Scope as TlsScope, processes::Members, targets::Targets},
     },
     cli::{
         args::RunArgs,
-        capturing::{self, Captured, Capturing},
+        capturing::{self, Captured, Capturing, InsideTls},
         exit::{Exit, Failure},
         outputs::{Live, Outputs},
         policies::Policies,
@@ -84,6 +85,12 @@ impl<'a> Session<'a> {
         let mut scope = scope(args, cgroup.as_ref());
         let own_cgroups = scope.cgroups.clone();
         scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
+        let inside_tls = (!args.live.no_tls).then(|| InsideTls {
+            targets: Targets::default(),
+            scope: tls_scope(args, &scope),
+            by_connections: true,
+        });
+        let follows_cgroups = !scope.all && scope.ports.is_empty() && !scope.follows_processes();
         let settings = settings(args, scope)?;
         let live = LiveState::new(
             About::of_this_process(None),
@@ -119,7 +126,7 @@ impl<'a> Session<'a> {
             }
             None => None,
         };
-        let mut capturing = Capturing::start(&settings, &outputs, recorder.as_ref(), &live, &runtime)?;
+        let mut capturing = Capturing::start(&settings, inside_tls, &outputs, recorder.as_ref(), &live, &runtime)?;
         let capture = capturing.capture().context("it was just started")?;
         tracing::info!(
             "capturing with backend {}, metrics at http://{}/metrics",
@@ -131,7 +138,8 @@ impl<'a> Session<'a> {
             let plans = Arc::clone(&outputs.plans);
             let series = outputs.series();
             let directory = Arc::clone(&outputs.attribution.directory);
-            let follower = Follower { policies, plans, series, directory, scope, own_cgroups, live };
+            let tls = follows_cgroups.then(|| capturing.tls()).flatten();
+            let follower = Follower { policies, plans, series, directory, scope, tls, own_cgroups, live };
             follower.start(capturing.stopping()).context("cannot start the thread that follows policies")?;
         }
         capture_gate.open();
@@ -245,7 +253,14 @@ fn settings(args: &RunArgs, scope: Scope) -> Result<Settings, Failure> {
         )));
     }
     let backend = capturing::backend(args.live.backend.as_deref())?;
-    Ok(Settings { backend, scope, workers: capturing::workers(), debug: args.debug_ebpf, ..Settings::default() })
+    Ok(Settings {
+        backend,
+        scope,
+        workers: capturing::workers(),
+        debug: args.debug_ebpf,
+        tls: !args.live.no_tls,
+        ..Settings::default()
+    })
 }
 
 /// What the flags say.
@@ -260,4 +275,18 @@ fn scope(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Scope {
         ports: args.port.clone(),
         hierarchy: None,
     }
+}
+
+/// Whose TLS libraries get probes, before COMMAND is started.
+fn tls_scope(args: &RunArgs, scope: &Scope) -> TlsScope {
+    let members = if scope.all || !scope.ports.is_empty() {
+        // Anybody may use a port.
+        Members::All
+    } else if scope.follows_processes() {
+        Members::Unknown
+    } else {
+        Members::Cgroups { included: scope.cgroups.clone(), excluded: Vec::new() }
+    };
+    let command = (!args.command.is_empty()).then(|| args.command.clone());
+    TlsScope { members, processes: scope.processes.clone(), command }
 }

@@ -1,0 +1,308 @@
+//! The thread that keeps probes where they belong while processes come and go.
+
+use std::{
+    collections::HashSet,
+    io,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use agent_common::tls::Function;
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::eventfd::{EfdFlags, EventFd},
+};
+
+use super::{
+    discovery::{Cause, Counts, Discovery, Limits, Prober, RefusedBecause},
+    prepare::Surroundings,
+    processes::{Members, System},
+    targets::{Targets, layouts},
+};
+use crate::{
+    admin::{Counter, Gauge, Health, table},
+    capture::kernel::{Attached, Notice, Notices, TlsError, TlsProbes},
+};
+
+/// Requests that wait at once; more connections than that are told of in vain, and their processes found otherwise.
+const REQUESTS: usize = 1024;
+/// Notices that are taken before requests are looked at.
+const NOTICES: usize = 256;
+/// Programs of which is remembered that what they need was looked for.
+const PROGRAMS: usize = 4096;
+
+/// Whose TLS libraries get probes.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Who is in scope, as far as it can be asked for.
+    pub members: Members,
+    /// Processes that are in scope beside them.
+    pub processes: Vec<u32>,
+    /// What is going to be executed, if that is known. Then what a new program may need gets its probes before that is mapped.
+    pub command: Option<Vec<std::ffi::OsString>>,
+}
+
+/// What others tell the thread.
+enum Request {
+    /// These are in scope from now on.
+    Members(Members),
+    /// This process has a connection in scope.
+    Connection(u32),
+    Stop,
+}
+
+/// Tells the thread. Clones tell the same one.
+#[derive(Clone, Debug)]
+pub struct FollowerHandle {
+    requests: SyncSender<Request>,
+    wake: Arc<EventFd>,
+}
+
+impl FollowerHandle {
+    /// These are in scope from now on.
+    pub fn set_members(&self, members: Members) {
+        // The thread ends only when it is told to.
+        let _ = self.requests.send(Request::Members(members));
+        let _ = self.wake.write(1);
+    }
+
+    /// This process has a connection in scope. Does not wait.
+    pub fn connection(&self, pid: u32) {
+        if self.requests.try_send(Request::Connection(pid)).is_ok() {
+            let _ = self.wake.write(1);
+        }
+    }
+}
+
+/// The thread. Dropping it takes all probes out.
+#[derive(Debug)]
+pub struct Follower {
+    handle: FollowerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// Attaches to what processes in scope execute, and to what the command will, then follows them.
+    ///
+    /// # Errors
+    /// The kernel side refuses the layouts, or there can be no thread.
+    pub fn start(mut probes: TlsProbes, targets: Targets, scope: Scope, health: &Health) -> Result<Self, StartError> {
+        probes.set_layouts(&layouts())?;
+        let notices = probes.take_notices().ok_or(TlsError::Over)?;
+        let source = System { scope: scope.members };
+        let discovery = Discovery::new(probes, source, targets, Limits::default());
+        let (requests, received) = sync_channel(REQUESTS);
+        let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map_err(io::Error::from)?;
+        let wake = Arc::new(wake);
+        let mut work = Work {
+            discovery,
+            notices,
+            received,
+            wake: Arc::clone(&wake),
+            around: scope.command.as_ref().map(|_| Surroundings::of_this_process()),
+            programs: HashSet::new(),
+            metrics: Metrics::new(health),
+            begin: Instant::now(),
+        };
+        work.begin(&scope.processes, scope.command.as_deref().unwrap_or_default());
+        let thread = std::thread::Builder::new().name("telltale-tls".to_owned()).spawn(move || work.run())?;
+        Ok(Self { handle: FollowerHandle { requests, wake }, thread: Some(thread) })
+    }
+
+    /// To tell it.
+    pub fn handle(&self) -> FollowerHandle {
+        self.handle.clone()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.handle.requests.send(Request::Stop);
+        let _ = self.handle.wake.write(1);
+        if let Some(thread) = self.thread.take() {
+            // Its panic is in the log, and nothing depends on it.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Why what is inside TLS is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The kernel side refuses.
+    #[error(transparent)]
+    Probes(#[from] TlsError),
+    /// The system refuses.
+    #[error("cannot follow processes: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Prober for TlsProbes {
+    type Attached = Attached;
+
+    fn attach(&mut self, path: &Path, functions: &[(Function, u64)]) -> Result<Attached, String> {
+        Self::attach(self, path, functions).map_err(|error| error.to_string())
+    }
+
+    fn attach_linker(&mut self, path: &Path, offset: u64) -> Result<Attached, String> {
+        Self::attach_linker(self, path, offset).map_err(|error| error.to_string())
+    }
+
+    fn detach(&mut self, attached: Attached) {
+        Self::detach(self, attached);
+    }
+}
+
+struct Work {
+    discovery: Discovery<TlsProbes, System>,
+    notices: Notices,
+    received: Receiver<Request>,
+    wake: Arc<EventFd>,
+    /// There is a command, whose programs are looked at as soon as they start.
+    around: Option<Surroundings>,
+    programs: HashSet<PathBuf>,
+    metrics: Metrics,
+    begin: Instant,
+}
+
+impl Work {
+    fn begin(&mut self, processes: &[u32], command: &[std::ffi::OsString]) {
+        let files = self.around.as_ref().map(|around| around.files_of(command)).unwrap_or_default();
+        for file in files {
+            self.discovery.pin(&file);
+        }
+        let now = self.now();
+        for &pid in processes {
+            self.discovery.look(pid, Cause::Start, now);
+        }
+        self.discovery.rescan(now);
+        self.metrics.tell(&self.discovery);
+    }
+
+    /// Until it is told to stop.
+    fn run(mut self) {
+        loop {
+            let now = self.now();
+            // Ends of times are rounded up, so that it does not wake before them.
+            let timeout = self.discovery.next_tick(now) + Duration::from_millis(1);
+            let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+            let mut fds = [
+                PollFd::new(self.notices.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
+            ];
+            // An interruption is as good as a wake-up.
+            let _ = poll(&mut fds, timeout);
+            let _ = self.wake.read();
+            self.take_notices();
+            if self.take_requests() {
+                return;
+            }
+            let now = self.now();
+            self.discovery.tick(now);
+            self.metrics.tell(&self.discovery);
+        }
+    }
+
+    fn take_notices(&mut self) {
+        for _ in 0..NOTICES {
+            let Some(notice) = self.notices.take() else { return };
+            let now = self.now();
+            match notice {
+                Notice::Exec { pid } => {
+                    self.discovery.look(pid, Cause::Exec, now);
+                    self.prepare(pid);
+                }
+                Notice::Libraries { pid } => self.discovery.look(pid, Cause::Libraries, now),
+            }
+        }
+    }
+
+    /// Whether it is to stop.
+    fn take_requests(&mut self) -> bool {
+        loop {
+            let now = self.now();
+            match self.received.try_recv() {
+                Ok(Request::Members(members)) => {
+                    self.discovery.source().scope = members;
+                    self.discovery.rescan(now);
+                }
+                Ok(Request::Connection(pid)) => {
+                    if !self.discovery.knows(pid) {
+                        self.discovery.look(pid, Cause::Connection, now);
+                    }
+                }
+                Ok(Request::Stop) | Err(TryRecvError::Disconnected) => return true,
+                Err(TryRecvError::Empty) => return false,
+            }
+        }
+    }
+
+    /// A program of the command: what it needs gets its probes before it is mapped.
+    fn prepare(&mut self, pid: u32) {
+        let Some(around) = &self.around else { return };
+        let process = Path::new("/proc").join(pid.to_string());
+        let Ok(program) = std::fs::read_link(process.join("exe")) else { return };
+        // In a container the path means another file.
+        let is_here = |name: &str| {
+            std::fs::read_link(process.join(name)).ok() == std::fs::read_link(Path::new("/proc/self").join(name)).ok()
+        };
+        if !is_here("ns/mnt") || !is_here("root") {
+            return;
+        }
+        if self.programs.len() < PROGRAMS && self.programs.insert(program.clone()) {
+            for file in around.files_of_program(&program) {
+                self.discovery.pin(&file);
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.begin.elapsed()
+    }
+}
+
+/// What of it is among the agent's own metrics.
+struct Metrics {
+    files: Gauge,
+    attached: Counter,
+    detached: Counter,
+    looks: [Counter; Cause::ALL.len()],
+    refused: [Counter; RefusedBecause::ALL.len()],
+    processes: Gauge,
+    told: Counts,
+}
+
+impl Metrics {
+    fn new(health: &Health) -> Self {
+        Self {
+            files: health.gauge(&table::TLS_FILES, &[]),
+            attached: health.counter(&table::TLS_FILES_ATTACHED, &[]),
+            detached: health.counter(&table::TLS_FILES_DETACHED, &[]),
+            looks: Cause::ALL.map(|cause| health.counter(&table::TLS_LOOKS, &[cause.word()])),
+            refused: RefusedBecause::ALL.map(|because| health.counter(&table::TLS_REFUSED, &[because.word()])),
+            processes: health.gauge(&table::TLS_PROCESSES, &[]),
+            told: Counts::default(),
+        }
+    }
+
+    fn tell(&mut self, discovery: &Discovery<TlsProbes, System>) {
+        let counts = discovery.counts();
+        self.files.set((counts.attached - counts.detached) as i64);
+        self.processes.set(discovery.processes() as i64);
+        self.attached.add(counts.attached - self.told.attached);
+        self.detached.add(counts.detached - self.told.detached);
+        for (index, counter) in self.looks.iter().enumerate() {
+            counter.add(counts.looks[index] - self.told.looks[index]);
+        }
+        for (index, counter) in self.refused.iter().enumerate() {
+            counter.add(counts.refused[index] - self.told.refused[index]);
+        }
+        self.told = counts;
+    }
+}
