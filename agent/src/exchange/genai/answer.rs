@@ -110,7 +110,7 @@ impl Answer {
             self.said.ended = true;
             return;
         }
-        let ended = self.said.end();
+        let ended = self.said.end(whole && outcome == Outcome::Whole);
         if outcome == Outcome::Bad {
             self.others += 1;
             return;

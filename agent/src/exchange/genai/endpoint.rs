@@ -27,12 +27,14 @@ pub(super) struct Endpoint {
     pub(super) streams: Streams,
     /// Of what a request has one at least; nothing if any will do.
     pub(super) needs: Shape,
+    /// And all of these.
+    pub(super) all: Shape,
     /// Nothing else has such a path: with a request of its form it is a call whatever the answer.
     pub(super) sure: bool,
 }
 
 const fn row(suffix: &'static str, format: Format, operation: Operation, needs: Shape) -> Endpoint {
-    Endpoint { suffix, format: Some(format), operation, streams: Streams::Asked, needs, sure: true }
+    Endpoint { suffix, format: Some(format), operation, streams: Streams::Asked, needs, all: Shape::ANY, sure: true }
 }
 
 impl Endpoint {
@@ -43,6 +45,21 @@ impl Endpoint {
 
     const fn streamed(self, streams: Streams) -> Self {
         Self { streams, ..self }
+    }
+
+    /// A request has all of these too.
+    const fn with(self, all: Shape) -> Self {
+        Self { all, ..self }
+    }
+
+    /// Whether a request of this form may be for it.
+    pub(super) const fn fits(&self, shape: Shape) -> bool {
+        shape.fits(self.needs) && shape.has_all(self.all)
+    }
+
+    /// Whether few other paths end so.
+    pub(super) fn is_long(&self) -> bool {
+        self.suffix.contains('/')
     }
 
     /// The answer decides on the form.
@@ -67,8 +84,8 @@ static ENDPOINTS: [Endpoint; 70] = [
     row("deployments/{model}/completions", Completions, TextCompletion, Shape::PROMPT),
     row("v1/completions", Completions, TextCompletion, Shape::PROMPT),
     row("completions", Completions, TextCompletion, Shape::PROMPT).unsure(),
-    row("v1/responses", Responses, Operation::Chat, Shape::INPUT.or(Shape::MODEL)),
-    row("responses", Responses, Operation::Chat, Shape::INPUT.or(Shape::MODEL)).unsure(),
+    row("v1/responses", Responses, Operation::Chat, Shape::INPUT).with(Shape::MODEL),
+    row("responses", Responses, Operation::Chat, Shape::INPUT).with(Shape::MODEL).unsure(),
     row("deployments/{model}/embeddings", OpenAi, Embeddings, Shape::INPUT),
     row("api/embeddings", Ollama, Embeddings, Shape::PROMPT).unsure(),
     row("v1/embeddings", OpenAi, Embeddings, Shape::INPUT),
@@ -76,11 +93,11 @@ static ENDPOINTS: [Endpoint; 70] = [
     row("embeddings", OpenAi, Embeddings, Shape::INPUT).unsure(),
     row("multimodalembeddings", OpenAi, Embeddings, Shape::INPUTS).unsure(),
     row("images/generations", OpenAi, ImageGeneration, Shape::PROMPT),
-    row("images/edits", OpenAi, ImageGeneration, Shape::ANY),
-    row("images/variations", OpenAi, ImageGeneration, Shape::ANY),
+    row("images/edits", OpenAi, ImageGeneration, Shape::ANY).unsure(),
+    row("images/variations", OpenAi, ImageGeneration, Shape::ANY).unsure(),
     row("audio/speech", OpenAi, Audio, Shape::INPUT),
-    row("audio/transcriptions", OpenAi, Audio, Shape::ANY),
-    row("audio/translations", OpenAi, Audio, Shape::ANY),
+    row("audio/transcriptions", OpenAi, Audio, Shape::ANY).unsure(),
+    row("audio/translations", OpenAi, Audio, Shape::ANY).unsure(),
     row("v1/moderations", OpenAi, Moderation, Shape::INPUT),
     row("moderations", OpenAi, Moderation, Shape::INPUT).unsure(),
     row("rerank", Cohere, Rerank, Shape::DOCUMENTS).unsure(),
@@ -124,7 +141,7 @@ static ENDPOINTS: [Endpoint; 70] = [
     row("embedding", LlamaCpp, Embeddings, Shape::CONTENT).unsure(),
     row("", Tgi, TextCompletion, Shape::INPUTS).unsure(),
     // The same without the version that a gateway may leave out.
-    row("openai/responses", Responses, Operation::Chat, Shape::INPUT.or(Shape::MODEL)),
+    row("openai/responses", Responses, Operation::Chat, Shape::INPUT).with(Shape::MODEL),
     row("text/generation", Watsonx, TextCompletion, Shape::INPUT).unsure(),
     row("text/generation_stream", Watsonx, TextCompletion, Shape::INPUT).unsure().streamed(Always),
     row("text/chat", Chat, Operation::Chat, Shape::MESSAGES).unsure(),

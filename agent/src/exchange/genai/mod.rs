@@ -219,7 +219,11 @@ pub(in crate::exchange) fn recognise(request: &Head, providers: &Providers) -> O
     };
     let media_type = reader::media_type(&request.headers);
     let is_form = media_type == "multipart/form-data" && !endpoints.is_empty();
-    let may_be_json = media_type.is_empty() || media_type.ends_with("json") || OTHER_JSON.contains(&&*media_type);
+    let may_be_json = media_type.is_empty()
+        || media_type.ends_with("json")
+        || OTHER_JSON.contains(&&*media_type)
+        // What curl says of whatever it is given.
+        || media_type == FORM && !endpoints.is_empty();
     if !may_be_json && !is_form {
         return None;
     }
@@ -230,6 +234,9 @@ pub(in crate::exchange) fn recognise(request: &Head, providers: &Providers) -> O
     let place = reader::Place { endpoints, model, host, headers, may_be_json };
     Some(Box::new(reader::GenAiReader::new(place)))
 }
+
+/// The media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Media types under which programs send JSON although they are those of something else.
 const OTHER_JSON: [&str; 3] = ["text/plain", "application/octet-stream", "application/x-ndjson"];

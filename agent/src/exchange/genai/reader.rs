@@ -58,14 +58,16 @@ impl GenAiReader {
     /// The endpoint that fits the request, as far as it was seen.
     fn endpoint(&self) -> Option<&'static Endpoint> {
         let shape = self.asked.told.shape;
-        self.place.endpoints.iter().find(|endpoint| shape.fits(endpoint.needs)).copied()
+        self.place.endpoints.iter().find(|endpoint| endpoint.fits(shape)).copied()
     }
 
     /// The endpoint, where the host or a header field proves that it is a call: those that are sure need no form, of which a request that is refused may
     /// have nothing, and the others only what is vaguely like it.
     fn endpoint_if_proven(&self) -> Option<&'static Endpoint> {
         let weak = self.asked.told.shape.is_weak();
-        self.endpoint().or_else(|| self.place.endpoints.iter().find(|endpoint| endpoint.sure || weak).copied())
+        self.endpoint().or_else(|| {
+            self.place.endpoints.iter().find(|endpoint| endpoint.sure || endpoint.needs == Shape::ANY || weak).copied()
+        })
     }
 
     /// A host or a header field proves that it is a call, if the path is one of an API.
@@ -101,10 +103,18 @@ impl GenAiReader {
             return evidence >= 3;
         }
         let Some(endpoint) = self.endpoint() else { return false };
-        if says_nothing {
-            return endpoint.sure || failed && shape.is_strong();
+        let names_model = shape.is_weak() || self.place.model.is_some();
+        if failed {
+            // An error that says so, where both path and request are those of a call, or one that only a server of models tells.
+            let told = endpoint.is_long() && names_model && self.answer.said.failure.is_there();
+            return endpoint.sure || shape.is_strong() || told || evidence >= 2;
         }
-        evidence >= if endpoint.sure { 1 } else { 2 }
+        if silent {
+            // Speech is no text, and a stream may break off before anything is said. Of what says nothing else the request has to be one of a call.
+            let streams = endpoint.streams == Streams::Always || self.asked.told.request.stream == Some(true);
+            return endpoint.sure && (names_model || streams || endpoint.operation == Operation::Audio);
+        }
+        evidence >= if endpoint.sure && names_model { 1 } else { 2 }
     }
 
     fn format(&self) -> Option<Format> {
@@ -276,8 +286,9 @@ impl GenAiReader {
             Streams::UnlessAsked => request.stream.or(is_read.then_some(true)),
             Streams::Always => Some(true),
         };
-        let is_stream =
-            self.typed_stream || streams == Streams::Always || request.stream == Some(true) && answer.items > 1;
+        // An error is none, whatever was asked for.
+        let is_stream = !failed
+            && (self.typed_stream || streams == Streams::Always || request.stream == Some(true) && answer.items > 1);
 
         let vectors = operation == Operation::Embeddings;
         let ended = said.ended

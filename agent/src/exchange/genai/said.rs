@@ -55,6 +55,10 @@ struct Item {
     delta: bool,
     choices: Vec<Choice>,
     modalities: Vec<Modality>,
+    /// Length of the first vector so far.
+    dimension: Option<u32>,
+    /// Of input and output tokens that are told for each element, so far.
+    sums: [Option<u64>; 2],
 }
 
 /// A choice at a place of the document.
@@ -114,9 +118,17 @@ impl Said {
         self.format = self.format.or(Some(format));
     }
 
-    /// The document is over.
-    pub(super) fn end(&mut self) -> Ended {
+    /// The document is over. What is counted in it is known only if it was `whole`.
+    pub(super) fn end(&mut self, whole: bool) -> Ended {
         let item = std::mem::take(&mut self.item);
+        if whole {
+            self.dimension = self.dimension.max(item.dimension);
+            for (count, sum) in [Count::EachInput, Count::EachOutput].into_iter().zip(item.sums) {
+                if let Some(sum) = sum {
+                    self.tokens.tell(count, sum);
+                }
+            }
+        }
         let number =
             |at: u32| item.choices.iter().find(|choice| choice.at == at).and_then(|choice| choice.index).unwrap_or(at);
         let tools_before = self.tools.count();
@@ -253,7 +265,12 @@ impl Found for Said {
             F::Tokens(count) => {
                 if let Some(tokens) = value.as_u64() {
                     self.evidence.add(Evidence::USAGE);
-                    self.tokens.tell(count, tokens);
+                    let sum = match count {
+                        Count::EachInput => &mut self.item.sums[0],
+                        Count::EachOutput => &mut self.item.sums[1],
+                        _ => return self.tokens.tell(count, tokens),
+                    };
+                    *sum = Some(sum.unwrap_or(0).saturating_add(tokens));
                 }
             }
             F::Cost => self.cost = value.as_f64().filter(|cost| *cost >= 0.0).or(self.cost),
@@ -293,6 +310,12 @@ impl Found for Said {
             },
             F::ErrorCode => self.failure.member(Member::Code, value),
             F::ErrorType => self.failure.member(Member::Type, value),
+            F::OwnErrorType(format) => {
+                if value.as_str().is_some() && self.failure.is_there() {
+                    self.own(format);
+                }
+                self.failure.member(Member::Type, value);
+            }
             F::ErrorStatus => self.failure.member(Member::Status, value),
             F::CodeOfError => self.failure.member(Member::Bare, value),
             F::Element => {
@@ -300,7 +323,7 @@ impl Found for Said {
                     && outer.iter().all(|&index| index == 0)
                     && index < MAX_DIMENSION
                 {
-                    self.dimension = self.dimension.max(Some(index + 1));
+                    self.item.dimension = self.item.dimension.max(Some(index + 1));
                 }
             }
             F::Hint(provider) => self.hint = self.hint.or(Some(provider)),

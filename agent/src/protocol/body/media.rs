@@ -20,7 +20,7 @@ pub(super) enum Media {
 }
 
 /// Types (or types up to `/`) by name; what ends in `+json` is JSON where no row has it, what has no row is [`Media::Unknown`].
-const TYPES: [(&str, Media); 24] = [
+const TYPES: [(&str, Media); 23] = [
     ("application/json", Media::Json),
     ("text/json", Media::Json),
     ("text/event-stream", Media::Events),
@@ -41,7 +41,6 @@ const TYPES: [(&str, Media); 24] = [
     ("text/css", Media::Other),
     ("text/javascript", Media::Other),
     ("application/javascript", Media::Other),
-    ("application/x-www-form-urlencoded", Media::Other),
     ("application/pdf", Media::Other),
     ("application/zip", Media::Other),
     ("application/grpc", Media::Other),

@@ -87,6 +87,10 @@ impl Shape {
         self.0 & any_of.0 != 0
     }
 
+    pub(super) const fn has_all(self, all: Self) -> bool {
+        self.0 & all.0 == all.0
+    }
+
     /// Whether there is what an endpoint needs.
     pub(super) const fn fits(self, needs: Self) -> bool {
         needs.0 == 0 || self.has(needs)

@@ -128,6 +128,8 @@ pub(in super::super) enum ResponseField {
     CodeOfError,
     /// An element of a vector: the last index tells how long it is.
     Element,
+    /// The kind of an error, in a form that only answers of this format have.
+    OwnErrorType(Format),
     /// Only this provider has it.
     Hint(&'static str),
 }
@@ -141,7 +143,8 @@ use ResponseField::{
     BlockCallId, BlockId, BlockKind, BlockName, CodeOfError, Common, Conversation, Cost, Delta, Done, Element, Error,
     ErrorCode, ErrorStatus, ErrorType, Fingerprint, Hint, Id, Index, InputModality, InputModalityTokens,
     InsteadOfReason, Kind, Last, LikelyText, Model, Object, OnlyReason, OtherId, OutputModality, OutputModalityTokens,
-    Own, OwnText, Reason, Status, Text, Tier, Tokens, Tool, ToolId, ToolIndex, ToolName, ToolNameAgain, Vector,
+    Own, OwnErrorType, OwnText, Reason, Status, Text, Tier, Tokens, Tool, ToolId, ToolIndex, ToolName, ToolNameAgain,
+    Vector,
 };
 
 pub(super) static ROWS: &[(&str, ResponseField)] = &[
@@ -431,7 +434,7 @@ pub(super) static ROWS: &[(&str, ResponseField)] = &[
     ("details.finish_reason", OnlyReason),
     ("details.generated_tokens", Tokens(Output)),
     ("details.input_length", Tokens(Prompt)),
-    ("error_type", ErrorType),
+    ("error_type", OwnErrorType(Format::Tgi)),
     ("content", Text),
     ("stop", Done),
     ("stop_type", OnlyReason),

@@ -27,9 +27,8 @@ pub(super) struct Zstd {
     held: Vec<u8>,
     decoder: FrameDecoder,
     has_checksum: bool,
-    /// Bytes that the decoder may hold.
+    /// Bytes of the frame that the decoder may hold: it takes room for its window, and gives away what is beyond.
     window: usize,
-    decoded: usize,
     /// A frame has ended.
     finished: bool,
 }
@@ -45,16 +44,20 @@ impl Default for Zstd {
     fn default() -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(MAX_WINDOW as u64);
-        Self {
-            state: State::Header,
-            held: Vec::new(),
-            decoder,
-            has_checksum: false,
-            window: 0,
-            decoded: 0,
-            finished: false,
-        }
+        Self { state: State::Header, held: Vec::new(), decoder, has_checksum: false, window: 0, finished: false }
     }
+}
+
+/// `Frame_Content_Size` of a header (RFC 8878 section 3.1.1.1.4), which are its last bytes.
+fn content_size(header: &[u8]) -> Option<usize> {
+    let descriptor = header.get(4)?;
+    let is_single = descriptor >> 5 & 1 == 1;
+    let length = [usize::from(is_single), 2, 4, 8][usize::from(descriptor >> 6)];
+    let field = header.get(header.len().checked_sub(length)?..).filter(|field| !field.is_empty())?;
+    let mut bytes = [0; 8];
+    bytes[..length].copy_from_slice(field);
+    let size = u64::from_le_bytes(bytes).saturating_add(if length == 2 { 256 } else { 0 });
+    usize::try_from(size).ok()
 }
 
 impl Zstd {
@@ -91,7 +94,7 @@ impl Zstd {
     }
 
     pub(super) fn held(&self) -> usize {
-        size_of::<Self>() + self.held.capacity() + self.window.min(self.decoded) + 2 * MAX_BLOCK
+        size_of::<Self>() + self.held.capacity() + self.window + 2 * MAX_BLOCK
     }
 
     /// How many bytes the header or block has, as far as those that have come tell.
@@ -154,9 +157,9 @@ impl Zstd {
                 let base = 1_u64 << (10 + (window >> 3));
                 (base + base / 8 * u64::from(window & 7)).min(MAX_WINDOW as u64) as usize
             }
-            _ => MAX_WINDOW,
+            // A frame that is a single segment is its own window.
+            _ => content_size(&self.held).unwrap_or(MAX_WINDOW).min(MAX_WINDOW),
         };
-        self.decoded = 0;
         self.held.clear();
         self.state = State::Block;
         Ok(())
@@ -172,7 +175,6 @@ impl Zstd {
             if length == 0 {
                 break;
             }
-            self.decoded += length;
             sink(&piece[..length])?;
         }
         if is_last {

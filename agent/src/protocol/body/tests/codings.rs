@@ -276,6 +276,23 @@ fn windows_beyond_the_bound_are_refused_before_they_are_there() {
     check(&headers("", "br"), bytes(BROTLI_WINDOW), &["{\"a\":1,\"b\":2}"]);
 }
 
+/// The decoder of zstd gives away only what is beyond its window: until then all that it made of a few bytes is there, and has to be counted.
+#[test]
+fn the_window_of_zstd_is_held() {
+    // A window of 8 MiB, and blocks of one byte that repeats 128 Ki times.
+    let frame = [&b"\x28\xb5\x2f\xfd\x00\x68"[..], &[2, 0, 0x10, b'x'].repeat(60)].concat();
+    let (mut items, mut counters) = (Nothing::default(), Counters::default());
+    let mut body = Body::new(&headers("", "zstd"), &mut counters).unwrap();
+    body.push(Timestamp(0), &frame, &mut counters, &mut items);
+    assert_eq!((items.bytes, counters.bad_codings), (0, 0));
+    assert!(body.held() >= 60 * 128 * 1024, "{}", body.held());
+    // One that says how little it is.
+    let small = zstd(b"{\"a\":1}");
+    let mut body = Body::new(&headers("", "zstd"), &mut counters).unwrap();
+    body.push(Timestamp(0), &small[..small.len() - 1], &mut counters, &mut items);
+    assert!(body.held() < 1 << 20, "{}", body.held());
+}
+
 #[test]
 fn headers_of_gzip_that_never_end_take_no_memory() {
     let start = b"\x1f\x8b\x08\x08\0\0\0\0\0\0".to_vec();
