@@ -111,7 +111,7 @@ pub const fn probe_function(cookie: u64) -> u8 {
 pub const FILES: u32 = 1024;
 /// Objects of which a position is kept at once. One that was not used for longest makes room; it is joined late if it is used again.
 pub const OBJECTS: u32 = 8192;
-/// ClientHellos that are remembered at once, likewise. One is needed until the first call that moves plaintext.
+/// Randoms of a ClientHello that are remembered at once, likewise. One is needed until the first call that moves plaintext.
 pub const HELLOS: u32 = 4096;
 /// Layouts of objects that can be known at once.
 pub const LAYOUTS: u32 = 8;

@@ -26,6 +26,7 @@ mod scope;
 mod session;
 mod side_by_side;
 mod threads;
+mod tls;
 
 /// Scenarios of the copies, by name.
 const SCENARIOS: &[(&str, generator::Scenario)] = &[
@@ -51,6 +52,9 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("multipath", layers::multipath),
     ("socket_map", layers::socket_map),
     ("kernel_tls", layers::kernel_tls),
+    ("tls_exchanges", tls::exchanges),
+    ("tls_late", tls::late),
+    ("tls_reused", tls::reused),
 ];
 
 /// Not a test of its own: a copy of this binary runs it to make traffic. Without a scenario it does nothing.

@@ -11,13 +11,13 @@ use std::{
 use agent_common::counter::Counter;
 use telltale::capture::{
     Event,
-    kernel::{Backend, Capture, Scope, ScopeControl, Settings, Skips, Worker},
+    kernel::{Backend, Capture, Scope, ScopeControl, Settings, Skips, TlsProbes, Worker},
 };
 
 use super::captured::Captured;
 
 /// What tests ask for of the kernel side's counters.
-const COUNTERS: [Counter; 11] = [
+const COUNTERS: [Counter; 14] = [
     Counter::Records,
     Counter::CopiedBytes,
     Counter::RingFull,
@@ -29,6 +29,9 @@ const COUNTERS: [Counter; 11] = [
     Counter::Mptcp,
     Counter::Sockmap,
     Counter::CgroupDepth,
+    Counter::TlsCalls,
+    Counter::TlsBound,
+    Counter::TlsUnbound,
 ];
 
 /// Tests run one at a time: they count programs and compare counters.
@@ -164,6 +167,11 @@ impl Session {
     /// A handle that changes what is captured.
     pub(crate) fn scope_control(&self) -> ScopeControl {
         self.capture.scope_control().expect("maps that can be opened twice")
+    }
+
+    /// What probes TLS libraries.
+    pub(crate) fn tls_probes(&self) -> TlsProbes {
+        self.capture.tls_probes().unwrap_or_else(|error| panic!("{error}")).expect("asked for")
     }
 
     /// Ends the capture and gives what it saw.

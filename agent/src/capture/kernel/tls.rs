@@ -98,7 +98,7 @@ impl TlsProbes {
             let exec: &mut BtfTracePoint = ebpf
                 .program_mut("process_exec")
                 .ok_or(ProgramError::NotLoaded)
-                .and_then(|program| program.try_into())
+                .and_then(TryInto::try_into)
                 .map_err(|error| failed("find process_exec", &error))?;
             exec.load("sched_process_exec", &types)
                 .and_then(|()| exec.attach())
@@ -210,7 +210,7 @@ const FREE: &str = "tls_free";
 const LIBRARIES: &str = "libraries";
 
 fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, TlsError> {
-    let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded).and_then(|program| program.try_into());
+    let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into);
     program.map_err(|error| failed(&format!("find {name}"), &error))
 }
 

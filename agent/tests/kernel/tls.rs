@@ -1,0 +1,471 @@
+//! What is inside TLS, with a library of this binary's own that calls itself OpenSSL's interface: the same calls, results and objects, and records whose
+//! content is turned round instead of encrypted. Real libraries and programs are tested in `tests/tls`; kernels of `cargo xtask vm` have none.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    mem::{ManuallyDrop, offset_of},
+    net::TcpStream,
+    os::fd::{AsRawFd as _, FromRawFd as _},
+    path::Path,
+};
+
+use agent_common::{
+    counter::Counter,
+    layout::ABSENT,
+    tls::{self, Function, LATE, ObjectLayout, RANDOM},
+};
+use telltale::capture::{
+    Direction, Open,
+    kernel::{Attached, Backend, Settings, TlsProbes},
+};
+
+use super::{
+    captured::{Captured, Connection},
+    generator::{Generator, Stage},
+    pair::{LOOPBACK, Pair},
+    session::{Session, each_backend, processes},
+};
+
+/// As `SSL`: an object of the library.
+#[repr(C)]
+struct Object {
+    unused: [u64; 5],
+    server: u32,
+    /// The library uses the socket itself; else the application carries the records.
+    uses_socket: u32,
+    descriptor: i32,
+    inner: *const Inner,
+    /// Records on their way, where the application carries them.
+    wire: Vec<u8>,
+}
+
+/// What older versions keep apart.
+#[repr(C)]
+struct Inner {
+    unused: u64,
+    random: [u8; RANDOM],
+}
+
+/// Where the library keeps what proves whose an object is.
+const LAYOUT: ObjectLayout = ObjectLayout {
+    pointer: offset_of!(Object, inner) as u32,
+    random: offset_of!(Inner, random) as u32,
+    server: offset_of!(Object, server) as u32,
+    used: 1,
+};
+/// Of another version, in which the same places hold something else.
+const ANOTHER: ObjectLayout = ObjectLayout { pointer: ABSENT, random: 8, server: 4, used: 1 };
+
+fn turned(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|byte| byte ^ 0x55).collect()
+}
+
+/// The socket, without owning it.
+fn socket_of(object: &Object) -> ManuallyDrop<TcpStream> {
+    // SAFETY: the pair that owns the socket outlives its objects.
+    ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(object.descriptor) })
+}
+
+fn move_out(object: &mut Object, bytes: &[u8]) {
+    let record = [&[23, 3, 3, (bytes.len() >> 8) as u8, bytes.len() as u8], &*turned(bytes)].concat();
+    if object.uses_socket == 0 {
+        object.wire = record;
+    } else {
+        socket_of(object).write_all(&record).expect("a socket");
+    }
+}
+
+fn move_in(object: &mut Object, length: usize) -> Vec<u8> {
+    if object.uses_socket == 0 {
+        return turned(&object.wire.drain(..length).collect::<Vec<_>>());
+    }
+    let mut bytes = vec![0; length];
+    socket_of(object).read_exact(&mut bytes).expect("a socket");
+    turned(&bytes)
+}
+
+/// `SSL_write`. Fails as OpenSSL does where it would block, for a length of 0.
+#[inline(never)]
+extern "C" fn write(object: *mut Object, buffer: *const u8, length: i32) -> i32 {
+    if length == 0 {
+        return -1;
+    }
+    // SAFETY: the scenario gives an object and a buffer of that length.
+    let (object, bytes) = unsafe { (&mut *object, std::slice::from_raw_parts(buffer, length as usize)) };
+    move_out(object, bytes);
+    length
+}
+
+/// `SSL_read`.
+#[inline(never)]
+extern "C" fn read(object: *mut Object, buffer: *mut u8, length: i32) -> i32 {
+    if length == 0 {
+        return 0;
+    }
+    // SAFETY: as above.
+    let (object, bytes) = unsafe { (&mut *object, std::slice::from_raw_parts_mut(buffer, length as usize)) };
+    bytes.copy_from_slice(&move_in(object, length as usize));
+    length
+}
+
+/// `SSL_write_ex2`.
+#[inline(never)]
+extern "C" fn write_ex2(
+    object: *mut Object,
+    buffer: *const u8,
+    length: usize,
+    _flags: u64,
+    written: *mut usize,
+) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        move_out(&mut *object, std::slice::from_raw_parts(buffer, length));
+        *written = length;
+    }
+    1
+}
+
+/// `SSL_write_ex`, which newer versions make from `SSL_write_ex2`.
+#[inline(never)]
+extern "C" fn write_ex(object: *mut Object, buffer: *const u8, length: usize, written: *mut usize) -> i32 {
+    write_ex2(object, buffer, length, 0, written)
+}
+
+/// `SSL_read_ex`.
+#[inline(never)]
+extern "C" fn read_ex(object: *mut Object, buffer: *mut u8, length: usize, got: *mut usize) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        std::slice::from_raw_parts_mut(buffer, length).copy_from_slice(&move_in(&mut *object, length));
+        *got = length;
+    }
+    1
+}
+
+/// `SSL_free`; the scenario owns the object.
+#[inline(never)]
+extern "C" fn free(object: *mut Object) {
+    std::hint::black_box(object);
+}
+
+fn functions() -> Vec<(Function, u64)> {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("procfs");
+    let offset = |address: usize| {
+        let hex = |text: &str| u64::from_str_radix(text, 16).expect("a number");
+        let found = maps.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            let (start, end) = words.next()?.split_once('-')?;
+            let from = hex(words.nth(1)?);
+            (hex(start)..hex(end)).contains(&(address as u64)).then(|| address as u64 - hex(start) + from)
+        });
+        found.expect("the function is of this binary")
+    };
+    vec![
+        (Function::Write, offset(write as *const () as usize)),
+        (Function::Read, offset(read as *const () as usize)),
+        (Function::WriteEx, offset(write_ex as *const () as usize)),
+        (Function::WriteEx2, offset(write_ex2 as *const () as usize)),
+        (Function::ReadEx, offset(read_ex as *const () as usize)),
+        (Function::Free, offset(free as *const () as usize)),
+    ]
+}
+
+/// Both ends of a connection with TLS, their objects and what is known to both.
+struct Secured {
+    pair: Pair,
+    client: Box<Object>,
+    server: Box<Object>,
+    /// The object's part that the layout finds by a pointer.
+    inner: Box<Inner>,
+}
+
+/// What one connection carries inside.
+const REQUEST: &[u8] = b"GET /inside HTTP/1.1\r\nhost: tls\r\n\r\n";
+const RESPONSE: usize = 5000;
+
+fn response() -> Vec<u8> {
+    (0..RESPONSE).map(|index| (index % 251) as u8).collect()
+}
+
+impl Secured {
+    /// Connects. `hello` are the bytes of the random.
+    fn new(uses_socket: bool, seed: u8) -> Self {
+        let pair = Pair::new(LOOPBACK);
+        let mut random = [seed; RANDOM];
+        random[..2].copy_from_slice(&pair.addresses().0.port().to_be_bytes());
+        let inner = Box::new(Inner { unused: 7, random });
+        let object = |descriptor: i32, server: u32| {
+            Box::new(Object {
+                unused: [9; 5],
+                server,
+                uses_socket: u32::from(uses_socket),
+                descriptor,
+                inner: &raw const *inner,
+                wire: Vec::new(),
+            })
+        };
+        let (client, server) = (object(pair.client.as_raw_fd(), 0), object(pair.server.as_raw_fd(), 1));
+        Self { client, server, inner, pair }
+    }
+
+    /// The client's hello, which the server receives in two parts as OpenSSL does, and something back.
+    fn handshake(&mut self) {
+        let mut hello = vec![22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
+        hello.extend(self.inner.random);
+        hello.resize(205, 0);
+        self.pair.client.write_all(&hello).expect("a socket");
+        let mut bytes = [0; 205];
+        self.pair.server.read_exact(&mut bytes[..5]).expect("a socket");
+        self.pair.server.read_exact(&mut bytes[5..]).expect("a socket");
+        self.pair.server.write_all(&[22, 3, 3, 0, 4, 2, 0, 0, 0]).expect("a socket");
+        self.pair.client.read_exact(&mut bytes[..9]).expect("a socket");
+    }
+
+    /// The application carries the records of one end to the other, where the library does not; their headers are for no one.
+    fn carry(&mut self, request: bool) {
+        let (from, to, out, into) = if request {
+            (&mut self.client, &mut self.server, &mut self.pair.client, &mut self.pair.server)
+        } else {
+            (&mut self.server, &mut self.client, &mut self.pair.server, &mut self.pair.client)
+        };
+        let mut header = [0; 5];
+        if from.uses_socket == 0 {
+            out.write_all(&std::mem::take(&mut from.wire)).expect("a socket");
+            into.read_exact(&mut header).expect("a socket");
+            let length = usize::from(header[3]) << 8 | usize::from(header[4]);
+            to.wire.resize(length, 0);
+            into.read_exact(&mut to.wire).expect("a socket");
+        } else {
+            into.read_exact(&mut header).expect("a socket");
+        }
+    }
+
+    /// An exchange inside: all functions, and calls that move nothing.
+    fn exchange(&mut self) {
+        let (client, server): (*mut Object, *mut Object) = (&raw mut *self.client, &raw mut *self.server);
+        assert_eq!(write(client, REQUEST.as_ptr(), 0), -1, "as if it would block");
+        assert_eq!(write(client, REQUEST.as_ptr(), REQUEST.len() as i32), REQUEST.len() as i32);
+        self.carry(true);
+        let mut bytes = [0; RESPONSE];
+        assert_eq!(read(server, bytes.as_mut_ptr(), 0), 0);
+        assert_eq!(read(server, bytes.as_mut_ptr(), 10), 10);
+        let rest = REQUEST.len() - 10;
+        assert_eq!(read(server, bytes[10..].as_mut_ptr(), rest as i32), rest as i32);
+        assert_eq!(&bytes[..REQUEST.len()], REQUEST);
+        let mut moved = 0;
+        assert_eq!(write_ex(server, response().as_ptr(), RESPONSE, &raw mut moved), 1);
+        assert_eq!(moved, RESPONSE);
+        self.carry(false);
+        assert_eq!(read_ex(client, bytes.as_mut_ptr(), RESPONSE, &raw mut moved), 1);
+        assert_eq!((moved, &bytes[..]), (RESPONSE, &*response()));
+    }
+
+    fn tell(&self, stage: &mut Stage) {
+        let (client, server) = self.pair.addresses();
+        stage.say(&format!("{client} {server}"));
+    }
+}
+
+/// Connections whose library uses the socket, and whose application carries the records, in turns.
+pub(crate) fn exchanges(stage: &mut Stage) {
+    stage.wait();
+    for index in 0..4 {
+        let mut session = Secured::new(index % 2 == 0, index);
+        session.handshake();
+        session.exchange();
+        session.exchange();
+        session.tell(stage);
+        free(&raw mut *session.client);
+        free(&raw mut *session.server);
+    }
+}
+
+/// Two connections that had their handshake before the probes came.
+pub(crate) fn late(stage: &mut Stage) {
+    let mut sessions = [Secured::new(true, 1), Secured::new(false, 2)];
+    for session in &mut sessions {
+        session.handshake();
+        session.exchange();
+    }
+    stage.say("ready");
+    stage.wait();
+    for session in &mut sessions {
+        session.exchange();
+        session.tell(stage);
+    }
+}
+
+/// One object after the other at one address, the first given back or not.
+pub(crate) fn reused(stage: &mut Stage) {
+    stage.wait();
+    let mut session = Secured::new(false, 1);
+    for index in 0..3 {
+        session.handshake();
+        session.exchange();
+        session.tell(stage);
+        if index == 0 {
+            free(&raw mut *session.client);
+            free(&raw mut *session.server);
+        }
+        let next = Secured::new(false, 2 + index);
+        // The objects stay where they are; all else is another connection's.
+        let Secured { pair, client, server, inner } = next;
+        session.client.descriptor = client.descriptor;
+        session.server.descriptor = server.descriptor;
+        session.client.inner = client.inner;
+        session.server.inner = server.inner;
+        session.pair = pair;
+        session.inner = inner;
+    }
+}
+
+/// A capture with probes in this binary.
+struct Probed {
+    session: Session,
+    /// Detached when dropped.
+    _probes: (TlsProbes, Attached),
+}
+
+impl Probed {
+    fn start(backend: Backend, pid: u32, layouts: &[ObjectLayout]) -> Self {
+        let session = Session::start(&Settings { tls: true, workers: 2, ..processes(backend, &[pid]) });
+        let mut probes = session.tls_probes();
+        probes.set_layouts(layouts).expect("a map");
+        let path = std::fs::read_link("/proc/self/exe").expect("procfs");
+        let attached = probes.attach(Path::new(&path), &functions()).expect("uprobes");
+        assert_eq!(attached.probes(), 2 * 5 + 1);
+        Self { session, _probes: (probes, attached) }
+    }
+}
+
+/// The connections inside TLS between these addresses, by whether they are the client's.
+#[track_caller]
+fn inside<'a>(captured: &'a Captured, told: &str) -> BTreeMap<bool, Vec<(u64, &'a Connection)>> {
+    let (client, server) = told.split_once(' ').expect("two addresses");
+    let (client, server) = (client.parse().expect("an address"), server.parse().expect("an address"));
+    let mut found: BTreeMap<bool, Vec<_>> = BTreeMap::new();
+    for (&id, connection) in captured.connections.iter().filter(|(id, _)| tls::is_inside(**id)) {
+        let open = connection.open();
+        assert!(open.tls);
+        if (open.local, open.peer) == (client, server) {
+            found.entry(true).or_default().push((id, connection));
+        } else if (open.local, open.peer) == (server, client) {
+            found.entry(false).or_default().push((id, connection));
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn check_bytes(connection: &Connection, direction: Direction, start: u64, expected: &[u8]) {
+    assert_eq!(connection.whole(direction), (start, start + expected.len() as u64), "{}", connection.tell());
+    let bytes: Vec<u8> =
+        connection.pieces(direction).iter().flat_map(|piece| piece.content.clone().expect("bytes")).collect();
+    assert!(bytes == expected, "other bytes: {}", connection.tell());
+}
+
+/// Checks one end of `count` exchanges that begin at this position.
+#[track_caller]
+fn check_end(id: u64, connection: &Connection, is_client: bool, start: u64, count: usize) {
+    let (requests, responses) = (REQUEST.repeat(count), response().repeat(count));
+    let (out, into) = if is_client { (requests, responses) } else { (responses, requests) };
+    check_bytes(connection, Direction::Out, start, &out);
+    check_bytes(connection, Direction::In, start, &into);
+    assert_eq!(connection.open().isn_out.is_some(), start == 0, "{id:x} {}", connection.tell());
+    assert_eq!(connection.closes.len(), 1, "{id:x} {}", connection.tell());
+    assert_eq!(connection.misplaced, 0);
+}
+
+#[track_caller]
+fn check_ends(captured: &Captured, told: &str, start: u64, count: usize) {
+    let ends = inside(captured, told);
+    for is_client in [true, false] {
+        let found = ends.get(&is_client).map_or(&[][..], Vec::as_slice);
+        let [(id, connection)] = found else {
+            panic!("one connection inside {told}, client: {is_client}, found {}", found.len());
+        };
+        check_end(*id, connection, is_client, start, count);
+    }
+}
+
+#[test]
+fn plaintext_has_its_socket_by_the_random_of_the_hello() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_exchanges", "");
+        // One that is not in scope calls the same functions.
+        let mut other = Generator::start("tls_exchanges", "");
+        let probed = Probed::start(backend, generator.pid(), &[ANOTHER, LAYOUT]);
+        generator.tell("go");
+        other.tell("go");
+        let told: Vec<String> = (0..4).map(|_| generator.hear()).collect();
+        let others: Vec<String> = (0..4).map(|_| other.hear()).collect();
+        generator.finish();
+        other.finish();
+        let captured = probed.session.finish();
+        for told in &told {
+            check_ends(&captured, told, 0, 2);
+        }
+        for told in &others {
+            assert!(inside(&captured, told).is_empty(), "out of scope: {told}");
+        }
+        assert_eq!(captured.counter(Counter::TlsBound), 8);
+        assert_eq!(captured.counter(Counter::TlsUnbound), 0);
+        assert_eq!(captured.counter(Counter::TlsCalls), 4 * 2 * 5, "calls that moved something");
+    });
+}
+
+#[test]
+fn plaintext_has_its_socket_by_its_use_or_has_none() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_exchanges", "");
+        let probed = Probed::start(backend, generator.pid(), &[]);
+        generator.tell("go");
+        let told: Vec<String> = (0..4).map(|_| generator.hear()).collect();
+        generator.finish();
+        let captured = probed.session.finish();
+        check_ends(&captured, &told[0], 0, 2);
+        check_ends(&captured, &told[2], 0, 2);
+        let unknown: Vec<_> =
+            captured.connections.iter().filter(|(_, connection)| !connection.open().addresses_known()).collect();
+        assert_eq!(unknown.len(), 4, "both ends of two connections whose records the application carries");
+        for (id, connection) in unknown {
+            let open: &Open = connection.open();
+            assert_eq!((open.pid, open.role, tls::socket(*id)), (generator.pid(), None, None));
+            let is_client = connection.pieces(Direction::Out)[0].length == REQUEST.len() as u64;
+            check_end(*id, connection, is_client, LATE, 2);
+        }
+        assert_eq!(captured.counter(Counter::TlsUnbound), 4);
+    });
+}
+
+#[test]
+fn a_connection_older_than_the_probes_is_joined_late() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_late", "");
+        generator.hear();
+        let probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+        generator.tell("go");
+        let told: Vec<String> = (0..2).map(|_| generator.hear()).collect();
+        generator.finish();
+        let captured = probed.session.finish();
+        check_ends(&captured, &told[0], LATE, 1);
+        assert!(inside(&captured, &told[1]).is_empty(), "nothing proves whose it is");
+        assert_eq!(captured.counter(Counter::TlsUnbound), 2);
+    });
+}
+
+#[test]
+fn an_address_that_is_used_again_is_another_connection() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_reused", "");
+        let probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+        generator.tell("go");
+        let told: Vec<String> = (0..3).map(|_| generator.hear()).collect();
+        generator.finish();
+        let captured = probed.session.finish();
+        for told in &told {
+            check_ends(&captured, told, 0, 1);
+        }
+    });
+}
