@@ -7,7 +7,6 @@
 
 use agent_common::{
     counter::Counter,
-    gap::GapReason,
     layout::ABSENT,
     record::{Head, IN, KIND_CLOSE, KIND_OPEN, OUT, Open},
     tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, RANDOM, UNKNOWN},
@@ -17,8 +16,7 @@ use core::ffi::c_void;
 
 use crate::{
     call::now,
-    emit::{self, HEAD, claim, output, release},
-    kernel::layout,
+    emit::{HEAD, claim, output, release},
     maps::{HELLOS, TLS_CONNECTIONS, TLS_FILES, TLS_LAYOUTS, TLS_OBJECTS, count, current_call},
     scope::{self, Inside},
     source::Source,
