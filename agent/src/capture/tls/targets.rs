@@ -4,7 +4,10 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use agent_common::tls::{Function, ObjectLayout};
+use agent_common::{
+    layout::ABSENT,
+    tls::{Function, ObjectLayout},
+};
 
 use super::elf::BuildId;
 
@@ -23,6 +26,11 @@ pub struct Row {
     pub tested: &'static str,
 }
 
+/// A layout of objects; read out of what `SSL_get_client_random` and `SSL_is_server` do in the named builds, all of 64 bits.
+const fn layout(pointer: u32, random: u32, server: u32) -> ObjectLayout {
+    ObjectLayout { pointer, random, server, used: 1 }
+}
+
 /// The libraries that are known. The first row that fits a file holds.
 pub static ROWS: &[Row] = &[
     Row {
@@ -36,7 +44,16 @@ pub static ROWS: &[Row] = &[
         name: "openssl",
         has: &[],
         lacks: &["SSL_set_custom_verify"],
-        layouts: &[],
+        layouts: &[
+            // 3.5.0, 3.5.4
+            layout(ABSENT, 0x188, 0x78),
+            // 3.3.1
+            layout(ABSENT, 0x140, 0x70),
+            // 3.0.19, and that of Node 20
+            layout(ABSENT, 0x160, 0x38),
+            // 1.1.1w
+            layout(0xa8, 0xb8, 0x38),
+        ],
         tested: "3.0.19 (shared), 3.5 (in wheels), 3.0.19+quic (in Node 20)",
     },
 ];
@@ -202,7 +219,18 @@ fn target(addition: Addition) -> Result<Target, AdditionError> {
 
 #[cfg(test)]
 mod tests {
+    use agent_common::tls::LAYOUTS;
+
     use super::*;
+
+    #[test]
+    fn the_kernel_side_has_room_for_the_layouts() {
+        let layouts = layouts();
+        assert!(!layouts.is_empty() && layouts.len() <= LAYOUTS as usize);
+        let named: std::collections::BTreeSet<_> =
+            layouts.iter().map(|layout| (layout.pointer, layout.random)).collect();
+        assert_eq!(named.len(), layouts.len());
+    }
 
     #[test]
     fn rows_are_added_before_the_known_ones() {
