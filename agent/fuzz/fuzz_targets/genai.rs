@@ -1,4 +1,5 @@
-//! Any bytes as content of a request and its answer at any endpoint, in any pieces: nothing panics, the pieces do not matter, and what is kept is bounded.
+//! Any bytes as content of a request and its answer at any endpoint, in any pieces: nothing panics, the pieces do not matter, and what is kept is bounded and
+//! redacted.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -49,13 +50,17 @@ const TYPES: [&str; 6] = [
 
 static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     let policy = "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {name: p, namespace: shop}\nspec:\n  \
-                  targetRefs: [{group: '', kind: Namespace, name: shop}]\n  metrics: {mode: Enabled}\n";
+                  targetRefs: [{group: '', kind: Namespace, name: shop}]\n  metrics: {mode: Enabled}\n  tracing: {}\n  \
+                  content: {capture: All, maxBytes: 700, redact: [{pattern: '[0-9]{3,5}'}]}\n";
     let documents = Documents::read(&[Source::new("policy.yaml", policy)]);
     let setting = Setting { defaults: Defaults::default(), trust: Trust::own() };
     let plan = compile(&validation::candidates(&documents)[0].policy, &setting).0;
     assert!(plan.calls);
     Arc::new(plan)
 });
+
+/// What [`PLAN`] keeps of a message.
+const MAX_BYTES: usize = 700;
 
 static PROVIDERS: LazyLock<Arc<Providers>> = LazyLock::new(Arc::default);
 
@@ -126,5 +131,13 @@ fuzz_target!(|input: (u8, u8, u8, bool, bool, u16, &[u8], &[u8])| {
     assert!(lists.iter().all(|list| list.len() <= MAX_LISTED) && read.response.tool_calls.len() <= MAX_LISTED);
     let names = [&read.request.model, &read.response.model, &read.response.id, &read.error];
     assert!(names.into_iter().flatten().all(|name| name.len() <= MAX_NAME));
+    if let Some(content) = &read.content {
+        let request = [&content.system_instructions, &content.input_messages, &content.tool_definitions];
+        let length = |texts: &[&Option<Box<str>>]| texts.iter().copied().flatten().map(|text| text.len()).sum::<usize>();
+        assert!(length(&request) <= MAX_BYTES && length(&[&content.output_messages]) <= MAX_BYTES, "{content:?}");
+        for text in request.into_iter().chain([&content.output_messages]).flatten() {
+            assert!(serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(), "{text}");
+        }
+    }
     assert!(read.stream.is_none_or(|stream| stream.intervals.len() <= MAX_INTERVALS));
 });

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Budget, Connection, Exchange, Half,
     content::{Keeping, Which},
-    genai::Providers,
+    genai::{Kept, Providers},
     mcp::{Correlator, Link},
     reading::Reading,
 };
@@ -80,9 +80,11 @@ impl Asked {
 
     /// What reads an exchange of this connection that begins so.
     fn reading(&self, connection: &Connection, request: &Head) -> Option<Box<Reading>> {
-        let (_, budget) = self.plan_of(connection).filter(|(plan, _)| plan.calls)?;
+        let (plan, budget) = self.plan_of(connection).filter(|(plan, _)| plan.calls)?;
+        let content = plan.content.as_ref().filter(|_| plan.capture == Capture::Bodies);
+        let kept = content.map(|content| Kept { plan: Arc::clone(content), budget: Arc::clone(budget) });
         let link = || self.correlator.as_ref().map(|correlator| Link::of(correlator, connection));
-        Reading::begin(request, &self.providers, budget, link)
+        Reading::begin(request, &self.providers, budget, kept.as_ref(), link)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Budget, Call, Half,
     content::Which,
-    genai::{self, Providers},
+    genai::{self, Kept, Providers},
     mcp,
     reader::{Reader, Standing},
 };
@@ -87,14 +87,15 @@ impl Items for Feed<'_> {
 }
 
 impl Reading {
-    /// By the head of a request; `None` if it is certainly no call.
+    /// By the head of a request; `None` if it is certainly no call. What is said in a call is kept where `kept` asks for it.
     pub(super) fn begin(
         request: &Head,
         providers: &Arc<Providers>,
         budget: &Arc<Budget>,
+        kept: Option<&Kept>,
         link: impl FnOnce() -> Option<mcp::Link>,
     ) -> Option<Box<Self>> {
-        let readers = [genai::recognise(request, providers), mcp::recognise(request, link)];
+        let readers = [genai::recognise(request, providers, kept), mcp::recognise(request, link)];
         let any = readers.iter().any(Option::is_some);
         let new = |readers| Self {
             readers,
@@ -287,8 +288,8 @@ mod tests {
         let fields = [("content-type", "text/event-stream"), ("content-encoding", coding)];
         let response = half(StartLine::Response { status: 200 }, &fields);
         let budget = Arc::new(Budget::new(budget));
-        let mut reading =
-            Reading::begin(&request.head, &Arc::new(Providers::default()), &budget, || None).expect("it may be a call");
+        let mut reading = Reading::begin(&request.head, &Arc::new(Providers::default()), &budget, None, || None)
+            .expect("it may be a call");
         let asked = b"{\"model\":\"m\",\"stream\":true,\"messages\":[]}";
         reading.body(Which::Request, &request.head.headers, Timestamp(1), asked);
         reading.end(Which::Request, true);

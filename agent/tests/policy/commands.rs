@@ -156,7 +156,7 @@ fn an_explanation_has_the_documented_shape_in_both_formats() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&explanation), ["plan", "policies", "target"]);
     assert_eq!(keys(&explanation["policies"][0]), ["apiVersion", "applies", "name", "namespace", "why"]);
-    assert_eq!(keys(&explanation["plan"]), ["accessLogs", "capture", "direction", "metrics", "tracing"]);
+    assert_eq!(keys(&explanation["plan"]), ["accessLogs", "calls", "capture", "direction", "metrics", "tracing"]);
     let yaml = telltale(&folder, &["policy", "explain", "p.yaml", "--namespace", "shop", "-o", "yaml"], "");
     let from_yaml: Value = serde_saphyr::from_slice(&yaml.stdout).unwrap();
     assert_eq!(from_yaml, explanation);

@@ -12,7 +12,7 @@ pub const MAX_WORKER_CONTENT: usize = 64 << 20;
 
 /// Why bytes of content were not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(in crate::exchange) enum Cut {
     /// Beyond the policy's `maxBytes`.
     Size,
     /// Beyond [`MAX_CONNECTION_CONTENT`].
@@ -82,11 +82,11 @@ impl Budget {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn count_cut(&self, why: Cut, bytes: usize) {
+    pub(in crate::exchange) fn count_cut(&self, why: Cut, bytes: usize) {
         self.cut[why as usize].fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn count_withheld(&self, why: Omission) {
+    pub(in crate::exchange) fn count_withheld(&self, why: Omission) {
         if let Some(index) = Omission::WITHHELD.iter().position(|other| *other == why) {
             self.withheld[index].fetch_add(1, Ordering::Relaxed);
         }

@@ -13,8 +13,10 @@ mod span;
 #[cfg(test)]
 mod tests;
 
+pub(super) use budget::Cut;
 pub use budget::{Budget, MAX_CONNECTION_CONTENT, MAX_WORKER_CONTENT};
 pub(super) use keeping::{Keeping, Which};
+pub(super) use redaction::{Redactor, without_paths};
 
 /// Content of one message, as it may be given out.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,21 +25,55 @@ pub(super) fn redacted(plan: &ContentPlan, bytes: Vec<u8>, whole: bool) -> Resul
         if !whole {
             return Err(Omission::CutShort);
         }
-        let values = json::select(&text, &plan.paths).ok_or(Omission::NotJson)?;
-        spans.extend(values.into_iter().map(|range| Span { range, json: true }));
+        spans = selected(plan, &text)?;
     }
-    let mut end = text.len();
-    let mut left = WORK;
-    for pattern in &plan.patterns {
-        if !whole {
-            end = end.min(text.len().saturating_sub(pattern.longest.ok_or(Omission::CutShort)?));
+    Redactor::new(plan).overwrite(text, whole, spans)
+}
+
+/// A JSON document, all of it, in which the values are overwritten that the paths of the policy select. What its patterns find is still there.
+pub(in crate::exchange) fn without_paths(plan: &ContentPlan, document: Vec<u8>) -> Result<String, Omission> {
+    let text = text(document, true)?;
+    let (spans, end) = (selected(plan, &text)?, text.len());
+    Ok(overwrite(text, end, spans, usize::MAX).0)
+}
+
+fn selected(plan: &ContentPlan, text: &str) -> Result<Vec<Span>, Omission> {
+    let values = json::select(text, &plan.paths).ok_or(Omission::NotJson)?;
+    Ok(values.into_iter().map(|range| Span { range, json: true }).collect())
+}
+
+/// Overwrites what the patterns of a policy find in the texts of one content.
+#[derive(Debug)]
+pub(in crate::exchange) struct Redactor<'p> {
+    plan: &'p ContentPlan,
+    /// What they may still take.
+    left: u64,
+}
+
+impl<'p> Redactor<'p> {
+    pub(in crate::exchange) const fn new(plan: &'p ContentPlan) -> Self {
+        Self { plan, left: WORK }
+    }
+
+    /// A text that may be given out, and whether something was cut off at its end; or why there is none. `whole` says that the end of the text
+    /// is there.
+    pub(in crate::exchange) fn text(&mut self, text: String, whole: bool) -> Result<(String, bool), Omission> {
+        self.overwrite(text, whole, Vec::new())
+    }
+
+    fn overwrite(&mut self, text: String, whole: bool, mut spans: Vec<Span>) -> Result<(String, bool), Omission> {
+        let mut end = text.len();
+        for pattern in &self.plan.patterns {
+            if !whole {
+                end = end.min(text.len().saturating_sub(pattern.longest.ok_or(Omission::CutShort)?));
+            }
+            find(pattern, &text, &mut self.left, &mut spans)?;
         }
-        find(pattern, &text, &mut left, &mut spans)?;
+        if end == 0 && !text.is_empty() {
+            return Err(Omission::CutShort);
+        }
+        Ok(overwrite(text, end, spans, self.plan.max_bytes as usize))
     }
-    if end == 0 && !text.is_empty() {
-        return Err(Omission::CutShort);
-    }
-    Ok(overwrite(text, end, spans, plan.max_bytes as usize))
 }
 
 /// All that a pattern finds. Each is looked for in the text as it was sent: what another redaction overwrites cannot hide it.

@@ -8,6 +8,7 @@ use base64::{
 use super::{
     MAX_NAME,
     chunks::Chunks,
+    content::Gathering,
     said::Said,
     shape::{RESPONSE, WRAPPED},
 };
@@ -46,10 +47,12 @@ pub(super) struct Answer {
     /// Items that were not.
     pub(super) others: u64,
     pub(super) cut: bool,
+    /// What is said in it, where that is kept.
+    pub(super) content: Option<Box<Gathering>>,
 }
 
 impl Answer {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(content: Option<Box<Gathering>>) -> Self {
         Self {
             scanner: Scanner::new(&RESPONSE.paths, MAX_NAME),
             wrapper: None,
@@ -61,6 +64,7 @@ impl Answer {
             items: 0,
             others: 0,
             cut: false,
+            content,
         }
     }
 
@@ -68,6 +72,27 @@ impl Answer {
         let event = std::str::from_utf8(event).unwrap_or_default();
         self.wrapped = self.said.begin(event).wrapped;
         self.length = 0;
+        if let Some(content) = &mut self.content {
+            content.begin();
+        }
+        if self.wrapped {
+            self.is_stream();
+        }
+    }
+
+    /// The items are those of a stream, whether there are several or not.
+    pub(super) fn is_stream(&mut self) {
+        if let Some(content) = &mut self.content {
+            content.is_stream();
+        }
+    }
+
+    /// Something was lost between items.
+    pub(super) fn cut(&mut self) {
+        self.cut = true;
+        if let Some(content) = &mut self.content {
+            content.cut();
+        }
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
@@ -80,18 +105,27 @@ impl Answer {
         if self.wrapped {
             let wrapper = self.wrapper.get_or_insert_with(|| Box::new(Scanner::new(&WRAPPED, MAX_WRAPPED)));
             let (scanner, said, any_cut) = (&mut self.scanner, &mut self.said, &mut self.cut);
+            let content = &mut self.content;
             wrapper.push(bytes, &mut |_: u16, _: &[u32], value: Value<'_>| {
                 let Value::Text { text, cut } = value else { return };
                 *any_cut |= cut;
                 // Four characters are three bytes.
                 let whole = if cut { text.len() / 4 * 4 } else { text.len() };
                 match text.get(..whole).map(|text| BASE64.decode(text)) {
-                    Some(Ok(event)) => scanner.push(&event, said),
+                    Some(Ok(event)) => {
+                        scanner.push(&event, said);
+                        if let Some(content) = content {
+                            content.bytes(&event);
+                        }
+                    }
                     _ => *any_cut = true,
                 }
             });
         } else {
             self.scanner.push(bytes, &mut self.said);
+            if let Some(content) = &mut self.content {
+                content.bytes(bytes);
+            }
         }
     }
 
@@ -105,6 +139,9 @@ impl Answer {
             return;
         }
         self.cut |= !whole;
+        if let Some(content) = &mut self.content {
+            content.end(whole);
+        }
         let literal = self.literal.get(..self.length).unwrap_or_default().trim_ascii_end();
         if literal == b"[DONE]" {
             self.said.ended = true;

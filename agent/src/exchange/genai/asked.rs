@@ -2,6 +2,7 @@
 
 use super::{
     MAX_LISTED, MAX_NAME, Request,
+    content::Gathering,
     shape::{REQUEST, RequestField, Shape},
 };
 use crate::protocol::body::json::{Found, Outcome, Scanner, Value};
@@ -25,6 +26,8 @@ pub(super) struct Asked {
     pub(super) whole: bool,
     pub(super) is_json: bool,
     pub(super) cut: bool,
+    /// What is said in it, where that is kept.
+    pub(super) content: Option<Box<Gathering>>,
 }
 
 /// What it said.
@@ -40,7 +43,7 @@ pub(super) struct Told {
 }
 
 impl Asked {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(content: Option<Box<Gathering>>) -> Self {
         Self {
             scanner: Scanner::new(&REQUEST.paths, MAX_NAME),
             told: Told::default(),
@@ -50,16 +53,31 @@ impl Asked {
             whole: false,
             is_json: true,
             cut: false,
+            content,
         }
     }
 
     pub(super) fn begin(&mut self) {
         self.begun += 1;
+        if let Some(content) = &mut self.content {
+            content.begin();
+        }
+    }
+
+    /// Something was lost between items.
+    pub(super) fn cut(&mut self) {
+        self.cut = true;
+        if let Some(content) = &mut self.content {
+            content.cut();
+        }
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         if self.begun == 1 {
             self.scanner.push(bytes, &mut self.told);
+            if let Some(content) = &mut self.content {
+                content.bytes(bytes);
+            }
         }
     }
 
@@ -70,6 +88,9 @@ impl Asked {
             self.is_json = outcome != Outcome::Bad;
             self.whole = whole && outcome == Outcome::Whole;
             self.cut |= !self.whole;
+            if let Some(content) = &mut self.content {
+                content.end(whole);
+            }
         }
     }
 }

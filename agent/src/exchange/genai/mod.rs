@@ -4,6 +4,7 @@
 mod answer;
 mod asked;
 mod chunks;
+mod content;
 mod endpoint;
 mod failure;
 mod format;
@@ -19,6 +20,8 @@ mod tools;
 
 use std::borrow::Cow;
 
+pub use content::CallContent;
+pub(super) use content::Kept;
 pub use provider::Providers;
 
 use super::reader::Reader;
@@ -96,6 +99,8 @@ pub struct GenAi {
     pub error: Option<Box<str>>,
     /// Content was cut, lost or beyond a bound: what is here was complete before that, more may be missing.
     pub cut: bool,
+    /// What is said in it, where the policy keeps content and it is an inference.
+    pub content: Option<Box<CallContent>>,
 }
 
 /// Parameters of a request.
@@ -206,7 +211,12 @@ pub struct Stream {
 }
 
 /// What reads the call that this request may be; `None` if it certainly is none.
-pub(in crate::exchange) fn recognise(request: &Head, providers: &Providers) -> Option<Box<dyn Reader>> {
+/// Of a call, what is said in it is read where that is kept.
+pub(in crate::exchange) fn recognise(
+    request: &Head,
+    providers: &Providers,
+    kept: Option<&Kept>,
+) -> Option<Box<dyn Reader>> {
     let StartLine::Request { method, target } = &request.start else { return None };
     if &**method != "POST" {
         return None;
@@ -232,7 +242,7 @@ pub(in crate::exchange) fn recognise(request: &Head, providers: &Providers) -> O
     let host = authority.and_then(|authority| providers.by_host(authority));
     let headers = provider::by_request(&request.headers);
     let place = reader::Place { endpoints, model, host, headers, may_be_json };
-    Some(Box::new(reader::GenAiReader::new(place)))
+    Some(Box::new(reader::GenAiReader::new(place, kept)))
 }
 
 /// The media type of forms.

@@ -6,6 +6,7 @@ use super::{
     GenAi, Operation, Response,
     answer::Answer,
     asked::Asked,
+    content::{CallContent, Gathering, Kept},
     endpoint::{Endpoint, Streams},
     format::Format,
     provider::{self, Told},
@@ -51,8 +52,15 @@ pub(super) struct GenAiReader {
 }
 
 impl GenAiReader {
-    pub(super) fn new(place: Place) -> Self {
-        Self { place, asked: Asked::new(), answer: Answer::new(), answered: None, foreign: false, typed_stream: false }
+    pub(super) fn new(place: Place, kept: Option<&Kept>) -> Self {
+        Self {
+            place,
+            asked: Asked::new(Gathering::of(kept, Which::Request)),
+            answer: Answer::new(Gathering::of(kept, Which::Response)),
+            answered: None,
+            foreign: false,
+            typed_stream: false,
+        }
     }
 
     /// The endpoint that fits the request, as far as it was seen.
@@ -172,14 +180,18 @@ impl Reader for GenAiReader {
         self.answered = provider::by_response(&head.headers);
         let essence = media_type(&head.headers);
         self.typed_stream = STREAMS.contains(&&*essence);
+        if self.typed_stream {
+            self.answer.is_stream();
+        }
         self.foreign = !self.is_proven()
             && self.place.endpoints.is_empty()
             && FOREIGN.iter().any(|kind| essence.starts_with(kind));
     }
 
     fn array(&mut self, which: Which) {
-        if which == Which::Request {
-            self.asked.is_list = true;
+        match which {
+            Which::Request => self.asked.is_list = true,
+            Which::Response => self.answer.is_stream(),
         }
     }
 
@@ -206,8 +218,8 @@ impl Reader for GenAiReader {
 
     fn cut(&mut self, which: Which) {
         match which {
-            Which::Request => self.asked.cut = true,
-            Which::Response => self.answer.cut = true,
+            Which::Request => self.asked.cut(),
+            Which::Response => self.answer.cut(),
         }
     }
 
@@ -266,7 +278,9 @@ impl GenAiReader {
             || self.answer.cut
             || !request.complete
             || response.is_some_and(|response| !response.complete);
-        let Self { place, mut asked, answer, .. } = self;
+        let is_whole = [request.complete, response.is_some_and(|response| response.complete)];
+        let Self { place, mut asked, mut answer, .. } = self;
+        let gathered = [asked.content.take(), answer.content.take().filter(|_| !failed)];
         let (is_read, said) = (asked.whole, answer.said);
 
         if format == Some(Format::Cohere) || format.is_none() {
@@ -297,10 +311,12 @@ impl GenAiReader {
         usage.cost = said.cost;
         let status_of_response =
             said.status.filter(|status| matches!(&**status, "completed" | "incomplete" | "failed" | "cancelled"));
+        let by_status = status_of_response.filter(|_| format == Some(Format::Responses));
+        let other_reason = said.instead_of_reason.or(by_status);
+        let content = content(gathered, is_whole, operation, &said.reasons, other_reason.as_deref());
         let mut reasons: Vec<_> = said.reasons.into_iter().flatten().collect();
         if reasons.is_empty() {
-            let by_status = status_of_response.filter(|_| format == Some(Format::Responses));
-            reasons.extend(said.instead_of_reason.or(by_status));
+            reasons.extend(other_reason);
         }
         let stream = if is_stream { answer.chunks.into_stream(ended && !cut) } else { None };
         request.stream = request.stream.or(stream.is_some().then_some(true));
@@ -322,6 +338,7 @@ impl GenAiReader {
             stream,
             error: said.failure.code(failed),
             cut,
+            content,
         }
     }
 
@@ -339,6 +356,31 @@ impl GenAiReader {
             said.failure.named(kind.split(':').next().unwrap_or_default());
         }
     }
+}
+
+/// What was gathered of request and answer, redacted. The conventions give messages to inferences only.
+fn content(
+    gathered: [Option<Box<Gathering>>; 2],
+    is_whole: [bool; 2],
+    operation: Operation,
+    reasons: &[Option<Box<str>>],
+    other_reason: Option<&str>,
+) -> Option<Box<CallContent>> {
+    if !operation.is_inference() || gathered.iter().all(Option::is_none) {
+        return None;
+    }
+    let (mut content, [asked, answered]) = (Box::<CallContent>::default(), gathered);
+    if let Some(asked) = asked {
+        content.take_request(asked, is_whole[0]);
+    }
+    if let Some(answered) = answered {
+        let finish = |choice: u32| {
+            let reason = reasons.get(choice as usize).and_then(Option::as_deref);
+            reason.or(other_reason).unwrap_or_default().to_owned()
+        };
+        content.take_response(answered, is_whole[1], &finish);
+    }
+    (*content != CallContent::default()).then_some(content)
 }
 
 /// Numbers of tokens in header fields: of Bedrock, of Text Generation Inference.

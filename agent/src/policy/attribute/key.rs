@@ -387,6 +387,10 @@ keys! {
     GenAiOutputMessages: Text, GenAi, Bodies, attribute "gen_ai.output.messages";
     /// Tools offered to the model, where `content` captures them.
     GenAiToolDefinitions: Text, GenAi, Bodies, attribute "gen_ai.tool.definitions";
+    /// Why what was said to the model is absent or not whole, where `content` captures it.
+    GenAiInputIncomplete: Text, GenAi, Bodies, attribute "telltale.gen_ai.input_incomplete";
+    /// Why what the model said is absent or not whole, where `content` captures it.
+    GenAiOutputIncomplete: Text, GenAi, Bodies, attribute "telltale.gen_ai.output_incomplete";
 
     // Tools and the Model Context Protocol.
 

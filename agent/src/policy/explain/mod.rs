@@ -71,6 +71,8 @@ pub struct ExplainedPlan {
     pub direction: Option<&'static str>,
     /// What is captured: `none`, `heads` or `bodies`.
     pub capture: &'static str,
+    /// Whether calls of language models and of MCP are read out of content.
+    pub calls: bool,
     /// Metrics.
     pub metrics: Option<Signal>,
     /// Spans.
@@ -152,6 +154,7 @@ fn plan(candidate: &Candidate, compiled: &Plan, objects: &Objects) -> ExplainedP
             Direction::Both => "Both",
         }),
         capture: compiled.capture.name(),
+        calls: compiled.calls,
         metrics: signal::metrics(candidate, compiled),
         tracing: signal::tracing(candidate, objects),
         access_logs: signal::access_logs(candidate),

@@ -225,6 +225,18 @@ pub(super) fn remarks(candidate: &Candidate, plan: &Plan) -> Vec<String> {
         let redacted = if redacted.is_empty() { String::new() } else { format!(", without {}", redacted.join(", ")) };
         remarks.push(format!("content of {whose} is kept, {} bytes of each{redacted}", content.max_bytes));
         remarks.push(format!("it comes out as {keys}: on every span, and in access logs where a field asks for it"));
+        if plan.calls {
+            let of = match content.capture {
+                ContentCapture::Request => {
+                    "gen_ai.system_instructions, gen_ai.input.messages and gen_ai.tool.definitions"
+                }
+                ContentCapture::Response => "gen_ai.output.messages",
+                ContentCapture::None | ContentCapture::All => {
+                    "gen_ai.system_instructions, gen_ai.input.messages, gen_ai.tool.definitions and gen_ai.output.messages"
+                }
+            };
+            remarks.push(format!("what is said in calls of language models comes out too, as {of}"));
+        }
         if !content.paths.is_empty() {
             remarks.push(
                 "content that is not whole JSON is withheld, for what the paths select could be in it".to_owned(),

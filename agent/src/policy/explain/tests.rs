@@ -98,9 +98,11 @@ fn a_pod_of_a_gateway_in_sentences() {
 
     WHAT COMES OUT
       capture: heads and content of messages
+      calls: those of language models and of MCP are read out of content
       direction: both, as client and as server
       content of requests is kept, 100 bytes of each
       it comes out as telltale.http.request.body: on every span, and in access logs where a field asks for it
+      what is said in calls of language models comes out too, as gen_ai.system_instructions, gen_ai.input.messages and gen_ai.tool.definitions
       what is inside TLS is not read
       metrics: on
         the instruments of the OpenTelemetry conventions
@@ -206,6 +208,7 @@ fn the_json_has_the_documented_shape() {
       "plan": {
         "direction": "Both",
         "capture": "none",
+        "calls": false,
         "metrics": null,
         "tracing": null,
         "accessLogs": null

@@ -78,6 +78,9 @@ pub fn to_text(explanation: &Explanation, paint: &dyn Fn(Tone, &str) -> String) 
             _ => "heads and content of messages",
         }
     );
+    if plan.calls {
+        let _ = writeln!(out, "  calls: those of language models and of MCP are read out of content");
+    }
     if let Some(direction) = plan.direction {
         let _ = writeln!(
             out,

@@ -101,6 +101,13 @@ const GEN_AI: &[Attribute] = &[
     row(Key::GenAiCost),
     row(Key::GenAiCurrency),
     row(Key::GenAiCut).when(|value| *value == Value::Bool(true)),
+    // Opt-in: they have a value where the policy's `content` keeps it.
+    row(Key::GenAiSystemInstructions),
+    row(Key::GenAiInputMessages),
+    row(Key::GenAiToolDefinitions),
+    row(Key::GenAiOutputMessages),
+    row(Key::GenAiInputIncomplete),
+    row(Key::GenAiOutputIncomplete),
 ];
 
 /// The Model Context Protocol (semconv mcp); at the end what is ours.
@@ -151,7 +158,7 @@ mod tests {
     use super::*;
     use crate::telemetry::test_support::calls::{chat, session};
 
-    /// Nothing leaves the agent under a name that is neither of the conventions nor ours, nothing twice, and no content.
+    /// Nothing leaves the agent under a name that is neither of the conventions nor ours, nothing twice, and lines have no content.
     #[test]
     fn names_are_of_the_conventions_or_ours() {
         let messages = || Box::new(session(Vec::new()));
@@ -161,7 +168,7 @@ mod tests {
                 let mut names: Vec<_> = rows.iter().map(|row| row.name()).collect();
                 let prefixes = ["gen_ai.", "openai.", "mcp.", "jsonrpc.", "rpc.", "network.", "telltale."];
                 assert!(names.iter().all(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))), "{names:?}");
-                assert!(rows.iter().all(|row| !row.key.is_content()));
+                assert!(rows.iter().all(|row| !row.key.is_content() || !row.is_in_lines()));
                 assert!(rows.iter().filter(|row| row.is_in_lines()).count() > 2);
                 names.sort_unstable();
                 assert!(names.is_sorted_by(|left, right| left < right), "{names:?}");

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     exchange::{
         Omission,
-        genai::{self, GenAi, ToolCall, Usage},
+        genai::{self, CallContent, GenAi, ToolCall, Usage},
         mcp::{Message, Messages, Party},
     },
     policy::{
@@ -127,6 +127,14 @@ pub(super) fn full_genai() -> GenAi {
             cost: Some(0.25),
             ..streamed.usage
         },
+        content: Some(Box::new(CallContent {
+            system_instructions: text(r#"[{"type":"text","content":"be brief"}]"#),
+            input_messages: text(r#"[{"role":"user","parts":[{"type":"text","content":"hi"}]}]"#),
+            tool_definitions: text(r#"[{"type":"function","name":"search"}]"#),
+            input_incomplete: Some(Omission::Size),
+            output_messages: text(r#"[{"role":"assistant","parts":[],"finish_reason":"stop"}]"#),
+            output_incomplete: Some(Omission::NotSeen),
+        })),
         ..streamed
     }
 }
@@ -183,11 +191,8 @@ fn every_key_that_can_be_known_is() {
         Sample::mcp(Role::Client, full_messages()).content(Some(TOOL_CONTENT), None),
     ];
     for &key in Key::ALL {
-        // Content of calls of language models is not gathered yet.
-        let gathered = matches!(key, Key::GenAiToolCallArguments | Key::GenAiToolCallResult);
-        let never = key.row().when == When::Never || (key.is_content() && key.row().when != When::Content && !gathered);
-        // Of no exchange.
-        let never = never || key.row().when == When::Connection;
+        // The latter of no exchange.
+        let never = matches!(key.row().when, When::Never | When::Connection);
         let known = samples.iter().filter(|sample| {
             ask(sample, |subject| match key.row().kind {
                 Type::Map => subject.entries(key).is_some(),

@@ -11,14 +11,17 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 
-use super::{GenAi, Providers, recognise};
+use std::sync::Arc;
+
+use super::{GenAi, Kept, Providers, recognise};
 use crate::{
     capture::Timestamp,
     exchange::{
-        Call, Half,
+        Call, Half, Omission,
         content::Which,
         reader::{Reader, Standing},
     },
+    policy::{model::ContentCapture, plan::ContentPlan},
     protocol::{
         Head, Headers, HttpVersion, StartLine,
         body::{Body, Counters, Items},
@@ -28,8 +31,8 @@ use crate::{
 /// Set to anything, what is expected is written into the files.
 const UPDATE: &str = "TELLTALE_UPDATE_CASES";
 
-const FILES: [&str; 9] =
-    ["openai", "azure", "anthropic", "gemini", "bedrock", "cohere", "compatible", "local", "traps"];
+const FILES: [&str; 10] =
+    ["openai", "azure", "anthropic", "gemini", "bedrock", "cohere", "compatible", "local", "traps", "content"];
 
 /// A message as it is on the wire.
 #[derive(Clone, Debug)]
@@ -70,7 +73,8 @@ fn milliseconds(number: usize) -> Timestamp {
     Timestamp(number as u64 * 1_000_000)
 }
 
-fn message(text: &str) -> Message {
+/// A message as the cases write it.
+pub(super) fn message(text: &str) -> Message {
     let (section, body) = text.split_once("\n\n").unwrap_or((text.trim_end(), ""));
     let mut lines = section.lines();
     let mut headers = Headers::default();
@@ -201,9 +205,28 @@ fn feed(which: Which, message: &Message, reader: &mut Box<dyn Reader>) {
     body.end(message.complete, &mut counters, &mut items);
 }
 
-/// What is read of an exchange.
+/// Keeps so many bytes of each message, with nothing to be redacted.
+pub(super) fn keeping(max_bytes: u32) -> Kept {
+    let plan = ContentPlan { capture: ContentCapture::All, max_bytes, paths: Vec::new(), patterns: Vec::new() };
+    Kept { plan: Arc::new(plan), budget: Arc::default() }
+}
+
+/// What is read of an exchange, content too.
 pub(super) fn read(request: &Message, response: Option<&Message>, providers: &Providers) -> Option<GenAi> {
-    let mut reader = recognise(&request.head, providers)?;
+    let kept = keeping(4096);
+    let read = read_with(request, response, providers, Some(&kept));
+    assert_eq!(kept.budget.held(), 0);
+    read
+}
+
+/// What is read of an exchange whose content is kept so.
+pub(super) fn read_with(
+    request: &Message,
+    response: Option<&Message>,
+    providers: &Providers,
+    kept: Option<&Kept>,
+) -> Option<GenAi> {
+    let mut reader = recognise(&request.head, providers, kept)?;
     feed(Which::Request, request, &mut reader);
     if reader.standing() == Standing::IsNot {
         return None;
@@ -218,10 +241,10 @@ pub(super) fn read(request: &Message, response: Option<&Message>, providers: &Pr
     }
 }
 
-/// What was read, in a few lines: `>` what was asked, `<` what was answered, `#` tokens, `~` times in milliseconds, `!` what went wrong. What is
-/// absent is not there.
+/// What was read, in a few lines: `>` what was asked, `<` what was answered, `#` tokens, `~` times in milliseconds, `!` what went wrong; then content: `s` instructions,
+/// `i` input, `o` output, `t` tools, `%` why it is not whole. What is absent is not there.
 pub(super) fn told(call: Option<&GenAi>) -> String {
-    let Some(GenAi { operation, provider, request, response, usage, stream, error, cut }) = call else {
+    let Some(GenAi { operation, provider, request, response, usage, stream, error, cut, content }) = call else {
         return "no call".to_owned();
     };
     let mut lines = String::new();
@@ -292,6 +315,23 @@ pub(super) fn told(call: Option<&GenAi>) -> String {
     }
     let wrong = error.as_deref().map(|error| format!("error={error}")).into_iter().chain(cut.then(|| "cut".to_owned()));
     line('!', wrong.collect());
+    if let Some(content) = content {
+        let texts = [
+            ('s', &content.system_instructions),
+            ('i', &content.input_messages),
+            ('t', &content.tool_definitions),
+            ('o', &content.output_messages),
+        ];
+        for (sign, text) in texts {
+            if let Some(text) = text {
+                serde_json::from_str::<serde::de::IgnoredAny>(text).expect("it is JSON");
+            }
+            line(sign, text.as_deref().map(ToOwned::to_owned).into_iter().collect());
+        }
+        let why = |name: &str, why: Option<Omission>| why.map(|why| format!("{name}={}", why.name()));
+        let (input, output) = (content.input_incomplete, content.output_incomplete);
+        line('%', why("input", input).into_iter().chain(why("output", output)).collect());
+    }
     lines.trim_end().to_owned()
 }
 

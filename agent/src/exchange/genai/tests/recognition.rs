@@ -4,7 +4,7 @@ use super::*;
 
 fn reader(request: &str) -> Option<Box<dyn Reader>> {
     let request = message(request);
-    let mut reader = recognise(&request.head, &Providers::default())?;
+    let mut reader = recognise(&request.head, &Providers::default(), None)?;
     feed(Which::Request, &request, &mut reader);
     Some(reader)
 }

@@ -177,10 +177,18 @@ pub(in crate::policy) fn absent(at: &FieldPath, key: Key, trust: &Trust) -> Opti
 /// What is said of content that the policy does not keep.
 pub(in crate::policy) fn not_kept(at: &FieldPath, key: Key, trust: &Trust) -> Option<Finding> {
     let (kept, whose, capture) = match key {
-        Key::HttpRequestBody | Key::HttpRequestBodyIncomplete => (trust.content.has_requests(), "requests", "Request"),
-        Key::HttpResponseBody | Key::HttpResponseBodyIncomplete => {
-            (trust.content.has_responses(), "responses", "Response")
-        }
+        Key::HttpRequestBody
+        | Key::HttpRequestBodyIncomplete
+        | Key::GenAiSystemInstructions
+        | Key::GenAiInputMessages
+        | Key::GenAiToolDefinitions
+        | Key::GenAiInputIncomplete
+        | Key::GenAiToolCallArguments => (trust.content.has_requests(), "requests", "Request"),
+        Key::HttpResponseBody
+        | Key::HttpResponseBodyIncomplete
+        | Key::GenAiOutputMessages
+        | Key::GenAiOutputIncomplete
+        | Key::GenAiToolCallResult => (trust.content.has_responses(), "responses", "Response"),
         _ => return None,
     };
     let problem = format!("`{}` has no value, since the policy does not keep the content of {whose}", key.name());

@@ -10,7 +10,7 @@ mod tests;
 mod text;
 mod value;
 
-pub use paths::Paths;
+pub use paths::{Paths, Take};
 pub use scanner::{Outcome, Scanner};
 pub(super) use skipped::{Skip, Skipped};
 pub(super) use text::end as text_end;
@@ -18,3 +18,5 @@ pub use value::{Found, Value};
 
 /// Longest number that is told, in bytes; a longer one is passed over.
 pub const MAX_NUMBER: usize = 128;
+/// Most bytes of a text of which only the beginning is wanted ([`Take::Brief`]).
+pub const MAX_BRIEF: usize = 2048;

@@ -8,6 +8,19 @@ pub(super) const NOTHING: Target = 0;
 /// The document.
 pub(super) const ROOT: Target = 1;
 
+/// What is given of a value at a wanted path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Take {
+    /// Of a text its first [`MAX_BRIEF`](super::MAX_BRIEF) bytes.
+    Brief,
+    /// Of a text as much as the scanner gives.
+    #[default]
+    Value,
+    /// Of an object or array its JSON as it is written ([`Found::json`](super::Found::json)), with no path leading into it; of other values as
+    /// [`Self::Value`].
+    Json,
+}
+
 /// A set of paths. Made once: making it costs allocations, walking it none.
 ///
 /// A path is member names with `.` between them. `[]` behind a name is any element of the array there, so that `choices[].finish_reason` is the
@@ -24,6 +37,8 @@ pub struct Paths {
 pub(super) struct Node {
     /// The paths that end here.
     pub(super) ids: Vec<u16>,
+    /// What they want: the most of it.
+    pub(super) take: Take,
     members: Vec<(Box<str>, Target)>,
     /// Lengths of the members' names, modulo 64, as bits: most names that are not wanted differ in it.
     lengths: u64,
@@ -57,14 +72,27 @@ enum Step {
     Element,
 }
 
+/// A path as it is followed.
+#[derive(Debug)]
+struct Path {
+    steps: Vec<Step>,
+    id: u16,
+    take: Take,
+}
+
 /// The paths that go on from a value, and how many of their steps led there.
 type Ways = Vec<(usize, usize)>;
 
 impl Paths {
     /// The set of these paths, each with the number by which it is told. Several paths may have one number, and one path several numbers.
     pub fn new(paths: &[(&str, u16)]) -> Self {
-        let paths: Vec<_> = paths.iter().map(|(path, id)| (steps(path), *id)).collect();
-        let longest = paths.iter().flat_map(|(steps, _)| steps).map(|step| match step {
+        Self::taking(paths.iter().map(|&(path, id)| (path, id, Take::Value)))
+    }
+
+    /// The same, each with what is given of its value.
+    pub fn taking<'p>(paths: impl IntoIterator<Item = (&'p str, u16, Take)>) -> Self {
+        let paths: Vec<_> = paths.into_iter().map(|(path, id, take)| Path { steps: steps(path), id, take }).collect();
+        let longest = paths.iter().flat_map(|path| &path.steps).map(|step| match step {
             Step::Name(name) => name.len(),
             Step::AnyMember | Step::Element => 0,
         });
@@ -78,26 +106,35 @@ impl Paths {
     }
 
     /// Each value has one node, whatever mix of names and `*` leads to it: a subset construction, which ends since each step uses one up.
-    fn add(&mut self, paths: &[(Vec<Step>, u16)], ways: &Ways) -> Target {
+    fn add(&mut self, paths: &[Path], ways: &Ways) -> Target {
         if ways.is_empty() {
             return NOTHING;
         }
         let target = self.nodes.len() as Target;
         self.nodes.push(Node::default());
         let next = |takes: &dyn Fn(&Step) -> bool| -> Ways {
-            let taken = ways.iter().filter(|(path, at)| paths[*path].0.get(*at).is_some_and(takes));
+            let taken = ways.iter().filter(|(path, at)| paths[*path].steps.get(*at).is_some_and(takes));
             taken.map(|(path, at)| (*path, at + 1)).collect()
         };
         let mut names: Vec<&Box<str>> = Vec::new();
         for (path, at) in ways {
-            if let Some(Step::Name(name)) = paths[*path].0.get(*at)
+            if let Some(Step::Name(name)) = paths[*path].steps.get(*at)
                 && !names.contains(&name)
             {
                 names.push(name);
             }
         }
-        let ended = ways.iter().filter(|(path, at)| paths[*path].0.len() == *at);
-        let mut node = Node { ids: ended.map(|(path, _)| paths[*path].1).collect(), ..Node::default() };
+        let ended: Vec<&Path> = ways
+            .iter()
+            .map(|(path, at)| (&paths[*path], *at))
+            .filter(|(path, at)| path.steps.len() == *at)
+            .map(|(path, _)| path)
+            .collect();
+        let mut node = Node {
+            ids: ended.iter().map(|path| path.id).collect(),
+            take: ended.iter().map(|path| path.take).max().unwrap_or_default(),
+            ..Node::default()
+        };
         for name in names {
             let ways = next(&|step| *step == Step::AnyMember || matches!(step, Step::Name(other) if other == name));
             node.lengths |= 1 << (name.len() % 64);

@@ -1,8 +1,8 @@
 //! The scanner itself: states, what is open, and what is passed over.
 
 use super::{
-    MAX_NUMBER,
-    paths::{NOTHING, Paths, ROOT, Target},
+    MAX_BRIEF, MAX_NUMBER,
+    paths::{NOTHING, Paths, ROOT, Take, Target},
     skipped::{Skip, Skipped},
     text::{self, Text},
     value::{Found, Literal, Value},
@@ -47,6 +47,8 @@ enum State {
     InLiteral(Target),
     /// The rest of an object or array of which nothing is wanted.
     InSkipped,
+    /// The rest of one that is wanted as it is written.
+    InJson(Target),
     /// Nothing.
     Done,
     Bad,
@@ -119,6 +121,7 @@ impl<'p> Scanner<'p> {
                     Skip::Over(length) => self.over(at + length),
                     Skip::Bad(_) => self.bad(),
                 },
+                State::InJson(target) => self.rest_of_json(bytes, at, target, found),
                 State::Colon(_) | State::Done => self.bad(),
                 State::Bad => return,
             };
@@ -214,6 +217,12 @@ impl<'p> Scanner<'p> {
         let value = if is_array { Value::Array } else { Value::Object };
         self.tell(target, value, found);
         self.state = match is_array {
+            _ if node.take == Take::Json => {
+                self.skipped.begin(is_array);
+                self.text.begin(self.max_text);
+                self.text.keep(if is_array { b"[" } else { b"{" });
+                State::InJson(target)
+            }
             true if node.element != NOTHING => {
                 self.frames.push(Frame { target, is_array });
                 self.indices.push(0);
@@ -231,6 +240,28 @@ impl<'p> Scanner<'p> {
         at
     }
 
+    /// Most bytes of a text at this place that are given.
+    fn most(&self, target: Target) -> usize {
+        if self.paths.node(target).take == Take::Brief { self.max_text.min(MAX_BRIEF) } else { self.max_text }
+    }
+
+    fn rest_of_json(&mut self, bytes: &[u8], at: usize, target: Target, found: &mut impl Found) -> usize {
+        let length = match self.skipped.push(&bytes[at..]) {
+            Skip::Inside => {
+                self.text.keep(&bytes[at..]);
+                return bytes.len();
+            }
+            Skip::Over(length) => length,
+            Skip::Bad(_) => return self.bad(),
+        };
+        self.text.keep(&bytes[at..at + length]);
+        let (json, cut) = text::read(self.text.finish(), self.max_text);
+        for id in &self.paths.node(target).ids {
+            found.json(*id, &self.indices, &json, cut);
+        }
+        self.over(at + length)
+    }
+
     fn string(&mut self, bytes: &[u8], at: usize, target: Target, found: &mut impl Found) -> usize {
         self.escaped = false;
         if self.paths.node(target).ids.is_empty() {
@@ -239,13 +270,13 @@ impl<'p> Scanner<'p> {
         if let Some(length) = text::end(&bytes[at..], &mut self.escaped) {
             let raw = &bytes[at..at + length];
             if memchr::memchr(b'\\', raw).is_none() {
-                let (text, cut) = text::read(raw, self.max_text);
+                let (text, cut) = text::read(raw, self.most(target));
                 self.tell(target, Value::Text { text: &text, cut }, found);
                 return self.over(at + length + 1);
             }
         }
         self.escaped = false;
-        self.text.begin(self.max_text);
+        self.text.begin(self.most(target));
         self.rest_of_text(bytes, at, target, found)
     }
 
@@ -259,7 +290,8 @@ impl<'p> Scanner<'p> {
             self.state = State::InText(target);
             return bytes.len();
         }
-        let (text, cut) = text::read(self.text.finish(), self.max_text);
+        let most = self.most(target);
+        let (text, cut) = text::read(self.text.finish(), most);
         for id in &self.paths.node(target).ids {
             found.found(*id, &self.indices, Value::Text { text: &text, cut });
         }

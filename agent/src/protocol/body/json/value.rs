@@ -72,6 +72,10 @@ pub trait Found {
     ///
     /// A name that an object has twice is told twice.
     fn found(&mut self, path: u16, at: &[u32], value: Value<'_>);
+
+    /// An object or array of which the JSON is wanted ([`Take::Json`](super::Take::Json)) is complete, as it is written; `cut` says that it goes on
+    /// beyond the bound of the scanner. That it began was told before. It is passed over by its brackets and quotes alone: it may be no JSON.
+    fn json(&mut self, _path: u16, _at: &[u32], _json: &str, _cut: bool) {}
 }
 
 impl<F: FnMut(u16, &[u32], Value<'_>)> Found for F {

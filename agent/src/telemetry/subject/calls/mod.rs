@@ -11,7 +11,7 @@ use super::ExchangeSubject;
 use crate::{
     exchange::{
         Call,
-        genai::GenAi,
+        genai::{CallContent, GenAi},
         mcp::{Message, Messages, Party},
     },
     policy::attribute::{Key, Side, Value},
@@ -24,7 +24,8 @@ impl<'a> ExchangeSubject<'a> {
     pub(super) fn of_call(&self, key: Key) -> Option<Value<'a>> {
         match self.facts.exchange.call.as_ref()? {
             Call::GenAi(call) => {
-                of_request(call, key).or_else(|| self.of_answer(call, key)).or_else(|| of_usage(call, key))
+                let said = || of_request(call, key).or_else(|| self.of_answer(call, key));
+                said().or_else(|| of_usage(call, key)).or_else(|| of_content(call.content.as_deref()?, key))
             }
             Call::Mcp(messages) => (self.facts.message.and_then(|message| of_message(message, key)))
                 .or_else(|| self.of_json_rpc(messages, key))
@@ -129,6 +130,19 @@ fn of_usage(call: &GenAi, key: Key) -> Option<Value<'_>> {
         Key::GenAiUsageReasoningOutputTokens => usage.reasoning?,
         Key::GenAiUsageAudioInputTokens => usage.input_audio?,
         Key::GenAiUsageAudioOutputTokens => usage.output_audio?,
+        _ => return None,
+    })
+}
+
+/// What `content` keeps of what is said in a call.
+fn of_content(content: &CallContent, key: Key) -> Option<Value<'_>> {
+    Some(match key {
+        Key::GenAiSystemInstructions => text(content.system_instructions.as_ref()?),
+        Key::GenAiInputMessages => text(content.input_messages.as_ref()?),
+        Key::GenAiToolDefinitions => text(content.tool_definitions.as_ref()?),
+        Key::GenAiInputIncomplete => content.input_incomplete?.name().into(),
+        Key::GenAiOutputMessages => text(content.output_messages.as_ref()?),
+        Key::GenAiOutputIncomplete => content.output_incomplete?.name().into(),
         _ => return None,
     })
 }
