@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Budget, Connection, Exchange, Half,
+    Budget, Call, Connection, Exchange, Half,
     content::{Keeping, Which},
     genai::{Kept, Providers},
     mcp::{Correlator, Link},
@@ -321,17 +321,20 @@ impl Assembler {
     }
 
     fn finish(&mut self, mut pending: Pending) {
+        let call = pending.reading.and_then(|mut reading| {
+            **self.bodies.get_or_insert_default() += reading.take_counters();
+            reading.finish(&pending.request, pending.response.as_ref())
+        });
         if let Some(mut keeping) = pending.keeping {
             self.held -= keeping.held();
+            if call.as_ref().and_then(Call::genai).is_some_and(|call| call.stream.is_some()) {
+                keeping.came_in_parts(Which::Response);
+            }
             pending.request.content = keeping.give_out(Which::Request);
             if let Some(response) = &mut pending.response {
                 response.content = keeping.give_out(Which::Response);
             }
         }
-        let call = pending.reading.and_then(|mut reading| {
-            **self.bodies.get_or_insert_default() += reading.take_counters();
-            reading.finish(&pending.request, pending.response.as_ref())
-        });
         if call.is_some() {
             pending.incomplete = pending.incomplete.or(pending.unread.map(Incomplete::Gap));
         }

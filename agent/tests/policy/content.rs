@@ -317,3 +317,116 @@ spec:
     assert!(metrics.contains("paid=\"true\"") && metrics.contains("paid=\"false\""), "{metrics}");
     assert!(!metrics.contains("4111") && !metrics.contains("something") && !metrics.contains("part="), "{metrics}");
 }
+
+/// A call of a language model whose request is compressed and whose answer is a stream.
+fn chat() -> Vec<Vec<u8>> {
+    let asked = json!({"model": "m", "stream": true, "messages": [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "my card is 4111222233334444"},
+    ], "tools": [{"type": "function", "function": {"name": "pay", "parameters": {"type": "object"}}}]});
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, asked.to_string().as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let fields = "Host: llm.shop\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n";
+    let mut request =
+        format!("POST /v1/chat/completions HTTP/1.1\r\n{fields}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    request.extend_from_slice(&body);
+    let deltas = [
+        json!({"role": "assistant", "content": "card 41112222"}),
+        json!({"content": "33334444 is "}),
+        json!({"content": "fine"}),
+        json!({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "pay", "arguments": "{\"card\":\"4111222"}}]}),
+        json!({"tool_calls": [{"index": 0, "function": {"arguments": "233334444\"}"}}]}),
+    ];
+    let event = |delta: &Value, reason: Value| {
+        let choices = json!([{"index": 0, "delta": delta, "finish_reason": reason}]);
+        format!("data: {}\n\n", json!({"object": "chat.completion.chunk", "model": "m", "choices": choices}))
+    };
+    let mut events: Vec<String> = deltas.iter().map(|delta| event(delta, Value::Null)).collect();
+    events.push(event(&json!({}), json!("tool_calls")));
+    events.push("data: [DONE]\n\n".to_owned());
+    let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    vec![request, chunked("HTTP/1.1 200 OK", "Content-Type: text/event-stream\r\n", &events)]
+}
+
+/// Attributes of spans that only calls of language models have as content.
+fn said(spans: &str) -> Vec<(String, Value)> {
+    let all: Vec<Value> = lines(spans);
+    let spans =
+        all.iter().flat_map(|request| request["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap());
+    let attributes = spans.flat_map(|span| span["attributes"].as_array().unwrap());
+    let names =
+        ["gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tool.definitions"];
+    let pairs = attributes.filter_map(|attribute| {
+        let name = attribute["key"].as_str().unwrap();
+        let text = || attribute["value"]["stringValue"].as_str().unwrap();
+        if names.contains(&name) {
+            return Some((name.to_owned(), serde_json::from_str(text()).expect("it is JSON")));
+        }
+        name.ends_with("put_incomplete").then(|| (name.to_owned(), json!(text())))
+    });
+    pairs.collect()
+}
+
+#[test]
+fn what_is_said_in_a_call_comes_out_redacted() {
+    let fields = "
+    - {path: [asked], type: Attribute, attributeKey: gen_ai.input.messages}
+    - {path: [lacks], type: Attribute, attributeKey: telltale.gen_ai.output_incomplete}
+    - {path: [fine], type: CEL, expression: 'gen_ai.output.messages.contains(\"fine\")'}
+";
+    let redacting = |content: &str| gep(&format!("{{{content}, redact: [{{pattern: '[0-9]{{16}}'}}]}}"), fields);
+    for piece in [1, 13, 1000] {
+        let outputs = outputs(&redacting("capture: All"), &recording(&chat(), piece));
+        for output in &outputs {
+            assert!(!output.contains("41112222") && !output.contains("33334444"), "{output}");
+        }
+        let [log, spans, metrics, _] = outputs;
+        let expected = [
+            (
+                "gen_ai.input.messages",
+                json!([
+                    {"role": "system", "parts": [{"type": "text", "content": "be brief"}]},
+                    {"role": "user", "parts": [{"type": "text", "content": "my card is REDACTED"}]},
+                ]),
+            ),
+            ("gen_ai.tool.definitions", json!([{"type": "function", "name": "pay", "parameters": {"type": "object"}}])),
+            (
+                "gen_ai.output.messages",
+                json!([{"role": "assistant", "finish_reason": "tool_calls", "parts": [
+                    {"type": "text", "content": "card REDACTED is fine"},
+                    {"type": "tool_call", "id": "c", "name": "pay", "arguments": {"card": "REDACTED"}},
+                ]}]),
+            ),
+        ];
+        assert_eq!(said(&spans), expected.map(|(name, value)| (name.to_owned(), value)), "{spans}");
+        let line = lines(&log).remove(0);
+        let asked: Value = serde_json::from_str(line["asked"].as_str().unwrap()).unwrap();
+        assert_eq!(asked[1]["parts"][0]["content"], "my card is REDACTED");
+        assert_eq!((&line["fine"], &line["lacks"]), (&json!(true), &Value::Null));
+        assert!(!metrics.contains("be brief"), "{metrics}");
+    }
+    // One side is not the other, and a bound is marked.
+    let [_, spans, ..] = outputs(&redacting("capture: Response, maxBytes: 120"), &recording(&chat(), 1000));
+    let said = said(&spans);
+    let names: Vec<_> = said.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["gen_ai.output.messages", "telltale.gen_ai.output_incomplete"]);
+    assert_eq!(said[1].1, json!("size"));
+}
+
+/// Promise 4, of calls: without `content` nothing that is said in one is in any output.
+#[test]
+fn no_output_has_what_is_said_unless_the_policy_keeps_it() {
+    let fields = "
+    - {path: [asked], type: Attribute, attributeKey: gen_ai.input.messages}
+    - {path: [answered], type: CEL, expression: 'gen_ai.output.messages + gen_ai.system_instructions'}
+    - {path: [path], type: Attribute, attributeKey: url.path}
+";
+    for content in ["{}", "{capture: None}"] {
+        for output in outputs(&gep(content, fields), &recording(&chat(), 1000)) {
+            for word in ["4111", "4444", "be brief", "fine"] {
+                assert!(!output.contains(word), "{output}");
+            }
+        }
+    }
+}

@@ -43,7 +43,7 @@ pub struct Budget {
     /// Bytes, by [`Cut`].
     cut: [AtomicU64; 4],
     /// Contents, by their place in [`Omission::WITHHELD`].
-    withheld: [AtomicU64; 5],
+    withheld: [AtomicU64; 6],
 }
 
 impl Default for Budget {

@@ -64,6 +64,18 @@ impl Keeping {
         }
     }
 
+    /// A text in this message is sent in many parts, in which no pattern finds what two of them make: it is given out without, or not at all.
+    pub(in crate::exchange) fn came_in_parts(&mut self, which: Which) {
+        let kept = &mut self.kept[which as usize];
+        if let Some(Kept::Bytes { .. }) = kept
+            && !self.plan.patterns.is_empty()
+        {
+            self.budget.give_back(kept.as_ref().map_or(0, Kept::held));
+            self.budget.count_withheld(Omission::InParts);
+            *kept = Some(Kept::Withheld(Omission::InParts));
+        }
+    }
+
     /// Whether the plan asks for the content of this message.
     pub(in crate::exchange) fn wants(&self, which: Which) -> bool {
         match which {

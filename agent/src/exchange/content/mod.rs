@@ -46,12 +46,14 @@ pub enum Omission {
     CutShort,
     /// Redaction would take too long; withheld.
     RedactionCost,
+    /// The policy redacts by pattern, and it is a stream of a language model, whose parts hide what two of them make; withheld.
+    InParts,
 }
 
 impl Omission {
     /// Those for which content is withheld.
-    pub(super) const WITHHELD: [Self; 5] =
-        [Self::Encoded, Self::NotText, Self::NotJson, Self::CutShort, Self::RedactionCost];
+    pub(super) const WITHHELD: [Self; 6] =
+        [Self::Encoded, Self::NotText, Self::NotJson, Self::CutShort, Self::RedactionCost, Self::InParts];
 
     /// The value of `telltale.http.{request,response}.body_incomplete`.
     pub const fn name(self) -> &'static str {
@@ -64,6 +66,7 @@ impl Omission {
             Self::NotJson => "not_json",
             Self::CutShort => "cut_short",
             Self::RedactionCost => "redaction_cost",
+            Self::InParts => "in_parts",
         }
     }
 }

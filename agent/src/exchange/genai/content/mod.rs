@@ -226,7 +226,7 @@ impl Gathering {
         let mut writer = Writer::new(Redactor::new(&self.plan), limit);
         let why = match write(conversation, &mut writer) {
             Err(Withheld(why)) => Some(why),
-            Ok(()) if writer.withheld => Some(Omission::CutShort),
+            Ok(()) if writer.withholds_all() => Some(Omission::CutShort),
             Ok(()) => closed.or(writer.full.then_some(Omission::Size)),
         };
         if let Some(why) = why.filter(|why| Omission::WITHHELD.contains(why)) {

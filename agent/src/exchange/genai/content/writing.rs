@@ -17,8 +17,10 @@ pub(super) struct Writer<'p> {
     ending: bool,
     /// Something did not fit.
     pub(super) full: bool,
-    /// Something is left out, since what is redacted could be in it unseen.
-    pub(super) withheld: bool,
+    /// A text is left out, since what is redacted could be in it unseen.
+    withheld: bool,
+    /// Something is given out.
+    any: bool,
 }
 
 /// Nothing of the message may be given out.
@@ -28,7 +30,12 @@ type Written<T> = Result<T, Withheld>;
 
 impl<'p> Writer<'p> {
     pub(super) fn new(redactor: Redactor<'p>, limit: usize) -> Self {
-        Self { redactor, left: limit, ending: false, full: false, withheld: false }
+        Self { redactor, left: limit, ending: false, full: false, withheld: false, any: false }
+    }
+
+    /// Whether there is nothing to be given out, since what is redacted could be in it unseen.
+    pub(super) const fn withholds_all(&self) -> bool {
+        self.withheld && !self.any
     }
 
     /// `gen_ai.system_instructions`
@@ -123,6 +130,7 @@ impl<'p> Writer<'p> {
             list.push(',');
         }
         list.push_str(&written);
+        self.any = true;
         self.full |= self.ending;
     }
 
