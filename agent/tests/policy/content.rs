@@ -407,7 +407,7 @@ fn what_is_said_in_a_call_comes_out_redacted() {
         assert!(!metrics.contains("be brief"), "{metrics}");
     }
     // One side is not the other, and a bound is marked.
-    let [_, spans, ..] = outputs(&redacting("capture: Response, maxBytes: 120"), &recording(&chat(), 1000));
+    let [_, spans, ..] = outputs(&redacting("capture: Response, maxBytes: 150"), &recording(&chat(), 1000));
     let said = said(&spans);
     let names: Vec<_> = said.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["gen_ai.output.messages", "telltale.gen_ai.output_incomplete"]);

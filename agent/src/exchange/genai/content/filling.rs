@@ -12,8 +12,10 @@ use crate::{
     },
 };
 
-/// What a message, a part or a tool costs beside its texts, of what a policy lets be kept: about what it takes in the form in which it is given out.
-const COST: usize = 48;
+/// A message, a part or a tool takes at least so many bytes in the form in which it is given out, so that no more than fit are kept.
+const LEAST: usize = 24;
+/// As many more as one event may have before they go on with others.
+const MORE: usize = 16;
 /// How many messages, parts or tools are looked through for the one that is gone on with, from the end: more are in no document at once, since
 /// documents tell of one after the other.
 const LOOK_BACK: usize = 128;
@@ -21,29 +23,32 @@ const LOOK_BACK: usize = 128;
 /// What may still be kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
+    /// Bytes of texts.
     left: usize,
+    /// Messages, parts and tools.
+    ones: usize,
     /// Why nothing more is kept.
     pub(super) closed: Option<Omission>,
-    /// What was kept of structs.
-    kept: usize,
 }
 
 impl Room {
     const fn new(limit: usize) -> Self {
-        Self { left: limit, closed: None, kept: 0 }
+        Self { left: limit, ones: limit / LEAST + MORE, closed: None }
     }
 
     /// Room for one more message, part or tool.
     fn one(&mut self) -> bool {
-        if self.closed.is_none() && self.left < COST {
-            self.closed = Some(Omission::Size);
+        if self.ones == 0 {
+            self.closed.get_or_insert(Omission::Size);
         }
-        if self.closed.is_some() {
-            return false;
-        }
-        self.left -= COST;
-        self.kept += 1;
-        true
+        let is_open = self.closed.is_none();
+        self.ones -= usize::from(is_open);
+        is_open
+    }
+
+    /// Gives back what one took that goes on with another.
+    fn give_back(&mut self) {
+        self.ones += 1;
     }
 
     /// Puts as much of a text into another as there is room for; whether its end is missing then.
@@ -104,7 +109,8 @@ impl Filling {
 
     /// Bytes that it holds, at most: texts have as much room as they have length again.
     pub(super) fn held(&self) -> usize {
-        2 * (self.limit - self.room.left) + self.room.kept * size_of::<Part>()
+        let ones = (self.limit / LEAST + MORE).saturating_sub(self.room.ones);
+        2 * (self.limit - self.room.left) + ones * size_of::<Part>()
     }
 
     /// All that was found.
@@ -123,12 +129,18 @@ impl Filling {
             return;
         }
         let delta_kind = kind.as_deref().and_then(kind_of_delta);
-        if let (Some(kind), Some(mut part)) = (delta_kind, delta) {
-            part.is(kind);
-            part.slot = Slot::Block;
-            one(&mut draft.messages, &mut self.room, false, 0).into_iter().for_each(|message| {
-                message.parts.push(std::mem::take(&mut part));
-            });
+        match (delta_kind, delta) {
+            (Some(kind), Some(part)) => {
+                let part = Part { kind: Some(kind), slot: Slot::Block, ..part };
+                if let Some(message) = one(&mut draft.messages, &mut self.room, false, 0) {
+                    message.parts.push(part);
+                }
+            }
+            (None, Some(part)) => {
+                self.room.give_back();
+                self.room.left += part.body.len();
+            }
+            (_, None) => {}
         }
         self.total.system.append(&mut draft.system);
         self.total.tools.append(&mut draft.tools);
@@ -238,6 +250,7 @@ fn part<'p>(parts: &'p mut Vec<Part>, room: &mut Room, slot: Slot) -> Option<&'p
 
 /// A message of a stream goes on with what another document tells of it.
 fn go_on(known: &mut Message, more: Message, so_far: bool, room: &mut Room) {
+    room.give_back();
     known.role = known.role.take().or(more.role);
     known.call_id = known.call_id.take().or(more.call_id);
     for part in more.parts {
@@ -255,6 +268,7 @@ fn go_on(known: &mut Message, more: Message, so_far: bool, room: &mut Room) {
             known.parts.push(part);
             continue;
         };
+        room.give_back();
         if so_far {
             room.left += same.body.len();
             same.body.clear();
@@ -327,6 +341,9 @@ impl Found for Filling {
             (F::EventKind, _) => self.event.kind = token(value),
             (F::SoFar, _) => self.event.so_far = true,
             (F::Delta, Value::Text { text, cut }) if !text.is_empty() => {
+                if !self.room.one() {
+                    return;
+                }
                 let mut part = Part::default();
                 part.cut = self.room.keep(text, cut, &mut part.body);
                 self.event.delta = Some(part);

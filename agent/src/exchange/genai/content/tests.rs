@@ -148,6 +148,14 @@ fn what_is_too_long_is_cut_and_marked() {
     }
 }
 
+/// What an event takes beside its text is given back where it goes on with another.
+#[test]
+fn a_stream_of_many_events_is_kept_as_its_text_is() {
+    let deltas = vec!["ab"; 300];
+    let content = content(ASK, &streamed(&deltas), &keeping(800, &[], &[]));
+    assert_eq!((text(content.output_messages.as_deref()), content.output_incomplete), (deltas.concat(), None));
+}
+
 /// The end of a text that was cut may be the beginning of what is redacted.
 #[test]
 fn a_cut_shows_no_part_of_a_secret() {

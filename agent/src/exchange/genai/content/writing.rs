@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::part::{Kind, Message, Modality, Part, Tool};
 use crate::exchange::content::{Omission, Redactor};
 
-/// What stands around a text, at most, but the id of a response.
-const CLOSING: usize = 64;
+/// What stands around a text, at most, but the id of a response; what does not fit with it is left out.
+const CLOSING: usize = 48;
 
 /// What is written, within the bound of one message.
 pub(super) struct Writer<'p> {
@@ -134,11 +134,12 @@ impl<'p> Writer<'p> {
         self.full |= self.ending;
     }
 
-    /// As much of a text as there is room for. Of one that is cut nothing comes behind.
-    fn fitting(&mut self, text: &str) -> String {
+    /// As much of a text as there is room for, if any. Of one that is cut nothing comes behind.
+    fn fitting(&mut self, text: &str) -> Option<String> {
         let fits = fitting(text, self.left.saturating_sub(CLOSING));
         self.ending |= fits.len() < text.len();
-        quoted(fits)
+        self.full |= fits.is_empty() && !text.is_empty();
+        (!self.full).then(|| quoted(fits))
     }
 
     /// A part; `None` if it says nothing.
@@ -156,7 +157,7 @@ impl<'p> Writer<'p> {
             Kind::Text | Kind::Reasoning | Kind::Media(_) => {
                 let name = if kind == Kind::Reasoning { "reasoning" } else { "text" };
                 let Some(text) = self.redacted(part.body, !part.cut)? else { return Ok(None) };
-                Some(format!("{{\"type\":\"{name}\",\"content\":{}}}", self.fitting(&text)))
+                self.fitting(&text).map(|text| format!("{{\"type\":\"{name}\",\"content\":{text}}}"))
             }
             Kind::Call | Kind::ServerCall => self.call(part, kind)?,
             Kind::Response => self.response(part)?,
@@ -198,21 +199,21 @@ impl<'p> Writer<'p> {
         let id = id.map_or_else(String::new, |id| format!(",\"id\":{}", quoted(&id)));
         let response = if part.inner.is_empty() {
             let Some(text) = self.redacted(part.body, !part.cut)? else { return Ok(None) };
-            if part.is_json { json_or_text(&text) } else { self.fitting(&text) }
+            if part.is_json { Some(json_or_text(&text)) } else { self.fitting(&text) }
         } else {
             self.inner(part.inner)?
         };
-        Ok(Some(format!("{{\"type\":\"tool_call_response\"{id},\"response\":{response}}}")))
+        Ok(response.map(|response| format!("{{\"type\":\"tool_call_response\"{id},\"response\":{response}}}")))
     }
 
     /// What a response is made of: one text or document as it is, else its parts.
-    fn inner(&mut self, mut parts: Vec<Part>) -> Written<String> {
+    fn inner(&mut self, mut parts: Vec<Part>) -> Written<Option<String>> {
         if let [part] = &mut parts[..]
             && (part.is_json || part.kind == Some(Kind::Text))
         {
             let (is_json, whole) = (part.is_json, !part.cut);
             let text = self.redacted(std::mem::take(&mut part.body), whole)?.unwrap_or_default();
-            return Ok(if is_json { json_or_text(&text) } else { self.fitting(&text) });
+            return Ok(if is_json { Some(json_or_text(&text)) } else { self.fitting(&text) });
         }
         let mut list = String::from("[");
         for part in parts {
@@ -226,7 +227,7 @@ impl<'p> Writer<'p> {
             }
         }
         list.push(']');
-        Ok(list)
+        Ok(Some(list))
     }
 
     fn media(&mut self, part: Part) -> Written<Option<String>> {
