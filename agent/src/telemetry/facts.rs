@@ -238,6 +238,13 @@ impl<'a> Facts<'a> {
             .or_else(|| Some(Cow::Owned(self.peer()?.ip().to_string())))
     }
 
+    /// `client.port` of a server; `None` where a proxy says who the client was, since the port is the proxy's.
+    pub fn client_port(&self) -> Option<u16> {
+        let peer = self.peer()?;
+        let is_own = self.role == Role::Client || self.client_address()? == peer.ip().to_string();
+        is_own.then(|| peer.port())
+    }
+
     /// The other end of the connection; `None` where it is not known which connection it was.
     pub fn peer(&self) -> Option<SocketAddr> {
         let open = &self.exchange.connection.open;

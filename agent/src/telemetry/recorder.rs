@@ -215,7 +215,7 @@ impl Recorder {
             let context = match &identity {
                 Some(identity) if sampled => Some((identity.trace_id.0, identity.span_id.0)),
                 Some(identity) => sender(identity.context.as_ref()),
-                None => sender(facts.context(formats).as_ref()),
+                None => sender(facts.sender(formats).as_ref()),
             };
             shard.record(&facts, context);
         }

@@ -24,6 +24,20 @@ pub const MAX_MESSAGES: usize = 64;
 /// Longest name, id or URI that is kept, in bytes; a longer one is cut between characters.
 pub const MAX_NAME: usize = 256;
 
+/// Whether this is the name of a method of MCP, in any revision. What else a caller writes is bounded by nothing.
+pub fn is_method(name: &str) -> bool {
+    method::find(name).is_some()
+}
+
+/// Whether a revision of MCP is one by its form, which is a date.
+pub fn is_revision(version: &str) -> bool {
+    version.len() == 10
+        && version
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+}
+
 /// The messages of one exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messages {

@@ -65,6 +65,8 @@ keys! {
     ServerPort: Int, Request, Heads, attribute "server.port";
     /// Address of the client; a server believes a proxy's `Forwarded` or `X-Forwarded-For`.
     ClientAddress: Text, Addresses, Heads, attribute "client.address";
+    /// Port of the client; absent where a proxy says who it was.
+    ClientPort: Int, Peer, Heads, attribute "client.port";
     /// `User-Agent`.
     UserAgent: Text, Request, Heads, attribute "user_agent.original", cel ["request.useragent"], log ["user_agent"];
     /// `Referer`.

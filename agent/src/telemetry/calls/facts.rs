@@ -9,6 +9,7 @@ use crate::{
         genai::{GenAi, Stream},
         mcp::Messages,
     },
+    protocol::Incomplete,
     telemetry::{ErrorType, Facts, names::followed},
 };
 
@@ -40,8 +41,15 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn stream(&self) -> Option<&'a Stream> {
-        self.genai()?.stream.as_ref()
+    /// When the parts of a streamed answer came, if none of it was lost: after a gap nobody knows which chunk was the first, nor what was between two.
+    pub fn stream(&self) -> Option<&'a Stream> {
+        let lost = matches!(self.exchange.incomplete, Some(Incomplete::Gap(_) | Incomplete::LateJoin));
+        self.genai()?.stream.as_ref().filter(|_| !lost)
+    }
+
+    /// The same of a call that did not fail (the conventions: "for successful responses").
+    fn good_stream(&self) -> Option<&'a Stream> {
+        self.stream().filter(|_| self.failure().is_none())
     }
 
     /// From the first byte of the request to the first chunk of a streamed answer (`gen_ai.response.time_to_first_chunk`).
@@ -49,15 +57,16 @@ impl<'a> Facts<'a> {
         Some(self.stream()?.first_chunk.since(self.exchange.request.head.first_byte))
     }
 
-    /// From the first byte of the request to the first chunk of a streamed answer that has text, reasoning or a part of a tool call.
+    /// From the first byte of the request to the first chunk of a streamed answer that has text, reasoning or a part of a tool call, of a
+    /// call that did not fail.
     pub fn time_to_first_token(&self) -> Option<Duration> {
-        Some(self.stream()?.first_token?.since(self.exchange.request.head.first_byte))
+        Some(self.good_stream()?.first_token?.since(self.exchange.request.head.first_byte))
     }
 
     /// Between tokens of a streamed answer, on average: the time from the first to the last, by one less than the output tokens. `None` where the answer
-    /// does not say how many they are, or they are fewer than two.
+    /// does not say how many they are, they are fewer than two, or not all of them were seen.
     pub fn time_per_output_token(&self) -> Option<Duration> {
-        let stream = self.stream()?;
+        let stream = self.good_stream().filter(|stream| stream.complete || self.both_ends)?;
         let steps = self.genai()?.usage.output?.checked_sub(1).filter(|steps| *steps > 0)?;
         let nanos = stream.last_token?.since(stream.first_token?).as_nanos() as u64;
         Some(Duration::from_nanos(nanos / steps))

@@ -9,10 +9,13 @@ use std::borrow::Cow;
 pub use self::parts::Parts;
 pub(super) use self::{attributes::attributes, parts::leading};
 
-use super::{ErrorType, Facts, names::Conventions};
+use super::{ErrorType, Facts, method::OTHER, names::Conventions};
 use crate::{
     capture::{Role, Timestamp},
-    exchange::{genai::GenAi, mcp::Message},
+    exchange::{
+        genai::GenAi,
+        mcp::{Message, is_method},
+    },
 };
 
 /// The method by which MCP calls a tool.
@@ -35,6 +38,19 @@ pub fn genai_error<'a>(facts: &Facts<'_>, call: &'a GenAi) -> Option<Cow<'a, str
         Some(status @ 400..) => Some(ErrorType::Status(status).name()),
         _ => facts.error.map(ErrorType::name),
     }
+}
+
+/// Codes that may say that there is no such tool or prompt: method not found, invalid params (MCP, "Error Handling" of tools and prompts).
+const NO_SUCH_NAME: &[i64] = &[-32601, -32602];
+
+/// The method of a message where few are wanted: one that MCP does not have is `_OTHER`.
+pub fn method_name(message: &Message) -> &str {
+    if is_method(&message.method) { &message.method } else { OTHER }
+}
+
+/// Whether tool and prompt of a message are there: what nobody has is named by whoever asks.
+pub fn names_target(message: &Message) -> bool {
+    !message.error.as_ref().is_some_and(|error| NO_SUCH_NAME.contains(&error.code))
 }
 
 /// Which end of a message the process is: who sends a message is its client, also where the server of the exchange sends it.
@@ -70,6 +86,8 @@ pub fn message_error(facts: &Facts<'_>, message: &Message, conventions: Conventi
 pub fn message_end(facts: &Facts<'_>, message: &Message) -> Option<Timestamp> {
     let tells = match facts.status {
         Some(202) => message.notification,
+        // Some servers say so with another success, if there is nothing else to answer.
+        Some(200..=299) => message.notification && facts.messages().is_some_and(|all| all.messages.len() == 1),
         Some(400..) => true,
         _ => false,
     };
@@ -149,8 +167,12 @@ mod tests {
         // Its answer is on another connection.
         assert_eq!(end(unanswered.clone(), 200), None);
         assert_eq!(end(unanswered, 202), None);
-        // The acknowledgement ends it.
-        assert_eq!(end(notification.clone(), 202), Some(12_345));
-        assert_eq!(end(notification, 200), Some(10));
+        // The acknowledgement ends it, whichever it is.
+        for status in [200, 202, 204] {
+            assert_eq!(end(notification.clone(), status), Some(12_345));
+        }
+        let both = Sample::mcp(Role::Client, session(vec![tool_call(), notification.clone()]));
+        let beside = both.facts(|facts| message_end(facts, &notification).map(|end| end.since(after(0)).as_micros()));
+        assert_eq!(beside, Some(10));
     }
 }

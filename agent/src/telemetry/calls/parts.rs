@@ -80,13 +80,21 @@ impl<'a> Facts<'a> {
     /// propagation"); it is always of W3C, and read where that is.
     pub fn identify(&self, formats: &[ContextFormat]) -> Identity {
         let around = self.context(formats);
-        let own = self.message.filter(|_| formats.contains(&ContextFormat::W3c)).and_then(|message| {
-            trace_context::of_texts(message.traceparent.as_deref()?, message.tracestate.as_deref())
-        });
-        match own {
+        match self.own_context(formats) {
             Some(own) => Identity { around, ..self.identify_in(Some(own)) },
             None => self.identify_in(around),
         }
+    }
+
+    /// The context of the sender: that of the message, else that of HTTP.
+    pub fn sender(&self, formats: &[ContextFormat]) -> Option<Context> {
+        self.own_context(formats).or_else(|| self.context(formats))
+    }
+
+    /// The context that the message carries itself.
+    fn own_context(&self, formats: &[ContextFormat]) -> Option<Context> {
+        let message = self.message.filter(|_| formats.contains(&ContextFormat::W3c))?;
+        trace_context::of_texts(message.traceparent.as_deref()?, message.tracestate.as_deref())
     }
 
     fn identify_in(&self, context: Option<Context>) -> Identity {
@@ -198,6 +206,11 @@ mod tests {
         let broken = Message { traceparent: Some("00-4bf9".into()), ..traced.clone() };
         let of_http = identity(broken, ContextFormat::DEFAULT);
         assert_eq!((of_http.trace_id.to_string().as_str(), of_http.around), ("80f198ee56343ba864fe8b2a57d3eff7", None));
+        let of_sender = |message| {
+            sample(message).facts(|facts| facts.sender(ContextFormat::DEFAULT)).unwrap().parent.unwrap().trace_id
+        };
+        assert_eq!(of_sender(traced.clone()), own.trace_id);
+        assert_eq!(of_sender(tool_call()), of_http.trace_id);
         // Who does not read W3C does not read it there either.
         assert_eq!(identity(traced, &[ContextFormat::B3]).context, None);
     }

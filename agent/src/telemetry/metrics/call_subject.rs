@@ -3,8 +3,13 @@
 use std::borrow::Cow;
 
 use crate::{
+    exchange::mcp::is_revision,
     policy::attribute::{Key, Side, Subject, Value},
-    telemetry::{ExchangeSubject, calls::message_error, names::Conventions},
+    telemetry::{
+        ExchangeSubject,
+        calls::{message_error, method_name, names_target},
+        names::Conventions,
+    },
 };
 
 /// A session of MCP that is over.
@@ -45,7 +50,15 @@ impl Subject for CallSubject<'_> {
     fn key(&self, key: Key) -> Option<Value<'_>> {
         let facts = self.exchange.facts;
         match (key, self.session, facts.message) {
-            (Key::McpProtocolVersion, Some(session), _) => session.protocol.map(Value::from),
+            (Key::McpProtocolVersion, Some(session), _) => {
+                session.protocol.filter(|version| is_revision(version)).map(Value::from)
+            }
+            (Key::McpProtocolVersion, None, _) => {
+                self.exchange.key(key).filter(|version| matches!(version, Value::Text(text) if is_revision(text)))
+            }
+            // Series are few: what only a caller's imagination bounds is no label.
+            (Key::McpMethodName, None, Some(message)) if facts.mcp().is_some() => Some(method_name(message).into()),
+            (Key::GenAiToolName | Key::GenAiPromptName, None, Some(message)) if !names_target(message) => None,
             // It is HTTP's status that says so.
             (Key::ErrorType, Some(session), _) => session.expired.then(|| "404".into()),
             (Key::ErrorType, None, Some(message)) => message_error(facts, message, self.conventions).map(Value::Text),

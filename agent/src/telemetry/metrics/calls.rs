@@ -6,7 +6,6 @@ use super::cells::Measured;
 use crate::{
     exchange::genai::{GenAi, Usage},
     policy::plan::{Part, Stream},
-    protocol::Incomplete,
     telemetry::{
         Facts,
         names::{GenAiMeasure, Measure, TokenKind},
@@ -37,20 +36,14 @@ pub(super) struct OfCall<'a> {
 }
 
 impl<'a> OfCall<'a> {
-    pub(super) fn new(facts: &Facts<'_>, call: &'a GenAi) -> Self {
-        // After a gap nobody knows which chunk was the first, nor what was between two.
-        let seen = !matches!(facts.exchange.incomplete, Some(Incomplete::Gap(_) | Incomplete::LateJoin));
-        let stream = call.stream.as_ref().filter(|_| seen);
-        // "For successful responses".
-        let good = stream.filter(|_| facts.failure().is_none());
-        let whole = good.filter(|stream| stream.complete || facts.both_ends);
+    pub(super) fn new(facts: &Facts<'a>, call: &'a GenAi) -> Self {
         Self {
             duration: facts.duration().map(Duration::from_nanos),
             is_inference: call.operation.is_inference(),
-            first_chunk: stream.and_then(|_| facts.time_to_first_chunk()),
-            first_token: good.and_then(|_| facts.time_to_first_token()),
-            token_gap: whole.and_then(|_| facts.time_per_output_token()),
-            gaps: stream.map_or(&[], |stream| &stream.intervals),
+            first_chunk: facts.time_to_first_chunk(),
+            first_token: facts.time_to_first_token(),
+            token_gap: facts.time_per_output_token(),
+            gaps: facts.stream().map_or(&[], |stream| &stream.intervals),
             usage: &call.usage,
             cost: facts.cost.dollars(),
             part: Part::default(),
@@ -97,13 +90,15 @@ impl Measured for OfCall<'_> {
             GenAiMeasure::InferenceDuration => seconds(self.duration.filter(|_| self.is_inference)),
             GenAiMeasure::OtherDuration => seconds(self.duration.filter(|_| !self.is_inference)),
             GenAiMeasure::FirstChunk => seconds(self.first_chunk),
+            GenAiMeasure::InferenceFirstChunk => seconds(self.first_chunk.filter(|_| self.is_inference)),
             GenAiMeasure::FirstToken => seconds(self.first_token),
             GenAiMeasure::TokenGap => seconds(self.token_gap),
             GenAiMeasure::Tokens => count(self.of_type()),
             GenAiMeasure::TokensOf(kind) => count(self.tokens(kind).filter(|_| self.is_inference)),
             GenAiMeasure::TokenSum(kind) => count(self.of_modality(kind).filter(|_| self.is_inference)),
             GenAiMeasure::Cost => self.cost,
-            GenAiMeasure::Chunks => {
+            GenAiMeasure::InferenceChunks if !self.is_inference => None,
+            GenAiMeasure::Chunks | GenAiMeasure::InferenceChunks => {
                 for &gap in self.gaps {
                     take(f64::from(gap) / 1e6);
                 }

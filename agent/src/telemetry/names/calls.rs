@@ -233,7 +233,7 @@ pub static CALL_INSTRUMENTS: &[Instrument] = &[
         seconds(
             "gen_ai.client.inference.time_to_first_chunk",
             Client,
-            Of::FirstChunk,
+            Of::InferenceFirstChunk,
             (CALL, GENAI_BUCKETS),
             "Time to the first chunk of a streamed answer.",
         ),
@@ -243,7 +243,7 @@ pub static CALL_INSTRUMENTS: &[Instrument] = &[
         seconds(
             "gen_ai.client.inference.time_per_output_chunk",
             Client,
-            Of::Chunks,
+            Of::InferenceChunks,
             (CALL, GENAI_BUCKETS),
             "Time from each chunk of a streamed answer to the next.",
         ),

@@ -63,8 +63,12 @@ pub enum GenAiMeasure {
     OtherDuration,
     /// First byte of the request to the first chunk of a stream.
     FirstChunk,
+    /// The same, of an inference.
+    InferenceFirstChunk,
     /// From each chunk of a stream to the next.
     Chunks,
+    /// The same, of an inference.
+    InferenceChunks,
     /// First byte of the request to the first token of a stream.
     FirstToken,
     /// From token to token of a stream, on the average.

@@ -41,6 +41,8 @@ macro_rules! keys {
 keys! {
     /// Address of the end that opened the exchange, as far as the request tells.
     CLIENT_ADDRESS = "client.address";
+    /// Port of that end.
+    CLIENT_PORT = "client.port";
     /// Why an operation failed; absent on success.
     ERROR_TYPE = "error.type";
     /// What the answer says about authorization: `allow` or `deny`.

@@ -9,10 +9,16 @@ use opentelemetry_proto::tonic::trace::v1::{
 use crate::{
     capture::Role,
     exchange::Call,
-    telemetry::{Facts, calls::message_role, method::OTHER, trace_context::Identity},
+    telemetry::{
+        Facts,
+        calls::{message_role, method_name, names_target},
+        method::OTHER,
+        trace_context::Identity,
+    },
 };
 
-/// The name: `{operation} {model}` (semconv gen-ai-spans), `{method} {tool or prompt}` (semconv mcp, which never takes the URI of a resource), `jsonrpc` where no
+/// The name: `{operation} {model}` (semconv gen-ai-spans), `{method} {tool or prompt}` (semconv mcp, which never takes the URI of a resource; of few methods,
+/// and of tools and prompts that there are), `jsonrpc` where no
 /// method is known to be one of few (semconv json-rpc), else `{method}` of HTTP.
 pub(super) fn name(facts: &Facts<'_>, method: &str) -> String {
     let pair = |first: &str, second: Option<&str>| match second {
@@ -22,7 +28,8 @@ pub(super) fn name(facts: &Facts<'_>, method: &str) -> String {
     match (&facts.exchange.call, facts.message) {
         (Some(Call::GenAi(call)), _) => pair(call.operation.name(), call.request.model.as_deref()),
         (Some(Call::Mcp(_)), Some(message)) => {
-            pair(&message.method, message.tool.as_deref().or(message.prompt.as_deref()))
+            let target = message.tool.as_deref().or(message.prompt.as_deref());
+            pair(method_name(message), target.filter(|_| names_target(message)))
         }
         (Some(Call::JsonRpc(_)), Some(_)) => "jsonrpc".to_owned(),
         _ if method == OTHER => "HTTP".to_owned(),

@@ -14,7 +14,8 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::{
-    ExchangeSubject, Facts, KnownMethods, calls,
+    ExchangeSubject, Facts, KnownMethods,
+    calls::{self, message_role},
     method::OTHER,
     names::{SCOPE_NAME, SCOPE_VERSION, followed, key, schema_url},
     trace_context::Identity,
@@ -151,10 +152,16 @@ fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
     if let Some(error) = facts.failure() {
         attributes.push(text(key::ERROR_TYPE, error));
     }
+    let receives = facts.message.is_some_and(|message| message_role(facts.role, message) == Role::Server);
     if facts.role == Role::Client {
+        if receives {
+            attributes.extend(facts.peer().map(|peer| text(key::CLIENT_ADDRESS, peer.ip().to_string())));
+        }
         attributes.extend(url_full(facts).map(|url| text(key::URL_FULL, url)));
     } else {
-        attributes.extend(facts.client_address().map(|address| text(key::CLIENT_ADDRESS, address)));
+        if !facts.is_from_server() {
+            attributes.extend(facts.client_address().map(|address| text(key::CLIENT_ADDRESS, address)));
+        }
         attributes.push(text(key::URL_SCHEME, facts.scheme()));
         if let Some(path) = target.path {
             attributes.push(text(key::URL_PATH, path));
@@ -166,7 +173,11 @@ fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
             attributes.push(text(key::USER_AGENT_ORIGINAL, String::from_utf8_lossy(user_agent)));
         }
     }
-    if let Some((address, port)) = server {
+    // The receiver of what a server sends is the client, which nobody addresses.
+    if receives {
+        attributes.extend(facts.client_port().map(|port| number(key::CLIENT_PORT, port.into())));
+    }
+    if let Some((address, port)) = server.filter(|_| !facts.is_from_server()) {
         attributes.push(text(key::SERVER_ADDRESS, address));
         attributes.push(number(key::SERVER_PORT, port.into()));
     }
@@ -181,6 +192,10 @@ fn attributes(facts: &Facts<'_>, method: &str) -> Vec<KeyValue> {
     }
     if let Some(incomplete) = facts.incomplete() {
         attributes.push(text(key::TELLTALE_INCOMPLETE, incomplete));
+    }
+    // What all parts share is with the first.
+    if facts.part > 0 {
+        return attributes;
     }
     let [body, incomplete] = [key::TELLTALE_HTTP_REQUEST_BODY, key::TELLTALE_HTTP_REQUEST_BODY_INCOMPLETE];
     add_content(&mut attributes, Some(&facts.exchange.request), body, incomplete);

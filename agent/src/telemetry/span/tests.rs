@@ -107,6 +107,32 @@ fn tool_call_server_span() {
 }
 
 #[test]
+fn what_a_server_sends_is_addressed_to_nobody() {
+    let asked = Message { method: "roots/list".into(), from_server: true, tool: None, ..tool_call() };
+    let sample = |role| Sample::mcp(role, session(vec![tool_call(), asked.clone()])).content(Some("{}"), None);
+    let attributes = |role| {
+        sample(role).facts(|facts| {
+            let parts = facts.parts().map(|part| {
+                let identity = part.identify(ContextFormat::DEFAULT);
+                build(&part, &identity, &KnownMethods::default(), &TracingPlan::default()).span.attributes
+            });
+            let names = ["server.address", "client.address", "client.port", "telltale.http.request.body"];
+            let value = |attributes: &[KeyValue], name: &str| {
+                let found = attributes.iter().find(|attribute| attribute.key == name)?.value.clone()?.value?;
+                Some(match found {
+                    any_value::Value::StringValue(text) => text,
+                    any_value::Value::IntValue(number) => number.to_string(),
+                    _ => panic!("{found:?}"),
+                })
+            };
+            parts.map(|part| names.map(|name| value(&part, name).unwrap_or_default()).join(" ")).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(attributes(Role::Client), ["tools.example   {}", " 10.0.0.2 80 "]);
+    assert_eq!(attributes(Role::Server), ["tools.example 10.0.0.1 4000 {}", "   "]);
+}
+
+#[test]
 fn spans_are_named_by_their_convention() {
     let genai = |role, change: fn(&mut GenAi)| {
         let mut call = chat();
@@ -125,7 +151,10 @@ fn spans_are_named_by_their_convention() {
     );
     let prompt = Message { method: "prompts/get".into(), prompt: Some("greet".into()), ..without.clone() };
     assert_eq!(mcp(Role::Client, prompt), ["Client prompts/get greet"]);
-    assert_eq!(mcp(Role::Client, failed(-32602)), ["Client tools/call search ! it failed"]);
+    assert_eq!(mcp(Role::Client, failed(-32602)), ["Client tools/call ! it failed"]);
+    let error = Message { error: failed(-32000).error, ..tool_call() };
+    assert_eq!(mcp(Role::Client, error), ["Client tools/call search ! it failed"]);
+    assert_eq!(mcp(Role::Client, Message { method: "a/1".into(), ..without.clone() }), ["Client _OTHER"]);
     let asked = Message { method: "roots/list".into(), from_server: true, ..without.clone() };
     let both = Messages { batch: true, ..session(vec![tool_call(), asked]) };
     assert_eq!(heads(&Sample::mcp(Role::Client, both)), ["Client tools/call search", "Server roots/list"]);

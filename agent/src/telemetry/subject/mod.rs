@@ -110,6 +110,10 @@ impl<'a> ExchangeSubject<'a> {
                 self.ends().address(End::Source)?.ip().to_string().into()
             }
             Key::ClientAddress => facts.client_address()?.into(),
+            Key::ClientPort if facts.role == Role::Client => {
+                Value::Int(self.ends().address(End::Source)?.port().into())
+            }
+            Key::ClientPort => Value::Int(facts.client_port()?.into()),
             Key::UserAgent => String::from_utf8_lossy(facts.user_agent()?).into(),
             Key::Referer => joined(self.headers(Side::Request)?, "referer")?.into(),
             Key::RequestId => facts.request_id()?.into(),

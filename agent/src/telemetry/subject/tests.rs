@@ -232,6 +232,7 @@ fn values_of_a_sample() {
         (Key::UrlFull, "http://shop.example:8080/a.B/Make?id=7"),
         (Key::Authority, "shop.example:8080"),
         (Key::ClientAddress, "10.0.0.1"),
+        (Key::ClientPort, "4000"),
         (Key::RequestProtocol, "HTTP/1.1"),
         (Key::RequestDuration, "0.012345678s"),
         (Key::DurationMillis, "12"),

@@ -180,6 +180,8 @@ fn the_newest_names() {
     let usage = Usage { input_audio: Some(30), ..chat().usage };
     let embeddings =
         GenAi { operation: Operation::Embeddings, usage: Usage { input: Some(9), ..Usage::default() }, ..chat() };
+    // A stream that is no inference has the times of none.
+    let embeddings = GenAi { stream: streamed().stream, ..embeddings };
     let samples = [Sample::genai(Role::Client, GenAi { usage, ..streamed() }), Sample::genai(Role::Client, embeddings)];
     let lines = measured(&latest(Vec::new()), &samples);
     let modality = |kind| CHAT.replace(",gen_ai.request", &format!(",gen_ai.token.modality={kind},gen_ai.request"));
@@ -234,6 +236,24 @@ fn each_message_of_a_batch_is_one_record() {
     let lines = measured(&plan(Vec::new()), &[Sample::mcp(Role::Server, messages)]);
     assert_eq!(names(&lines), ["mcp.server.operation.duration"]);
     assert!(lines.iter().all(|line| !line.contains("server.address")), "{lines:?}");
+}
+
+#[test]
+fn what_a_caller_makes_up_is_no_label() {
+    let made_up = Message { method: "tools/made-up".into(), tool: None, ..tool_call() };
+    let unknown = Message { tool: Some("made-up".into()), ..failed(-32602) };
+    let messages = Messages { protocol_version: Some("9999".into()), ..session(vec![made_up, unknown]) };
+    let lines = measured(&plan(Vec::new()), &[Sample::mcp(Role::Server, messages)]);
+    let network = NETWORK.strip_prefix("mcp.protocol.version=2025-06-18,").unwrap();
+    assert_eq!(
+        lines,
+        [
+            format!("mcp.server.operation.duration{{mcp.method.name=_OTHER,{network}}} 1 0.009000"),
+            format!(
+                "mcp.server.operation.duration{{mcp.method.name=tools/call,error.type=-32602,rpc.response.status_code=-32602,gen_ai.operation.name=execute_tool,{network}}} 1 0.009000"
+            ),
+        ]
+    );
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl<'a> ExchangeSubject<'a> {
             Key::GenAiResponseTimeToFirstChunk => seconds(self.facts.time_to_first_chunk()?),
             Key::GenAiTimeToFirstToken => seconds(self.facts.time_to_first_token()?),
             Key::GenAiTimePerOutputToken => seconds(self.facts.time_per_output_token()?),
-            Key::GenAiChunks => count(stream?.chunks)?,
+            Key::GenAiChunks => count(self.facts.stream()?.chunks)?,
             Key::GenAiStreamComplete => Value::Bool(stream?.complete),
             Key::OpenaiResponseServiceTier => text(response.service_tier.as_ref()?),
             Key::OpenaiResponseSystemFingerprint => text(response.system_fingerprint.as_ref()?),
