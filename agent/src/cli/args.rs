@@ -274,6 +274,12 @@ pub struct CheckArgs {
     /// How to show it
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Text)]
     pub output: CheckFormat,
+    /// Show of this process instead which TLS libraries it executes, and which of them are read inside
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "cluster")]
+    pub pid: Option<u32>,
+    /// Read this configuration, for its `tls.targets`
+    #[arg(long, value_name = "FILE", requires = "pid")]
+    pub config: Option<PathBuf>,
     /// Where the cgroup file system of the host is mounted
     #[arg(long, value_name = "DIR", env = "TELLTALE_CGROUP_ROOT", default_value = "/sys/fs/cgroup")]
     pub cgroup_root: PathBuf,

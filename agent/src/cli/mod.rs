@@ -49,9 +49,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(all(feature = "ebpf", target_os = "linux"))]
         Verb::Launch(args) => Err(run::launch(&args)),
         #[cfg(all(feature = "ebpf", target_os = "linux"))]
-        Verb::Check(args) => check::check(&args)
-            .map(|can_capture| if can_capture { Exit::Done } else { Exit::Failed })
-            .map_err(|error| Failure::Failed(anyhow::Error::from(error).context("cannot write the report"))),
+        Verb::Check(args) => config::load(args.config.as_deref()).and_then(|config| {
+            check::check(&args, &config)
+                .map(|is_well| if is_well { Exit::Done } else { Exit::Failed })
+                .map_err(|error| Failure::Failed(anyhow::Error::from(error).context("cannot make the report")))
+        }),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::inside_tls::InsideTls;
 use crate::telemetry::names::Conventions;
 
 /// What the operator of the agent says, once, for all policies.
@@ -34,6 +35,9 @@ pub struct File {
     /// What calls of language models cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
+    /// What is inside TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<InsideTls>,
     /// What policies may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Policies>,

@@ -5,6 +5,7 @@
 
 mod environment;
 pub mod file;
+pub mod inside_tls;
 mod read;
 mod schema;
 #[cfg(test)]
@@ -130,6 +131,12 @@ impl Config {
             .iter()
             .flat_map(|provider| provider.hosts.iter().map(|host| (provider.name.as_str(), host.as_str())));
         Providers::with(rows)
+    }
+
+    /// `tls.targets`, and the libraries that are known.
+    #[cfg(target_os = "linux")]
+    pub fn tls_targets(&self) -> crate::capture::tls::targets::Targets {
+        self.file.tls.as_ref().map(inside_tls::InsideTls::targets).unwrap_or_default()
     }
 
     /// `prices.file`

@@ -378,3 +378,25 @@ fn the_environment_opts_into_the_latest_conventions() {
     assert_eq!(conventions("conventions: latest", Some("http")), Conventions::Latest);
     assert_eq!(conventions("conventions: v1.41", Some("http,gen_ai_latest_experimental")), Conventions::Latest);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn tls_targets_come_before_the_known_ones() {
+    let config = read(
+        "tls:\n  targets:\n  - {name: aws-lc, like: boringssl, symbolPrefix: aws_lc_0_29_0_}\n  - name: gateway\n    like: openssl\n    \
+         buildId: ebeaf2df364d5eeb\n    functions: [{symbol: SSL_read, offset: 4096}, {symbol: SSL_write, offset: 4112}, {symbol: SSL_free, offset: 1}]\n",
+    )
+    .unwrap();
+    let names: Vec<_> = config.tls_targets().iter().map(|target| target.name.to_string()).collect();
+    assert_eq!(names, ["aws-lc", "gateway", "boringssl", "openssl"]);
+    for wrong in [
+        "{name: a, like: gnutls, symbolPrefix: x}",
+        "{name: a, like: openssl}",
+        "{name: a, like: openssl, buildId: '00112233'}",
+        "{name: a, like: openssl, buildId: '001122334', functions: [{symbol: SSL_read, offset: 1}]}",
+        "{name: a, like: openssl, buildId: '00112233', functions: [{symbol: SSL_read, offset: 1}, {symbol: SSL_write, offset: 2}]}",
+        "{name: a, like: openssl, symbolPrefix: x, functions: [{symbol: SSL_read, offset: 1}]}",
+    ] {
+        assert!(read(&format!("tls: {{targets: [{wrong}]}}")).is_err(), "{wrong}");
+    }
+}

@@ -3,6 +3,7 @@
 pub mod discovery;
 pub mod elf;
 pub mod examine;
+pub mod explain;
 #[cfg(feature = "ebpf")]
 pub mod follower;
 pub mod linker_cache;

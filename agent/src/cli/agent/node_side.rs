@@ -12,7 +12,6 @@ use crate::{
         tls::{
             follower::{FollowerHandle, Scope as TlsScope},
             processes::Members,
-            targets::Targets,
         },
     },
     cli::{
@@ -21,6 +20,7 @@ use crate::{
         exit::{Failure, in_full},
         outputs::Outputs,
     },
+    config::Config,
     workload::cgroup::CgroupWatcher,
 };
 
@@ -46,6 +46,7 @@ impl NodeSide {
     /// A flag is wrong.
     pub(super) fn start(
         args: &AgentArgs,
+        config: &Config,
         outputs: &mut Outputs,
         live: &LiveState,
         runtime: &Runtime,
@@ -61,7 +62,7 @@ impl NodeSide {
             let tls = !args.live.no_tls;
             // A policy may leave out what is inside TLS, so that who has a connection in scope may still not be looked into.
             let inside_tls = tls.then(|| InsideTls {
-                targets: Targets::default(),
+                targets: config.tls_targets(),
                 scope: TlsScope {
                     members: Members::Cgroups { included: Vec::new(), excluded: Vec::new() },
                     ..TlsScope::default()

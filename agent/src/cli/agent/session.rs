@@ -95,7 +95,7 @@ impl Session {
         outputs.attribution.directory.replace(Directory::naming(config.naming()));
         // A container has a name of its own.
         outputs.attribution.host = Some(node.as_str().into());
-        let node_side = NodeSide::start(args, &mut outputs, &live, &runtime)?;
+        let node_side = NodeSide::start(args, config, &mut outputs, &live, &runtime)?;
         tracing::info!(
             "node {node} of {}, leases in namespace {namespace}, metrics at http://{}/metrics, live state at http://{}/",
             connection.server,

@@ -1,16 +1,23 @@
 //! `telltale check`: what this machine allows.
 
 mod cluster;
+mod process;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
 use super::args::{CheckArgs, CheckFormat};
-use crate::capture::kernel::capability::{Report, Status, report};
+use crate::{
+    capture::kernel::capability::{Report, Status, report},
+    config::Config,
+};
 
-/// Runs it. True if something can be captured, and the API server answers if it is asked.
-pub(super) fn check(args: &CheckArgs) -> io::Result<bool> {
+/// Runs it. True if something can be captured, and the API server answers if it is asked; of one process, if it is read inside TLS.
+pub(super) fn check(args: &CheckArgs, config: &Config) -> io::Result<bool> {
+    if let Some(pid) = args.pid {
+        return check_process(pid, args.output, config);
+    }
     let mut report = report(&args.cgroup_root);
     let mut reached = true;
     if args.cluster {
@@ -27,6 +34,19 @@ pub(super) fn check(args: &CheckArgs) -> io::Result<bool> {
         CheckFormat::Text => write!(out, "{}", text(&report))?,
     }
     Ok(report.backend.is_some() && reached)
+}
+
+fn check_process(pid: u32, format: CheckFormat, config: &Config) -> io::Result<bool> {
+    let explanation = process::report(pid, &config.tls_targets())?;
+    let mut out = io::stdout().lock();
+    match format {
+        CheckFormat::Json => {
+            serde_json::to_writer_pretty(&mut out, &explanation)?;
+            writeln!(out)?;
+        }
+        CheckFormat::Text => write!(out, "{}", process::text(&explanation, io::stdout().is_terminal()))?,
+    }
+    Ok(explanation.libraries.iter().any(|library| library.is_read))
 }
 
 fn text(report: &Report) -> String {

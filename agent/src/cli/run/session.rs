@@ -18,7 +18,7 @@ use crate::{
         command_cgroup::CommandCgroup,
         kernel::{Scope, Settings},
         recording,
-        tls::{follower::Scope as TlsScope, processes::Members, targets::Targets},
+        tls::{follower::Scope as TlsScope, processes::Members},
     },
     cli::{
         args::RunArgs,
@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
         let own_cgroups = scope.cgroups.clone();
         scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
         let inside_tls = (!args.live.no_tls).then(|| InsideTls {
-            targets: Targets::default(),
+            targets: config.tls_targets(),
             scope: tls_scope(args, &scope),
             by_connections: true,
         });
