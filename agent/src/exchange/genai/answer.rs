@@ -47,6 +47,8 @@ pub(super) struct Answer {
     /// Items that were not.
     pub(super) others: u64,
     pub(super) cut: bool,
+    /// It is a stream of messages of AWS.
+    pub(super) is_aws: bool,
     /// What is said in it, where that is kept.
     pub(super) content: Option<Box<Gathering>>,
 }
@@ -64,13 +66,14 @@ impl Answer {
             items: 0,
             others: 0,
             cut: false,
+            is_aws: false,
             content,
         }
     }
 
     pub(super) fn begin(&mut self, event: &[u8]) {
         let event = std::str::from_utf8(event).unwrap_or_default();
-        self.wrapped = self.said.begin(event).wrapped;
+        self.wrapped = self.said.begin(event, self.is_aws).wrapped;
         self.length = 0;
         if let Some(content) = &mut self.content {
             content.begin();

@@ -57,6 +57,11 @@ impl Endpoint {
         shape.fits(self.needs) && shape.has_all(self.all)
     }
 
+    /// Whether its path names what the answer comes from, whatever the request does.
+    pub(super) fn is_deployment(&self) -> bool {
+        self.suffix.starts_with("deployments/")
+    }
+
     /// Whether few other paths end so.
     pub(super) fn is_long(&self) -> bool {
         self.suffix.contains('/')

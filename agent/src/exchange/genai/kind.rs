@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-static KINDS: [(&str, Kind); 38] = [
+static KINDS: [(&str, Kind); 31] = [
     ("ping", Kind::IDLE),
     ("keepalive", Kind::IDLE),
     ("error", Kind::ERROR),
@@ -77,14 +77,6 @@ static KINDS: [(&str, Kind); 38] = [
     ("content_block_stop", Kind::of(Format::Anthropic)),
     ("message_delta", Kind::of(Format::Anthropic)),
     ("message_stop", Kind::of(Format::Anthropic).last()),
-    // Bedrock.
-    ("chunk", Kind::WRAPPED),
-    ("messageStart", Kind::of(Format::Converse)),
-    ("contentBlockStart", Kind::of(Format::Converse)),
-    ("contentBlockDelta", Kind::of(Format::Converse)),
-    ("contentBlockStop", Kind::of(Format::Converse)),
-    ("messageStop", Kind::of(Format::Converse)),
-    ("metadata", Kind::of(Format::Converse).last()),
     // Cohere.
     ("message-start", Kind::of(Format::Cohere)),
     ("content-start", Kind::of(Format::Cohere)),
@@ -96,6 +88,27 @@ static KINDS: [(&str, Kind); 38] = [
     ("text-generation", Kind::of(Format::Cohere)),
     ("stream-end", Kind::of(Format::Cohere).last()),
 ];
+
+/// Of messages of AWS alone: as names of other events they are anybody's.
+static AWS: [(&str, Kind); 7] = [
+    ("chunk", Kind::WRAPPED),
+    ("messageStart", Kind::of(Format::Converse)),
+    ("contentBlockStart", Kind::of(Format::Converse)),
+    ("contentBlockDelta", Kind::of(Format::Converse)),
+    ("contentBlockStop", Kind::of(Format::Converse)),
+    ("messageStop", Kind::of(Format::Converse)),
+    ("metadata", Kind::of(Format::Converse).last()),
+];
+
+/// How names of failures end.
+const FAILURES: [&str; 3] = ["Exception", "Error", "Failure"];
+
+/// What the name of a message of AWS says (`:event-type`, `:exception-type`, `:error-code`).
+pub(super) fn of_aws(name: &str) -> Kind {
+    let known = AWS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+    let error = FAILURES.iter().any(|end| name.ends_with(end));
+    known.unwrap_or(if error { Kind::ERROR } else { kind(name) })
+}
 
 /// What a name says.
 pub(super) fn kind(name: &str) -> Kind {
@@ -109,5 +122,5 @@ pub(super) fn kind(name: &str) -> Kind {
         return Kind { delta, own: of_stream.then_some(Format::Responses), ..Kind::NONE };
     }
     // Transcripts and speech.
-    Kind { delta, error: name.ends_with("Exception"), ..Kind::NONE }
+    Kind { delta, ..Kind::NONE }
 }

@@ -187,6 +187,12 @@ pub struct Usage {
     pub input_audio: Option<u64>,
     /// Of the output, audio.
     pub output_audio: Option<u64>,
+    /// Of what was read from a cache, audio.
+    pub cache_read_audio: Option<u64>,
+    /// Of what was written to a cache, what stays there for an hour.
+    pub cache_creation_hour: Option<u64>,
+    /// Of the output, pictures.
+    pub output_image: Option<u64>,
     /// What the provider says that it costs, in US dollars.
     pub cost: Option<f64>,
 }

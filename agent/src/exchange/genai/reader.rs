@@ -120,7 +120,8 @@ impl GenAiReader {
         if silent {
             // Speech is no text, and a stream may break off before anything is said. Of what says nothing else the request has to be one of a call.
             let streams = endpoint.streams == Streams::Always || self.asked.told.request.stream == Some(true);
-            return endpoint.sure && (names_model || streams || endpoint.operation == Operation::Audio);
+            return endpoint.sure && (names_model || streams || endpoint.operation == Operation::Audio)
+                || self.typed_stream && shape.is_strong();
         }
         evidence >= if endpoint.sure && names_model { 1 } else { 2 }
     }
@@ -147,9 +148,23 @@ impl GenAiReader {
         let shape = self.asked.told.shape;
         let invoked = format == Some(Format::Invoke);
         let conversation = shape.has(Shape::MESSAGES) || shape.has(Shape::MESSAGE);
-        match self.endpoint().or(self.place.endpoints.first().copied()) {
+        let endpoint = self.endpoint().or(self.place.endpoints.first().copied());
+        let by_model = || {
+            let model = self.place.model.as_deref()?.to_ascii_lowercase();
+            MODELS.iter().find(|(part, _)| model.contains(part)).map(|(_, operation)| *operation)
+        };
+        if let Some(operation) = invoked.then(by_model).flatten() {
+            return operation;
+        }
+        match endpoint {
+            // Imagen and Veo are asked as embeddings are.
+            Some(endpoint) if endpoint.operation == Operation::Embeddings && shape.has_all(PICTURES) => {
+                Operation::ImageGeneration
+            }
             Some(endpoint) if !invoked => endpoint.operation,
             _ if self.answer.said.dimension.is_some() => Operation::Embeddings,
+            Some(_) if shape.has(Shape::DOCUMENTS) && !conversation => Operation::Rerank,
+            Some(_) if shape.has(Shape::TEXTS) => Operation::Embeddings,
             Some(_) if !conversation && (shape.has(Shape::PROMPT) || shape.has(Shape::TEXT)) => {
                 Operation::TextCompletion
             }
@@ -179,6 +194,7 @@ impl Reader for GenAiReader {
     fn response_head(&mut self, head: &Head) {
         self.answered = provider::by_response(&head.headers);
         let essence = media_type(&head.headers);
+        self.answer.is_aws = essence == AWS_STREAM;
         self.typed_stream = STREAMS.contains(&&*essence);
         if self.typed_stream {
             self.answer.is_stream();
@@ -273,6 +289,7 @@ impl GenAiReader {
             .endpoint()
             .or(self.place.endpoints.first().copied())
             .map_or(Streams::Asked, |endpoint| endpoint.streams);
+        let is_deployment = self.endpoint().is_some_and(Endpoint::is_deployment);
         let failed = status.is_some_and(|status| status >= 400);
         let cut = self.asked.cut
             || self.answer.cut
@@ -283,12 +300,13 @@ impl GenAiReader {
         let gathered = [asked.content.take(), answer.content.take().filter(|_| !failed)];
         let (is_read, said) = (asked.whole, answer.said);
 
-        if format == Some(Format::Cohere) || format.is_none() {
+        if matches!(format, Some(Format::Cohere | Format::Invoke) | None) {
             asked_of_cohere(&mut asked.told);
         }
         let asked_for_speech = asked.told.shape.has(Shape::INPUT);
         let (mut request, dimensions) = asked.told.finish();
-        request.model = request.model.or(place.model);
+        // Azure answers by the deployment, whatever the request names.
+        request.model = if is_deployment { place.model.or(request.model) } else { request.model.or(place.model) };
         request.openai_api = format.and_then(Format::openai_api);
         request.output_type = match operation {
             Operation::ImageGeneration => Some("image"),
@@ -305,8 +323,11 @@ impl GenAiReader {
             && (self.typed_stream || streams == Streams::Always || request.stream == Some(true) && answer.items > 1);
 
         let vectors = operation == Operation::Embeddings;
+        // What says that it ended may be left before HTTP has ended.
         let ended = said.ended
-            || response.is_some_and(|response| response.complete) && said.reasons.iter().any(Option::is_some);
+            || response.is_some_and(|response| response.complete)
+                && !answer.cut
+                && said.reasons.iter().any(Option::is_some);
         let mut usage = said.tokens.usage(operation, &provider);
         usage.cost = said.cost;
         let status_of_response =
@@ -318,7 +339,7 @@ impl GenAiReader {
         if reasons.is_empty() {
             reasons.extend(other_reason);
         }
-        let stream = if is_stream { answer.chunks.into_stream(ended && !cut) } else { None };
+        let stream = if is_stream { answer.chunks.into_stream(ended) } else { None };
         request.stream = request.stream.or(stream.is_some().then_some(true));
         request.conversation_id = request.conversation_id.or(said.conversation);
         GenAi {
@@ -383,6 +404,18 @@ fn content(
     (*content != CallContent::default()).then_some(content)
 }
 
+/// Prompts that are instances.
+const PICTURES: Shape = Shape::INSTANCES.or(Shape::PROMPT);
+
+/// Parts of ids of models of Bedrock that are no conversations.
+const MODELS: [(&str, Operation); 5] = [
+    ("embed", Operation::Embeddings),
+    ("rerank", Operation::Rerank),
+    ("image", Operation::ImageGeneration),
+    ("canvas", Operation::ImageGeneration),
+    ("stability.", Operation::ImageGeneration),
+];
+
 /// Numbers of tokens in header fields: of Bedrock, of Text Generation Inference.
 const TOKENS: [(&str, Count); 6] = [
     ("x-amzn-bedrock-input-token-count", Count::Input),
@@ -393,14 +426,12 @@ const TOKENS: [(&str, Count); 6] = [
     ("x-generated-tokens", Count::Output),
 ];
 
+/// That of a stream of AWS.
+const AWS_STREAM: &str = "application/vnd.amazon.eventstream";
+
 /// Media types of streams.
-const STREAMS: [&str; 5] = [
-    "text/event-stream",
-    "application/x-ndjson",
-    "application/stream+json",
-    "application/vnd.amazon.eventstream",
-    "application/jsonl",
-];
+const STREAMS: [&str; 5] =
+    ["text/event-stream", "application/x-ndjson", "application/stream+json", AWS_STREAM, "application/jsonl"];
 
 /// What media types begin with that no answer of a call has whose path is unknown.
 const FOREIGN: [&str; 7] = ["text/html", "text/css", "image/", "audio/", "video/", "font/", "multipart/"];

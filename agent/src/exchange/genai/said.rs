@@ -74,8 +74,15 @@ struct Choice {
 struct Modality {
     at: u32,
     count: Count,
-    is_audio: bool,
+    kind: Option<Medium>,
     tokens: Option<u64>,
+}
+
+/// A modality that has a price of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Medium {
+    Audio,
+    Image,
 }
 
 /// What a document was.
@@ -89,12 +96,12 @@ pub(super) struct Ended {
 
 impl Said {
     /// A document or event begins, with the name of the event.
-    pub(super) fn begin(&mut self, event: &str) -> Kind {
+    pub(super) fn begin(&mut self, event: &str, is_aws: bool) -> Kind {
         self.item = Item::default();
         if event.is_empty() {
             return Kind::default();
         }
-        let kind = kind::kind(event);
+        let kind = if is_aws { kind::of_aws(event) } else { kind::kind(event) };
         // Any stream may have events of this name.
         self.kind(Kind { common: false, ..kind });
         if kind.error && event != "error" {
@@ -139,8 +146,13 @@ impl Said {
             }
         }
         for modality in item.modalities {
-            if let Some(tokens) = modality.tokens.filter(|_| modality.is_audio) {
-                self.tokens.tell(modality.count, tokens);
+            let count = match (modality.kind, modality.count) {
+                (Some(Medium::Audio), count) => count,
+                (Some(Medium::Image), Count::AudioOutput) => Count::ImageOutput,
+                _ => continue,
+            };
+            if let Some(tokens) = modality.tokens {
+                self.tokens.tell(count, tokens);
             }
         }
         if item.kind.error {
@@ -185,7 +197,7 @@ impl Said {
         let modalities = &mut self.item.modalities;
         let known = modalities.iter().position(|modality| modality.at == at && modality.count == count);
         if known.is_none() && modalities.len() < MAX_LISTED {
-            modalities.push(Modality { at, count, is_audio: false, tokens: None });
+            modalities.push(Modality { at, count, kind: None, tokens: None });
         }
         let index = known.unwrap_or(modalities.len().saturating_sub(1));
         if let Some(modality) =
@@ -274,9 +286,13 @@ impl Found for Said {
                 }
             }
             F::Cost => self.cost = value.as_f64().filter(|cost| *cost >= 0.0).or(self.cost),
-            F::InputModality => self.modality(Count::AudioInput, at, |modality| modality.is_audio = is_audio(value)),
+            F::InputModality => self.modality(Count::AudioInput, at, |modality| modality.kind = medium(value)),
             F::InputModalityTokens => self.modality(Count::AudioInput, at, |modality| modality.tokens = value.as_u64()),
-            F::OutputModality => self.modality(Count::AudioOutput, at, |modality| modality.is_audio = is_audio(value)),
+            F::OutputModality => self.modality(Count::AudioOutput, at, |modality| modality.kind = medium(value)),
+            F::CachedModality => self.modality(Count::AudioCached, at, |modality| modality.kind = medium(value)),
+            F::CachedModalityTokens => {
+                self.modality(Count::AudioCached, at, |modality| modality.tokens = value.as_u64());
+            }
             F::OutputModalityTokens => {
                 self.modality(Count::AudioOutput, at, |modality| modality.tokens = value.as_u64());
             }
@@ -355,8 +371,15 @@ fn last(place: &mut Option<Box<str>>, value: Option<Box<str>>) {
     }
 }
 
-fn is_audio(value: Value<'_>) -> bool {
-    value.as_str().is_some_and(|modality| modality.eq_ignore_ascii_case("audio"))
+fn medium(value: Value<'_>) -> Option<Medium> {
+    let is = |name: &str| value.as_str().is_some_and(|modality| modality.eq_ignore_ascii_case(name));
+    if is("audio") {
+        Some(Medium::Audio)
+    } else if is("image") {
+        Some(Medium::Image)
+    } else {
+        None
+    }
 }
 
 /// Servers that write a fingerprint of their own: Ollama `fp_ollama`, llama.cpp `b` with its build and commit.

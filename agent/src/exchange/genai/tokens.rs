@@ -43,6 +43,8 @@ impl Tokens {
     /// What it comes to.
     pub(super) fn usage(&self, operation: Operation, provider: &str) -> Usage {
         let cache_read = self.first(&[Count::CacheReadBeside, Count::CacheReadWithin, Count::TimedCache]);
+        // More than is billed is none of what is billed.
+        let cache_read = cache_read.filter(|read| self.get(Count::BilledInput).is_none_or(|billed| *read <= billed));
         let cache_creation = self.first(&[Count::CacheWriteBeside, Count::CacheWriteWithin]);
         let reasoning = self.first(&[Count::Thoughts, Count::Reasoning]);
         let vectors = matches!(operation, Operation::Embeddings | Operation::Rerank | Operation::Moderation);
@@ -55,6 +57,9 @@ impl Tokens {
             reasoning: reasoning.filter(|_| !vectors),
             input_audio: self.get(Count::AudioInput),
             output_audio: self.get(Count::AudioOutput),
+            cache_read_audio: self.get(Count::AudioCached),
+            cache_creation_hour: self.get(Count::CacheWriteHour),
+            output_image: self.get(Count::ImageOutput),
             cost: None,
         }
     }
@@ -67,7 +72,11 @@ impl Tokens {
             Some(input.saturating_add(or_zero(Count::CacheReadBeside)).saturating_add(or_zero(Count::CacheWriteBeside)))
         };
         let timed = || Some(self.get(Count::TimedInput)?.saturating_add(or_zero(Count::TimedCache)));
-        self.get(Count::BilledInput).or_else(all).or_else(with_cached).or_else(timed)
+        let billed = match (self.get(Count::BilledInput), self.get(Count::BilledImages)) {
+            (None, None) => None,
+            (texts, images) => Some(texts.unwrap_or(0).saturating_add(images.unwrap_or(0))),
+        };
+        billed.or_else(all).or_else(with_cached).or_else(timed)
     }
 
     fn output(&self, provider: &str) -> Option<u64> {
@@ -134,6 +143,9 @@ mod tests {
         // Cohere: billed.
         let told = [(BilledInput, 5), (BilledOutput, 2), (Prompt, 90), (Output, 8)];
         assert_eq!(chat("cohere", &told), [Some(5), Some(2), None, None, None]);
+        let told = [(BilledInput, 5), (CacheReadWithin, 80), (Prompt, 90)];
+        assert_eq!(chat("cohere", &told), [Some(5), None, None, None, None]);
+        assert_eq!(chat("cohere", &[(BilledImages, 7), (BilledInput, 1)])[0], Some(8));
         // The last, the most, or the sum.
         assert_eq!(
             chat("vllm", &[(Prompt, 5), (Output, 1), (Output, 2), (Output, 3)]),

@@ -105,6 +105,9 @@ fn price(fields: &Map<String, Value>) -> Price {
         reasoning: rate(["output_reasoning_mtok", "output_text_reasoning_mtok"]),
         input_audio: rate(["input_audio_mtok", ""]),
         output_audio: rate(["output_audio_mtok", ""]),
+        cache_read_audio: rate(["cache_audio_read_mtok", ""]),
+        cache_write_hour: rate(["cache_write_1h_mtok", ""]),
+        output_image: rate(["output_image_mtok", ""]),
         call: fields.get("requests_kcount").and_then(number).unwrap_or_default() / 1e3,
     }
 }

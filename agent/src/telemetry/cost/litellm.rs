@@ -90,6 +90,9 @@ fn price(fields: &Map<String, Value>, end: &str, otherwise: Option<&Price>) -> P
         reasoning: rate("output_cost_per_reasoning_token", |price| &price.reasoning),
         input_audio: rate("input_cost_per_audio_token", |price| &price.input_audio),
         output_audio: rate("output_cost_per_audio_token", |price| &price.output_audio),
+        cache_read_audio: rate("cache_read_input_audio_token_cost", |price| &price.cache_read_audio),
+        cache_write_hour: rate("cache_creation_input_token_cost_above_1hr", |price| &price.cache_write_hour),
+        output_image: rate("output_cost_per_image_token", |price| &price.output_image),
         call: 0.0,
     }
 }

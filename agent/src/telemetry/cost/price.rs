@@ -26,6 +26,12 @@ pub(super) struct Price {
     pub reasoning: Option<Rate>,
     pub input_audio: Option<Rate>,
     pub output_audio: Option<Rate>,
+    /// Audio that is read from a cache.
+    pub cache_read_audio: Option<Rate>,
+    /// What is written to a cache for an hour.
+    pub cache_write_hour: Option<Rate>,
+    /// Pictures.
+    pub output_image: Option<Rate>,
     /// US dollars for each call, whatever its tokens.
     pub call: f64,
 }
@@ -41,22 +47,39 @@ impl Price {
         if usage.input.is_none() && usage.output.is_none() {
             return None;
         }
-        // The parts are in the whole (semconv: cached tokens are input, reasoning is output).
+        // The parts are in the whole (semconv: cached tokens are input, reasoning is output), and cost no more than it where they are told to be more.
         let input = usage.input.unwrap_or_default();
-        let (read, written) = (usage.cache_read.unwrap_or_default(), usage.cache_creation.unwrap_or_default());
-        let heard = usage.input_audio.unwrap_or_default();
-        let rest = input.saturating_sub(read).saturating_sub(written).saturating_sub(heard);
+        let mut rest = input;
+        let mut part = |tokens: Option<u64>| {
+            let tokens = tokens.unwrap_or_default().min(rest);
+            rest -= tokens;
+            tokens
+        };
+        let (read, written) = (part(usage.cache_read), part(usage.cache_creation));
+        let read_audio =
+            usage.cache_read_audio.unwrap_or_default().min(read).min(usage.input_audio.unwrap_or_default());
+        let heard = part(usage.input_audio.map(|heard| heard - read_audio));
+        let hour = usage.cache_creation_hour.unwrap_or_default().min(written);
         let output = usage.output.unwrap_or_default();
-        let (thought, spoken) = (usage.reasoning.unwrap_or_default(), usage.output_audio.unwrap_or_default());
-        let said = output.saturating_sub(thought).saturating_sub(spoken);
+        let mut said = output;
+        let mut part = |tokens: Option<u64>| {
+            let tokens = tokens.unwrap_or_default().min(said);
+            said -= tokens;
+            tokens
+        };
+        let (thought, spoken, drawn) = (part(usage.reasoning), part(usage.output_audio), part(usage.output_image));
+        let [cache_read, cache_write] = [&self.cache_read, &self.cache_write].map(Option::as_ref);
         let parts = [
             (rest, None, &self.input),
-            (read, self.cache_read.as_ref(), &self.input),
-            (written, self.cache_write.as_ref(), &self.input),
+            (read - read_audio, cache_read, &self.input),
+            (read_audio, self.cache_read_audio.as_ref().or(cache_read), &self.input),
+            (written - hour, cache_write, &self.input),
+            (hour, self.cache_write_hour.as_ref().or(cache_write), &self.input),
             (heard, self.input_audio.as_ref(), &self.input),
             (said, None, &self.output),
             (thought, self.reasoning.as_ref(), &self.output),
             (spoken, self.output_audio.as_ref(), &self.output),
+            (drawn, self.output_image.as_ref(), &self.output),
         ];
         let mut sum = self.call;
         for (tokens, own, whole) in parts {

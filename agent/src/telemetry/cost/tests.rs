@@ -57,6 +57,33 @@ fn both_forms_price_alike() {
         ("anthropic", "claude-sonnet-4-5", tokens(200_001, 1), Some(1_200_006 + 30)),
         // The same model of another provider.
         ("azure.ai.openai", "gpt-4o", tokens(1000, 0), Some(3000)),
+        // What is told to be more than the whole costs no more.
+        (
+            "anthropic",
+            "claude-sonnet-4-5",
+            Usage { cache_read: Some(5000), cache_creation: Some(9), ..tokens(1000, 0) },
+            Some(1000),
+        ),
+        (
+            "openai",
+            "gpt-4o",
+            Usage { reasoning: Some(70), output_audio: Some(70), ..tokens(0, 100) },
+            Some(70 * 10 + 30 * 80),
+        ),
+        (
+            "anthropic",
+            "claude-sonnet-4-5",
+            Usage { cache_creation_hour: Some(60), ..cached },
+            Some(500 * 3 + 400 + 40 * 4 + 60 * 6 + 150),
+        ),
+        // Pictures cost 30, heard audio that was cached 20.
+        ("openai", "gpt-4o", Usage { output_image: Some(90), ..tokens(0, 100) }, Some(90 * 30 + 10 * 8)),
+        (
+            "openai",
+            "gpt-4o",
+            Usage { cache_read: Some(400), cache_read_audio: Some(30), input_audio: Some(50), ..tokens(1000, 0) },
+            Some(580 * 2 + 370 * 2 + 30 * 20 + 20 * 40),
+        ),
         // What no rate is for costs what it is a part of.
         (
             "groq",

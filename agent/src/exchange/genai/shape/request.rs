@@ -65,6 +65,7 @@ pub(super) static ROWS: &[(&str, RequestField)] = &[
     ("texts", HasList(Shape::TEXTS)),
     ("message", HasText(Shape::MESSAGE)),
     ("instances", HasList(Shape::INSTANCES)),
+    ("instances[].prompt", HasText(Shape::PROMPT)),
     ("requests", HasList(Shape::REQUESTS)),
     ("content", Has(Shape::CONTENT)),
     ("text", Has(Shape::TEXT)),

@@ -44,6 +44,14 @@ pub(in super::super) enum Count {
     AudioInput,
     /// Of the output, audio.
     AudioOutput,
+    /// Of the output, pictures.
+    ImageOutput,
+    /// Of what was read from a cache, audio.
+    AudioCached,
+    /// Of what was written to a cache, what stays there for an hour.
+    CacheWriteHour,
+    /// Pictures in the input that are billed, beside [`Self::BilledInput`].
+    BilledImages,
     /// llama.cpp's timings, where there is no usage: input that was evaluated, was cached, and output.
     TimedInput,
     TimedCache,
@@ -102,6 +110,8 @@ pub(in super::super) enum ResponseField {
     InputModalityTokens,
     OutputModality,
     OutputModalityTokens,
+    CachedModality,
+    CachedModalityTokens,
     /// The end, if it is `true`.
     Done,
     /// Only the last part of a stream has it, and only answers of models.
@@ -135,16 +145,16 @@ pub(in super::super) enum ResponseField {
 }
 
 use Count::{
-    AudioInput, AudioOutput, BilledInput, BilledOutput, CacheReadBeside, CacheReadWithin, CacheWriteBeside,
-    CacheWriteWithin, EachInput, EachOutput, Input, MostInput, MostOutput, Output, Prompt, Reasoning, Thoughts,
-    TimedCache, TimedInput, TimedOutput, ToolPrompt, Total,
+    AudioInput, AudioOutput, BilledImages, BilledInput, BilledOutput, CacheReadBeside, CacheReadWithin,
+    CacheWriteBeside, CacheWriteHour, CacheWriteWithin, EachInput, EachOutput, Input, MostInput, MostOutput, Output,
+    Prompt, Reasoning, Thoughts, TimedCache, TimedInput, TimedOutput, ToolPrompt, Total,
 };
 use ResponseField::{
-    BlockCallId, BlockId, BlockKind, BlockName, CodeOfError, Common, Conversation, Cost, Delta, Done, Element, Error,
-    ErrorCode, ErrorStatus, ErrorType, Fingerprint, Hint, Id, Index, InputModality, InputModalityTokens,
-    InsteadOfReason, Kind, Last, LikelyText, Model, Object, OnlyReason, OtherId, OutputModality, OutputModalityTokens,
-    Own, OwnErrorType, OwnText, Reason, Status, Text, Tier, Tokens, Tool, ToolId, ToolIndex, ToolName, ToolNameAgain,
-    Vector,
+    BlockCallId, BlockId, BlockKind, BlockName, CachedModality, CachedModalityTokens, CodeOfError, Common,
+    Conversation, Cost, Delta, Done, Element, Error, ErrorCode, ErrorStatus, ErrorType, Fingerprint, Hint, Id, Index,
+    InputModality, InputModalityTokens, InsteadOfReason, Kind, Last, LikelyText, Model, Object, OnlyReason, OtherId,
+    OutputModality, OutputModalityTokens, Own, OwnErrorType, OwnText, Reason, Status, Text, Tier, Tokens, Tool, ToolId,
+    ToolIndex, ToolName, ToolNameAgain, Vector,
 };
 
 pub(super) static ROWS: &[(&str, ResponseField)] = &[
@@ -245,6 +255,7 @@ pub(super) static ROWS: &[(&str, ResponseField)] = &[
     ("content[].name", BlockName),
     ("usage.cache_read_input_tokens", Tokens(CacheReadBeside)),
     ("usage.cache_creation_input_tokens", Tokens(CacheWriteBeside)),
+    ("usage.cache_creation.ephemeral_1h_input_tokens", Tokens(CacheWriteHour)),
     ("usage.output_tokens_details.thinking_tokens", Tokens(Reasoning)),
     ("usage.service_tier", Tier),
     ("message.id", Id),
@@ -252,6 +263,7 @@ pub(super) static ROWS: &[(&str, ResponseField)] = &[
     ("message.usage.input_tokens", Tokens(Input)),
     ("message.usage.cache_read_input_tokens", Tokens(CacheReadBeside)),
     ("message.usage.cache_creation_input_tokens", Tokens(CacheWriteBeside)),
+    ("message.usage.cache_creation.ephemeral_1h_input_tokens", Tokens(CacheWriteHour)),
     ("message.usage.service_tier", Tier),
     ("content_block.type", BlockKind),
     ("content_block.id", BlockId),
@@ -284,6 +296,8 @@ pub(super) static ROWS: &[(&str, ResponseField)] = &[
     ("usageMetadata.cachedContentTokenCount", Tokens(CacheReadWithin)),
     ("usageMetadata.promptTokensDetails[].modality", InputModality),
     ("usageMetadata.promptTokensDetails[].tokenCount", InputModalityTokens),
+    ("usageMetadata.cacheTokensDetails[].modality", CachedModality),
+    ("usageMetadata.cacheTokensDetails[].tokenCount", CachedModalityTokens),
     ("usageMetadata.candidatesTokensDetails[].modality", OutputModality),
     ("usageMetadata.candidatesTokensDetails[].tokenCount", OutputModalityTokens),
     ("usageMetadata.serviceTier", Tier),
@@ -293,6 +307,7 @@ pub(super) static ROWS: &[(&str, ResponseField)] = &[
     ("embeddings", Vector),
     ("embeddings[].values[]", Element),
     ("predictions[].embeddings.values[]", Element),
+    ("predictions[].bytesBase64Encoded", Own(Format::Gemini)),
     ("predictions[].embeddings.statistics", Own(Format::Gemini)),
     ("predictions[].embeddings.statistics.token_count", Tokens(EachInput)),
     // Bedrock: Converse.
@@ -376,6 +391,7 @@ pub(super) static ROWS: &[(&str, ResponseField)] = &[
     ("tool_calls[].name", ToolName),
     ("meta.billed_units", Own(Format::Cohere)),
     ("meta.billed_units.input_tokens", Tokens(BilledInput)),
+    ("meta.billed_units.image_tokens", Tokens(BilledImages)),
     ("meta.billed_units.output_tokens", Tokens(BilledOutput)),
     ("meta.tokens.input_tokens", Tokens(Prompt)),
     ("meta.tokens.output_tokens", Tokens(Output)),

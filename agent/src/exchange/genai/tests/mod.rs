@@ -297,6 +297,9 @@ pub(super) fn told(call: Option<&GenAi>) -> String {
     add("reasoning", usage.reasoning);
     add("input_audio", usage.input_audio);
     add("output_audio", usage.output_audio);
+    add("cache_read_audio", usage.cache_read_audio);
+    add("cache_creation_hour", usage.cache_creation_hour);
+    add("output_image", usage.output_image);
     words.extend(usage.cost.map(|cost| format!("cost={cost}")));
     line('#', words);
 

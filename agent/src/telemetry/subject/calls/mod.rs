@@ -53,6 +53,7 @@ impl<'a> ExchangeSubject<'a> {
 
     fn of_answer(&self, call: &'a GenAi, key: Key) -> Option<Value<'a>> {
         let response = &call.response;
+        let is_openai = call.request.openai_api.is_some();
         let stream = call.stream.as_ref();
         Some(match key {
             Key::GenAiEmbeddingsDimensionCount => Value::Int(response.dimension_count?),
@@ -64,6 +65,8 @@ impl<'a> ExchangeSubject<'a> {
             Key::GenAiTimePerOutputToken => seconds(self.facts.time_per_output_token()?),
             Key::GenAiChunks => count(self.facts.stream()?.chunks)?,
             Key::GenAiStreamComplete => Value::Bool(stream?.complete),
+            // Others have tiers too, which are none of OpenAI's.
+            Key::OpenaiResponseServiceTier | Key::OpenaiResponseSystemFingerprint if !is_openai => return None,
             Key::OpenaiResponseServiceTier => text(response.service_tier.as_ref()?),
             Key::OpenaiResponseSystemFingerprint => text(response.system_fingerprint.as_ref()?),
             Key::GenAiToolCalls if response.tool_calls.is_empty() => return None,
@@ -115,6 +118,7 @@ fn of_request(call: &GenAi, key: Key) -> Option<Value<'_>> {
         Key::GenAiRequestEncodingFormats => list(&request.encoding_formats)?,
         Key::GenAiRequestReasoningLevel => text(request.reasoning_level.as_ref()?),
         Key::OpenaiApiType => request.openai_api?.into(),
+        Key::OpenaiRequestServiceTier if request.openai_api.is_none() => return None,
         Key::OpenaiRequestServiceTier => text(request.service_tier.as_ref()?),
         _ => return None,
     })
