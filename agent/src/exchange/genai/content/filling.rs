@@ -306,7 +306,7 @@ fn kind_of_delta(event: &str) -> Option<Kind> {
 
 /// Whether an event of OpenAI's responses says again what came before.
 fn is_told_again(event: &str) -> bool {
-    event.starts_with("response.") && event.ends_with(".done")
+    event.strip_prefix("response.").and_then(|of| of.strip_suffix(".done")).is_some()
 }
 
 /// A word of a format, such as a role: of other texts nothing is kept.

@@ -1,6 +1,6 @@
 //! Bounds and redaction of what is said in calls. Which members are what: the table of shapes, whose cases are read with content.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use proptest::prelude::*;
 
@@ -38,7 +38,7 @@ fn streamed(deltas: &[&str]) -> String {
     let mut stream = "200\nContent-Type: text/event-stream\n\n".to_owned();
     for delta in deltas {
         let delta = serde_json::json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": delta}}]});
-        stream.push_str(&format!("data: {delta}\n\n"));
+        let _ = write!(stream, "data: {delta}\n\n");
     }
     stream + "data: [DONE]\n\n"
 }

@@ -10,6 +10,7 @@ use crate::exchange::content::{Omission, Redactor};
 const CLOSING: usize = 48;
 
 /// What is written, within the bound of one message.
+#[expect(clippy::struct_excessive_bools, reason = "each says something of what was written by itself")]
 pub(super) struct Writer<'p> {
     redactor: Redactor<'p>,
     left: usize,

@@ -20,6 +20,13 @@ fn in_pieces(message: &Message, lengths: &[usize]) -> Message {
     Message { pieces, ..message.clone() }
 }
 
+/// Keeps little, and less of it.
+fn narrow() -> Kept {
+    let kept = keeping(200);
+    let patterns = vec![crate::policy::Pattern::new("[aeiou]{1,3}", 1 << 20).unwrap()];
+    Kept { plan: Arc::new(ContentPlan { patterns, ..(*kept.plan).clone() }), ..kept }
+}
+
 /// Without the times, which are those of the pieces.
 fn untimed(call: Option<GenAi>) -> Option<GenAi> {
     let mut call = call?;
@@ -136,6 +143,18 @@ proptest! {
         let at = at.index(body.len() + 1);
         body.splice(at..at, other[..take.index(other.len() + 1)].iter().copied());
         let response = Message { pieces: vec![body], ..one };
-        let _ = read(&request.request, Some(&response), &Providers::default());
+        let request = request.request;
+        // Content of which not all fits, and of which something is redacted, too.
+        let kept = narrow();
+        let read = |response: &Message| {
+            untimed(read_with(&request, Some(response), &Providers::default(), Some(&kept)))
+        };
+        let whole = read(&response);
+        prop_assert_eq!(read(&in_pieces(&response, &[1])), whole.clone());
+        prop_assert_eq!(kept.budget.held(), 0);
+        let content = whole.and_then(|call| call.content).unwrap_or_default();
+        let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        prop_assert!(length(&content.output_messages) <= 200, "{:?}", content);
+        prop_assert!(length(&content.input_messages) + length(&content.tool_definitions) <= 200, "{:?}", content);
     }
 }

@@ -1,7 +1,9 @@
 //! Documents by hand.
 
+use std::fmt::Write as _;
+
 use super::{
-    super::{MAX_NUMBER, Outcome, Paths, Value},
+    super::{Found, MAX_BRIEF, MAX_NUMBER, Outcome, Paths, Scanner, Take, Value},
     told,
 };
 
@@ -208,7 +210,7 @@ fn nesting_costs_nothing_and_ends_where_it_ends() {
 fn memory_is_bounded_whatever_comes() {
     let paths = Paths::new(&[("a", 1), ("b[][].c", 2)]);
     for piece in ["[", "{\"a\":", "{\"b\":[[", "1", "\"", "\\u00", "{\"a\":\"xxxxxxxxxxxx"] {
-        let mut scanner = super::super::Scanner::new(&paths, 1000);
+        let mut scanner = Scanner::new(&paths, 1000);
         for start in ["", "{\"a\":\"", "{\"a\":", "{\"", "{\"b\":["] {
             scanner.push(start.as_bytes(), &mut |_: u16, _: &[u32], _: Value<'_>| ());
             for _ in 0..20_000 {
@@ -218,4 +220,60 @@ fn memory_is_bounded_whatever_comes() {
             scanner.end();
         }
     }
+}
+
+/// As [`told`], with what is wanted as it is written.
+fn taken<'b>(paths: &Paths, most: usize, pieces: impl IntoIterator<Item = &'b [u8]>) -> (String, Outcome) {
+    struct Taken(String);
+    impl Found for Taken {
+        fn found(&mut self, path: u16, _: &[u32], value: Value<'_>) {
+            if let Value::Text { text, cut } = value {
+                let _ = writeln!(self.0, "{path} {text}{}", if cut { ".." } else { "" });
+            }
+        }
+
+        fn json(&mut self, path: u16, at: &[u32], json: &str, cut: bool) {
+            let _ = writeln!(self.0, "{path} {at:?} {json}{}", if cut { ".." } else { "" });
+        }
+    }
+    let (mut scanner, mut taken) = (Scanner::new(paths, most), Taken(String::new()));
+    pieces.into_iter().for_each(|piece| scanner.push(piece, &mut taken));
+    let outcome = scanner.end();
+    (taken.0, outcome)
+}
+
+#[test]
+fn objects_and_arrays_are_given_as_they_are_written() {
+    let paths = Paths::taking([
+        ("a", 1, Take::Json),
+        ("a.b", 2, Take::Value),
+        ("c[].d", 3, Take::Json),
+        ("e", 4, Take::Value),
+        ("a", 5, Take::Value),
+    ]);
+    let document = r#"{"a": {"b":"x", "\"}": [1,{}]} ,"c":[{"d":[ {"y":"]é"} ]},{"d":"text"},{"d":7}],"e":"z","a":{}}"#;
+    let expected = "1 [] {\"b\":\"x\", \"\\\"}\": [1,{}]}\n5 [] {\"b\":\"x\", \"\\\"}\": [1,{}]}\n3 [0] [ {\"y\":\"]é\"} ]\n3 text\n4 z\n1 [] {}\n5 [] {}\n";
+    let expected = (expected.to_owned(), Outcome::Whole);
+    let document = document.as_bytes();
+    assert_eq!(taken(&paths, 64, [document]), expected);
+    assert_eq!(taken(&paths, 64, document.chunks(1)), expected, "byte by byte");
+    for cut in 0..document.len() {
+        let (before, after) = document.split_at(cut);
+        assert_eq!(taken(&paths, 64, [before, after]), expected, "cut at {cut}");
+    }
+    let short = taken(&paths, 5, [document]);
+    assert!(short.0.starts_with("1 [] {\"b\":..\n"), "{}", short.0);
+    assert_eq!(taken(&paths, 5, document.chunks(1)), short);
+    assert_eq!(taken(&paths, 64, [&document[..20]]), (String::new(), Outcome::Cut));
+    assert_eq!(taken(&paths, 64, [&b"{\"a\":{]}"[..]]), (String::new(), Outcome::Bad));
+}
+
+#[test]
+fn of_what_is_wanted_in_brief_the_beginning_is_given() {
+    let paths = Paths::taking([("a", 1, Take::Brief), ("b", 2, Take::Value)]);
+    let long = "x".repeat(MAX_BRIEF + 1);
+    let document = format!(r#"{{"a":"{long}","b":"{long}"}}"#);
+    let expected = format!("1 {}..\n2 {long}\n", &long[1..]);
+    assert_eq!(taken(&paths, 1 << 20, [document.as_bytes()]), (expected.clone(), Outcome::Whole));
+    assert_eq!(taken(&paths, 1 << 20, document.as_bytes().chunks(7)), (expected, Outcome::Whole));
 }
