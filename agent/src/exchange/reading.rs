@@ -95,7 +95,7 @@ impl Reading {
         kept: Option<&Kept>,
         link: impl FnOnce() -> Option<mcp::Link>,
     ) -> Option<Box<Self>> {
-        let readers = [genai::recognise(request, providers, kept), mcp::recognise(request, link)];
+        let readers = [genai::recognise(request, providers, kept), mcp::recognise(request, kept, link)];
         let any = readers.iter().any(Option::is_some);
         let new = |readers| Self {
             readers,

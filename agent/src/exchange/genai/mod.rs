@@ -21,7 +21,7 @@ mod tools;
 use std::borrow::Cow;
 
 pub use content::CallContent;
-pub(super) use content::Kept;
+pub(super) use content::{Gathering, Kept};
 pub use provider::Providers;
 
 use super::reader::Reader;

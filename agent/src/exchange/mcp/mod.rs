@@ -108,6 +108,10 @@ pub struct Message {
     pub tool_error: bool,
     /// Kind of result, where it says one: `complete`, `input_required` or `task` (`result.resultType`; a result that holds a task is a `task`).
     pub result_type: Option<Box<str>>,
+    /// Arguments of the tool that is called, as JSON, where the policy keeps content.
+    pub arguments: Option<Box<str>>,
+    /// What the tool gave, as JSON, where the policy keeps content and it came over the same connection.
+    pub result: Option<Box<str>>,
     /// When its first byte moved; of a message inside a stream or batch, when it was complete.
     pub start: Timestamp,
     /// When the last byte of its answer moved; of a notification, its own. `None` if that was not seen.

@@ -15,6 +15,7 @@ use crate::{
     exchange::{
         Call, Half,
         content::Which,
+        genai::{Gathering, Kept},
         reader::{Reader, Standing},
     },
     protocol::{
@@ -39,7 +40,12 @@ enum Verb {
 
 /// What reads the messages of an exchange that begins with this request. `None`: it has none. Answers that come over another connection than their
 /// requests are told to the correlator of the link.
-pub(in crate::exchange) fn recognise(request: &Head, link: impl FnOnce() -> Option<Link>) -> Option<Box<dyn Reader>> {
+/// Arguments and results of tools are kept where `kept` asks for content.
+pub(in crate::exchange) fn recognise(
+    request: &Head,
+    kept: Option<&Kept>,
+    link: impl FnOnce() -> Option<Link>,
+) -> Option<Box<dyn Reader>> {
     let headers = &request.headers;
     let mcp = header::tells_mcp(headers);
     let verb = match header::verb(request) {
@@ -51,7 +57,10 @@ pub(in crate::exchange) fn recognise(request: &Head, link: impl FnOnce() -> Opti
     let standing = if mcp { Standing::Is } else { Standing::Undecided };
     let link = link();
     let session = link.is_some().then(|| session::key(request)).flatten();
+    // What comes over a stream of the server's own answers requests that are elsewhere.
+    let kept = kept.filter(|_| verb == Verb::Post);
     Some(Box::new(MessageReader {
+        content: [Which::Request, Which::Response].map(|which| Gathering::of_messages(kept, which)),
         verb,
         mcp,
         takes_both: header::takes_both(headers),
@@ -95,6 +104,8 @@ impl Parsing {
     reason = "what heads and content tell of the exchange, each apart from the others"
 )]
 struct MessageReader {
+    /// What is said in request and response, where that is kept.
+    content: [Option<Box<Gathering>>; 2],
     verb: Verb,
     /// The heads tell that it is MCP.
     mcp: bool,
@@ -274,6 +285,9 @@ impl MessageReader {
 impl Reader for MessageReader {
     fn response_head(&mut self, head: &Head) {
         self.mcp |= header::tells_mcp(&head.headers);
+        if header::is_event_stream(&head.headers) {
+            self.gather(Which::Response, Gathering::is_stream);
+        }
         if self.standing != Standing::Undecided {
             return;
         }
@@ -286,6 +300,7 @@ impl Reader for MessageReader {
 
     fn array(&mut self, which: Which) {
         self.batch |= which == Which::Request;
+        self.gather(which, Gathering::is_stream);
     }
 
     fn begin(&mut self, which: Which, event: &[u8]) {
@@ -299,6 +314,7 @@ impl Reader for MessageReader {
         parsing.drafts = Drafts::default();
         parsing.endpoint = is_endpoint.then(Vec::new);
         parsing.begun = false;
+        self.gather(which, Gathering::begin);
     }
 
     fn bytes(&mut self, which: Which, bytes: &[u8]) {
@@ -314,6 +330,7 @@ impl Reader for MessageReader {
                 pairing.take(which, draft, true);
             };
             scanner.push(bytes, &mut Drafting { state: drafts, done });
+            self.gather(which, |content| content.bytes(bytes));
             if self.standing == Standing::Undecided && self.decides(which) {
                 let verdict = parsing.drafts.draft.verdict();
                 if self.pairing.refused || (verdict == Verdict::Other && !self.pairing.any) {
@@ -336,6 +353,7 @@ impl Reader for MessageReader {
             }
         } else if parsing.begun && self.standing != Standing::IsNot {
             self.items[index(which)] += 1;
+            self.gather(which, |content| content.end(whole));
             let outcome = parsing.scanner.end();
             let drafts = std::mem::take(&mut parsing.drafts);
             // An error page is not a message that was cut.
@@ -357,8 +375,9 @@ impl Reader for MessageReader {
         self.parsing[index(which)] = Some(parsing);
     }
 
-    fn cut(&mut self, _: Which) {
+    fn cut(&mut self, which: Which) {
         self.cut = true;
+        self.gather(which, Gathering::cut);
     }
 
     fn id(&mut self, which: Which) {
@@ -376,6 +395,7 @@ impl Reader for MessageReader {
     }
 
     fn finish(mut self: Box<Self>, request: &Half, response: Option<&Half>) -> Option<Call> {
+        let content = std::mem::take(&mut self.content);
         if self.standing != Standing::Is {
             return None;
         }
@@ -423,13 +443,37 @@ impl Reader for MessageReader {
             messages.protocol_version = None;
             return Some(Call::JsonRpc(Box::new(messages)));
         }
+        let complete = [request.complete, response.is_some_and(|response| response.complete)];
+        keep(&mut messages.messages, content, complete);
         self.session(&mut messages, request, response_head);
         messages.elsewhere = elsewhere;
         Some(Call::Mcp(Box::new(messages)))
     }
 }
 
+/// Gives tool calls what was gathered of their arguments and results.
+fn keep(messages: &mut [Message], content: [Option<Box<Gathering>>; 2], complete: [bool; 2]) {
+    for ((content, complete), which) in content.into_iter().zip(complete).zip([Which::Request, Which::Response]) {
+        for (id, json) in content.map(|content| content.into_messages(complete)).unwrap_or_default() {
+            let is_its = |message: &&mut Message| {
+                message.tool.is_some() && !message.from_server && message.id.as_ref() == Some(&id)
+            };
+            let Some(message) = messages.iter_mut().find(is_its) else { continue };
+            match which {
+                Which::Request => message.arguments = Some(json),
+                Which::Response => message.result = Some(json),
+            }
+        }
+    }
+}
+
 impl MessageReader {
+    fn gather(&mut self, which: Which, with: impl FnOnce(&mut Gathering)) {
+        if let Some(content) = &mut self.content[index(which)] {
+            with(content);
+        }
+    }
+
     /// What is known of the session.
     fn session(&self, messages: &mut Messages, request: &Half, response: Option<&Head>) {
         if let Some(Endpoint { session_id }) = &self.endpoint {
@@ -470,5 +514,7 @@ impl Message {
         self.tracestate = None;
         self.tool_error = false;
         self.result_type = None;
+        self.arguments = None;
+        self.result = None;
     }
 }

@@ -92,6 +92,8 @@ impl<T> Waiting<T> {
         let Some(elsewhere) = messages.elsewhere.take() else { return vec![(exchange, with)] };
         let Elsewhere { session, open, way } = *elsewhere;
         let session = Link::of(&self.correlator, &exchange.connection).session(&session);
+        let said = messages.messages.iter().flat_map(|message| [&message.arguments, &message.result]);
+        let said: usize = said.flatten().map(|text| text.len()).sum();
         let mut table = self.correlator.table();
         let mut requests = Vec::new();
         for (at, id) in open {
@@ -109,7 +111,7 @@ impl<T> Waiting<T> {
         });
         let Some(way) = way else { return vec![(exchange, with)] };
         let until = Timestamp(exchange.end.0.saturating_add(MAX_WAIT.as_nanos() as u64));
-        let size = content(Some(&exchange.request)) + content(exchange.response.as_ref());
+        let size = content(Some(&exchange.request)) + content(exchange.response.as_ref()) + said;
         self.size += size;
         self.held.push_back(Held { exchange, with, session, open: requests, way, until, size });
         let mut pushed_out = Vec::new();

@@ -398,9 +398,9 @@ keys! {
 
     /// Name of the tool that is called.
     GenAiToolName: Text, Mcp, Bodies, attribute "gen_ai.tool.name", cel ["mcp.tool.name"];
-    /// Arguments of a tool call as JSON, where `content` keeps the request whole.
+    /// Arguments of a tool call as JSON, where `content` keeps the request and they are in it whole.
     GenAiToolCallArguments: Text, Mcp, Bodies, attribute "gen_ai.tool.call.arguments";
-    /// Result of a tool call as JSON, where `content` keeps the answer whole.
+    /// Result of a tool call as JSON, where `content` keeps the answer and it is in it whole.
     GenAiToolCallResult: Text, Mcp, Bodies, attribute "gen_ai.tool.call.result";
     /// Name of the prompt that is asked for.
     GenAiPromptName: Text, Mcp, Bodies, attribute "gen_ai.prompt.name";

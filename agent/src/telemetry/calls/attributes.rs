@@ -131,6 +131,9 @@ const MCP: &[Attribute] = &[
     row(Key::McpServerVersion),
     row(Key::McpResultType),
     row(Key::McpCut).when(|value| *value == Value::Bool(true)),
+    // Opt-in: they have a value where the policy's `content` keeps it.
+    row(Key::GenAiToolCallArguments),
+    row(Key::GenAiToolCallResult),
 ];
 
 /// JSON-RPC (semconv json-rpc). The method is opt-in there, since nothing bounds it: who wants it asks for `rpc.method`.

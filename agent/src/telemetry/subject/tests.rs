@@ -149,6 +149,8 @@ pub(super) fn full_messages() -> Messages {
         client: party("editor"),
         server: party("files"),
         result_type: Some("complete".into()),
+        arguments: Some(r#"{"q":"x"}"#.into()),
+        result: Some(r#"{"isError":true}"#.into()),
         ..failed(-32603)
     };
     let asked = Message { method: "sampling/createMessage".into(), from_server: true, ..Message::default() };
@@ -174,9 +176,6 @@ fn hello() -> Hello {
     Hello { server_name: Some(name), chosen: Some(protocol), version: Some(Version::Tls13), offered: Vec::new() }
 }
 
-/// A call of a tool and its answer, in either message.
-const TOOL_CONTENT: &str = r#"[{"id":7,"method":"tools/call","params":{"name":"search","arguments":{"q":"x"}}},{"id":7,"result":{"isError":true}}]"#;
-
 #[test]
 fn every_key_that_can_be_known_is() {
     let samples = [
@@ -188,7 +187,6 @@ fn every_key_that_can_be_known_is() {
         Sample::new(Role::Client).incomplete(Incomplete::Truncated),
         Sample::genai(Role::Client, full_genai()),
         Sample::mcp(Role::Client, full_messages()),
-        Sample::mcp(Role::Client, full_messages()).content(Some(TOOL_CONTENT), None),
     ];
     for &key in Key::ALL {
         // The latter of no exchange.

@@ -116,7 +116,9 @@ impl Filling {
     /// All that was found.
     pub(super) fn into_conversation(mut self) -> Conversation {
         self.end();
-        self.total.messages.sort_by_key(Message::key);
+        if !self.table.is_of_messages {
+            self.total.messages.sort_by_key(Message::key);
+        }
         self.total
     }
 
@@ -157,7 +159,8 @@ impl Filling {
                 };
             }
             let key = message.key();
-            let known = self.total.messages.iter_mut().rev().take(LOOK_BACK).find(|known| known.key() == key);
+            let mut known = self.total.messages.iter_mut().rev().take(LOOK_BACK);
+            let known = known.find(|known| !self.table.is_of_messages && known.key() == key);
             match known {
                 Some(known) => go_on(known, message, so_far, &mut self.room),
                 None => self.total.messages.push(message),
@@ -318,6 +321,12 @@ fn token(value: Value<'_>) -> Option<Box<str>> {
     value.as_str().filter(is_token).map(Into::into)
 }
 
+/// An id that is a number, written as an integer where it is one.
+fn id(value: Value<'_>) -> Option<Box<str>> {
+    let Value::Number(written) = value else { return None };
+    Some(value.as_i64().map_or_else(|| written.into(), |id| id.to_string().into()))
+}
+
 fn number(value: Value<'_>) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
@@ -332,7 +341,7 @@ impl Found for Filling {
                 let Some(message) = one(&mut self.draft.messages, &mut self.room, is_last, number) else { return };
                 match field {
                     F::Role => message.role = token(value),
-                    F::CallId => message.call_id = self.room.word(value),
+                    F::CallId => message.call_id = id(value).or_else(|| self.room.word(value)),
                     _ => message.choice = self::number(value),
                 }
             }

@@ -3,6 +3,7 @@
 //! pictures, sound and documents are not kept.
 
 mod filling;
+mod messages;
 mod part;
 mod request;
 mod response;
@@ -15,7 +16,8 @@ use std::{fmt, sync::Arc};
 
 use self::{
     filling::Filling,
-    table::{REQUEST, RESPONSE, Table},
+    part::Kind,
+    table::{MESSAGES, REQUEST, RESPONSE, Table},
     writing::{Withheld, Writer},
 };
 use crate::{
@@ -55,7 +57,7 @@ pub(in crate::exchange) struct Kept {
 }
 
 /// What is gathered of the content of one message over HTTP.
-pub(super) struct Gathering {
+pub(in crate::exchange) struct Gathering {
     plan: Arc<ContentPlan>,
     budget: Arc<Budget>,
     which: Which,
@@ -81,12 +83,25 @@ impl fmt::Debug for Gathering {
 }
 
 impl Gathering {
-    /// `None` if the policy does not keep this message.
+    /// Of a call of a language model; `None` if the policy does not keep this message.
     pub(super) fn of(kept: Option<&Kept>, which: Which) -> Option<Box<Self>> {
+        let table = match which {
+            Which::Request => &*REQUEST,
+            Which::Response => &*RESPONSE,
+        };
+        Self::by(table, kept, which)
+    }
+
+    /// Of messages of JSON-RPC.
+    pub(in crate::exchange) fn of_messages(kept: Option<&Kept>, which: Which) -> Option<Box<Self>> {
+        Self::by(&MESSAGES, kept, which)
+    }
+
+    fn by(table: &'static Table, kept: Option<&Kept>, which: Which) -> Option<Box<Self>> {
         let Kept { plan, budget } = kept?;
-        let (wanted, table) = match which {
-            Which::Request => (plan.capture.has_requests(), &*REQUEST),
-            Which::Response => (plan.capture.has_responses(), &*RESPONSE),
+        let wanted = match which {
+            Which::Request => plan.capture.has_requests(),
+            Which::Response => plan.capture.has_responses(),
         };
         wanted.then(|| {
             let limit = plan.max_bytes as usize;
@@ -106,7 +121,7 @@ impl Gathering {
     }
 
     /// An item begins.
-    pub(super) fn begin(&mut self) {
+    pub(in crate::exchange) fn begin(&mut self) {
         self.items += 1;
         if self.items > 1 {
             self.is_stream();
@@ -114,13 +129,13 @@ impl Gathering {
     }
 
     /// It is a stream or an array: the paths of a policy are those of a document that is the whole content.
-    pub(super) fn is_stream(&mut self) {
+    pub(in crate::exchange) fn is_stream(&mut self) {
         if self.document.is_some() {
             self.withhold(Omission::NotJson);
         }
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(in crate::exchange) fn bytes(&mut self, bytes: &[u8]) {
         if self.withheld.is_some() {
             return;
         }
@@ -135,7 +150,7 @@ impl Gathering {
     }
 
     /// The item is over; `whole` if all of it was there.
-    pub(super) fn end(&mut self, whole: bool) {
+    pub(in crate::exchange) fn end(&mut self, whole: bool) {
         if self.withheld.is_some() {
             return;
         }
@@ -159,7 +174,7 @@ impl Gathering {
     }
 
     /// Something was not seen: nothing behind it is kept.
-    pub(super) fn cut(&mut self) {
+    pub(in crate::exchange) fn cut(&mut self) {
         if self.document.is_some() && self.items == 0 {
             self.withhold(Omission::CutShort);
         }
@@ -218,7 +233,7 @@ impl Gathering {
         if conversation.messages.is_empty() && conversation.system.is_empty() && conversation.tools.is_empty() {
             return closed.filter(|_| self.items > 0);
         }
-        if closed.is_some() && self.which == Which::Response {
+        if closed.is_some() && self.which == Which::Response && !self.table.is_of_messages {
             // Any text of a stream may have gone on.
             let parts = conversation.messages.iter_mut().flat_map(|message| &mut message.parts);
             parts.for_each(|part| part.cut = true);
@@ -233,6 +248,28 @@ impl Gathering {
             self.budget.count_withheld(why);
         }
         why
+    }
+}
+
+impl Gathering {
+    /// What messages of JSON-RPC say, those that are there whole, each with the id of its message: arguments of a request or the result of an answer,
+    /// as JSON and redacted.
+    pub(in crate::exchange) fn into_messages(self: Box<Self>, complete: bool) -> Vec<(Box<str>, Box<str>)> {
+        let mut said = Vec::new();
+        let which = self.which;
+        self.finish(complete, |conversation, writer| {
+            let wanted = if which == Which::Request { Kind::Call } else { Kind::Response };
+            for message in conversation.messages {
+                let part = message.parts.into_iter().find(|part| part.kind == Some(wanted) && !part.cut);
+                if let (Some(id), Some(part)) = (message.call_id, part)
+                    && let Some(json) = writer.json(part)?
+                {
+                    said.push((id, json.into()));
+                }
+            }
+            Ok(())
+        });
+        said
     }
 }
 

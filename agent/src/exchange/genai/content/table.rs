@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
+    messages,
     part::{Modality, Slot},
     request, response,
 };
@@ -115,12 +116,14 @@ pub(super) type Row = (&'static str, Place, Field);
 pub(super) struct Table {
     pub(super) paths: Paths,
     rows: &'static [Row],
+    /// Documents tell of messages one after the other, and none goes on with what another began.
+    pub(super) is_of_messages: bool,
 }
 
 impl Table {
-    fn new(rows: &'static [Row]) -> Self {
+    fn new(rows: &'static [Row], is_of_messages: bool) -> Self {
         let numbered = rows.iter().enumerate().map(|(number, &(path, _, field))| (path, number as u16, field.take()));
-        Self { paths: Paths::taking(numbered), rows }
+        Self { paths: Paths::taking(numbered), rows, is_of_messages }
     }
 
     /// What the path of this number is.
@@ -130,9 +133,11 @@ impl Table {
 }
 
 /// Of requests.
-pub(super) static REQUEST: LazyLock<Table> = LazyLock::new(|| Table::new(request::ROWS));
+pub(super) static REQUEST: LazyLock<Table> = LazyLock::new(|| Table::new(request::ROWS, false));
 /// Of answers.
-pub(super) static RESPONSE: LazyLock<Table> = LazyLock::new(|| Table::new(response::ROWS));
+pub(super) static RESPONSE: LazyLock<Table> = LazyLock::new(|| Table::new(response::ROWS, false));
+/// Of JSON-RPC, in both directions.
+pub(super) static MESSAGES: LazyLock<Table> = LazyLock::new(|| Table::new(messages::ROWS, true));
 
 /// An index, if the path has it.
 fn index(at: &[u32], number: usize) -> u32 {
@@ -189,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_path_has_one_row() {
-        for rows in [request::ROWS, response::ROWS] {
+        for rows in [request::ROWS, response::ROWS, messages::ROWS] {
             let paths: HashSet<_> = rows.iter().map(|(path, ..)| path).collect();
             assert_eq!(paths.len(), rows.len());
         }

@@ -27,7 +27,7 @@ pub(super) struct Writer<'p> {
 /// Nothing of the message may be given out.
 pub(super) struct Withheld(pub(super) Omission);
 
-type Written<T> = Result<T, Withheld>;
+pub(super) type Written<T> = Result<T, Withheld>;
 
 impl<'p> Writer<'p> {
     pub(super) fn new(redactor: Redactor<'p>, limit: usize) -> Self {
@@ -248,6 +248,13 @@ impl<'p> Writer<'p> {
         }
         // The conventions want content; what it was is not kept.
         Ok(Some(format!("{},\"content\":\"\"}}", begin("blob"))))
+    }
+
+    /// What a part has, as JSON.
+    pub(super) fn json(&mut self, part: Part) -> Written<Option<String>> {
+        let is_json = part.is_json;
+        let text = self.redacted(part.body, !part.cut)?;
+        Ok(text.map(|text| if is_json { json_or_text(&text) } else { quoted(&text) }))
     }
 
     fn word(&mut self, word: Option<String>) -> Written<Option<String>> {

@@ -8,6 +8,7 @@ use crate::{
     exchange::{
         Call, Half,
         content::Which,
+        genai::Kept,
         reader::{Reader, Standing},
     },
     protocol::{
@@ -135,7 +136,17 @@ pub(super) fn read_pieces(
     response: Option<(&Wire, &Pieces<'_>)>,
     link: Option<&Link>,
 ) -> Option<Call> {
-    let mut reader = recognise(&request.0.head, || link.cloned())?;
+    read_keeping(request, response, link, None)
+}
+
+/// The same, with content that is kept so.
+pub(super) fn read_keeping(
+    request: (&Wire, &Pieces<'_>),
+    response: Option<(&Wire, &Pieces<'_>)>,
+    link: Option<&Link>,
+    kept: Option<&Kept>,
+) -> Option<Call> {
+    let mut reader = recognise(&request.0.head, kept, || link.cloned())?;
     feed(&mut *reader, Which::Request, request.0, request.1);
     // As whoever drives readers does.
     if reader.standing() == Standing::IsNot {

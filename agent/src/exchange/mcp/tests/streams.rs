@@ -105,7 +105,7 @@ struct OpenStream {
 
 impl OpenStream {
     fn new(link: &Link, events: &str) -> Self {
-        let mut reader = super::super::recognise(&wire(STREAM).head, || Some(link.clone())).unwrap();
+        let mut reader = super::super::recognise(&wire(STREAM).head, None, || Some(link.clone())).unwrap();
         let response = wire(events);
         reader.response_head(&response.head);
         super::harness::push(&mut *reader, &response, 25);
@@ -220,7 +220,7 @@ fn what_the_server_asked_on_a_stream_of_2024_is_answered_by_a_post() {
     let correlator = Arc::new(Correlator::default());
     let end = End::client(&correlator, 7);
     let asks = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"roots/list\"}\ndata: {\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}";
-    let mut stream = super::super::recognise(&wire(STREAM).head, || Some(end.link())).unwrap();
+    let mut stream = super::super::recognise(&wire(STREAM).head, None, || Some(end.link())).unwrap();
     let response = wire(&format!("{EVENTS}{ENDPOINT}{asks}"));
     stream.response_head(&response.head);
     super::harness::push(&mut *stream, &response, 25);

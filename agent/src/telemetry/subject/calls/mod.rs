@@ -1,12 +1,10 @@
 //! Keys of language models, of the Model Context Protocol and of other JSON-RPC.
 
-mod content;
 #[cfg(test)]
 mod tests;
 
 use std::{borrow::Cow, time::Duration};
 
-use self::content::Part;
 use super::ExchangeSubject;
 use crate::{
     exchange::{
@@ -14,7 +12,7 @@ use crate::{
         genai::{CallContent, GenAi},
         mcp::{Message, Messages, Party},
     },
-    policy::attribute::{Key, Side, Value},
+    policy::attribute::{Key, Value},
     protocol::secret::redact_url,
     telemetry::calls::TOOLS_CALL,
 };
@@ -29,26 +27,13 @@ impl<'a> ExchangeSubject<'a> {
             }
             Call::Mcp(messages) => (self.facts.message.and_then(|message| of_message(message, key)))
                 .or_else(|| self.of_json_rpc(messages, key))
-                .or_else(|| of_session(messages, key))
-                .or_else(|| self.of_tool_content(key)),
+                .or_else(|| of_session(messages, key)),
             Call::JsonRpc(messages) => match key {
                 Key::RpcSystemName => Some("jsonrpc".into()),
                 Key::RpcMethod => Some(text(&self.facts.message?.method)),
                 _ => self.of_json_rpc(messages, key),
             },
         }
-    }
-
-    /// What `content` keeps of the call of a tool.
-    fn of_tool_content(&self, key: Key) -> Option<Value<'a>> {
-        let (side, part) = match key {
-            Key::GenAiToolCallArguments => (Side::Request, Part::Arguments),
-            Key::GenAiToolCallResult => (Side::Response, Part::Result),
-            _ => return None,
-        };
-        let message = self.facts.message.filter(|message| message.tool.is_some() && !message.from_server)?;
-        let text = self.content(side)?.text.as_deref()?;
-        content::of_tool(text, message.id.as_deref(), part).map(Value::from)
     }
 
     fn of_answer(&self, call: &'a GenAi, key: Key) -> Option<Value<'a>> {
@@ -167,6 +152,8 @@ fn of_message(message: &Message, key: Key) -> Option<Value<'_>> {
         Key::McpServerName => party(message.server.as_ref(), |party| party.name.as_ref())?,
         Key::McpServerVersion => party(message.server.as_ref(), |party| party.version.as_ref())?,
         Key::McpResultType => text(message.result_type.as_ref()?),
+        Key::GenAiToolCallArguments => text(message.arguments.as_ref()?),
+        Key::GenAiToolCallResult => text(message.result.as_ref()?),
         _ => return None,
     })
 }
