@@ -40,10 +40,12 @@ pub enum Counter {
     TlsObjects = 15,
     /// Notices of processes that a full ring refused.
     NoticesLost = 16,
+    /// Calls of TLS libraries by processes that are not in scope, which came into a probe since they share a file with one that is.
+    TlsOthers = 17,
 }
 
 /// Number of plain counters.
-pub const PLAIN: u32 = 17;
+pub const PLAIN: u32 = 18;
 
 /// Index of the counter of calls that ended as a gap of this reason.
 pub const fn gap(reason: GapReason) -> u32 {

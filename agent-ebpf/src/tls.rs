@@ -124,7 +124,7 @@ pub(crate) struct TlsConnection {
 #[inline(always)]
 pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u64, stack: u64) {
     if scope::inside(scope::process()) == Inside::No {
-        return;
+        return count(Counter::TlsOthers as u32, 1);
     }
     let Some(call) = current_call(true) else {
         count(Counter::ThreadState as u32, 1);

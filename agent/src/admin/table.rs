@@ -112,6 +112,7 @@ metrics! {
     KERNEL_DROPS = Counter "telltale_kernel_drops" ["reason"] "Records that the kernel programs could not hand over.";
     KERNEL_DROPPED_BYTES = Counter "telltale_kernel_dropped" ("bytes") [] "Stream bytes of records that a full ring refused.";
     TLS_CALLS = Counter "telltale_tls_calls" [] "Calls of TLS libraries that moved plaintext of processes in scope.";
+    TLS_OTHERS = Counter "telltale_tls_calls_of_others" [] "Calls of TLS libraries by processes that are not in scope: they share the file of a library with one that is, and pay for the probe in it.";
     TLS_OBJECTS = Counter "telltale_tls_objects" ["socket"] "Connections inside TLS that were seen, by whether their socket was proven.";
     TLS_FILES = Gauge "telltale_tls_files" [] "Files with probes: TLS libraries, programs with one inside, dynamic linkers.";
     TLS_FILES_ATTACHED = Counter "telltale_tls_files_attached" [] "Times that probes were put into a file, since the first process in scope executed it.";

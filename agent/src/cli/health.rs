@@ -24,6 +24,7 @@ const ROWS: &[(Counter, &SelfMetric, &[&str])] = &[
     (Counter::TlsNoSocket, &table::KERNEL_DROPS, &["tls_socket"]),
     (Counter::NoticesLost, &table::KERNEL_DROPS, &["notice"]),
     (Counter::TlsCalls, &table::TLS_CALLS, &[]),
+    (Counter::TlsOthers, &table::TLS_OTHERS, &[]),
     (Counter::TlsBound, &table::TLS_OBJECTS, &["proven"]),
     (Counter::TlsUnbound, &table::TLS_OBJECTS, &["unknown"]),
     (Counter::KernelTls, &table::NOT_COVERED, &["ktls"]),

@@ -17,7 +17,7 @@ use telltale::capture::{
 use super::captured::Captured;
 
 /// What tests ask for of the kernel side's counters.
-const COUNTERS: [Counter; 14] = [
+const COUNTERS: [Counter; 15] = [
     Counter::Records,
     Counter::CopiedBytes,
     Counter::RingFull,
@@ -30,6 +30,7 @@ const COUNTERS: [Counter; 14] = [
     Counter::Sockmap,
     Counter::CgroupDepth,
     Counter::TlsCalls,
+    Counter::TlsOthers,
     Counter::TlsBound,
     Counter::TlsUnbound,
 ];

@@ -409,6 +409,7 @@ fn plaintext_has_its_socket_by_the_random_of_the_hello() {
         for told in &others {
             assert!(inside(&captured, told).is_empty(), "out of scope: {told}");
         }
+        assert_eq!(captured.counter(Counter::TlsOthers), 4 * 2 * 8, "calls of the one that is not in scope");
         assert_eq!(captured.counter(Counter::TlsBound), 8);
         assert_eq!(captured.counter(Counter::TlsUnbound), 0);
         assert_eq!(captured.counter(Counter::TlsCalls), 4 * 2 * 5, "calls that moved something");

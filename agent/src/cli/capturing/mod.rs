@@ -99,13 +99,14 @@ impl Capturing {
             capture.debug_log().context("cannot read the log of the kernel programs")?;
         }
         live.set_capture(capture_state(&capture));
-        health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
         for refusal in capture.refusals() {
             tracing::debug!("backend {refusal}");
         }
         let rings = capture.rings().map_err(anyhow::Error::from)?;
         let by_connections = inside_tls.as_ref().is_some_and(|inside| inside.by_connections);
         let tls = inside_tls.and_then(|inside| follow_tls(&capture, inside, outputs));
+        // With the programs that look inside TLS.
+        health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
         let connections = tls.as_ref().filter(|_| by_connections).map(Follower::handle);
         let mut capturing =
             Self { tls, capture: Some(capture), workers: Vec::new(), stop: Arc::default(), panicked: Arc::default() };
