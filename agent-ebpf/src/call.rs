@@ -14,7 +14,7 @@ use crate::{
     maps::{count, current_call},
     socket::{Admitted, admit, state},
     source::{self, Source},
-    tls::{self, TlsCall},
+    tls::{self, TlsCalls},
     transfer::{self, Transfer},
 };
 
@@ -42,7 +42,7 @@ pub(crate) struct Call {
     direction: u8,
     reserved: [u8; 7],
     /// The call of a TLS library that the thread is in.
-    pub(crate) tls: TlsCall,
+    pub(crate) tls: TlsCalls,
 }
 
 #[inline(always)]

@@ -28,9 +28,32 @@ use crate::{
 /// whose end was missed.
 const NESTED: u64 = 1_000_000_000;
 
-/// The call of a library that a thread is in.
+/// The calls of a library that a thread is in, one of each direction. A library that calls itself goes on in the same direction; an application that is called
+/// back from a read, as Node is at the end of a handshake, may write.
 #[repr(C)]
-pub(crate) struct TlsCall {
+pub(crate) struct TlsCalls {
+    read: TlsCall,
+    write: TlsCall,
+}
+
+impl TlsCalls {
+    /// The thread uses this socket.
+    #[inline(always)]
+    pub(crate) fn uses(&mut self, cookie: u64) {
+        self.read.uses(cookie);
+        self.write.uses(cookie);
+    }
+
+    /// Whether a call is under way.
+    #[inline(always)]
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.read.object != 0 || self.write.object != 0
+    }
+}
+
+/// A call of a library.
+#[repr(C)]
+struct TlsCall {
     /// Address of the object; 0 if no call is under way.
     object: u64,
     buffer: u64,
@@ -50,19 +73,13 @@ pub(crate) struct TlsCall {
 impl TlsCall {
     /// The thread uses this socket.
     #[inline(always)]
-    pub(crate) fn uses(&mut self, cookie: u64) {
+    fn uses(&mut self, cookie: u64) {
         if self.object != 0 && cookie != 0 {
             if self.socket != 0 && self.socket != cookie {
                 self.mixed = 1;
             }
             self.socket = cookie;
         }
-    }
-
-    /// Whether a call is under way.
-    #[inline(always)]
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.object != 0
     }
 }
 
@@ -130,12 +147,12 @@ pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u6
         count(Counter::ThreadState as u32, 1);
         return;
     };
-    let call = &mut call.tls;
+    let function = tls::probe_function(probe);
+    let call = if function <= Function::ReadEarly as u8 { &mut call.tls.read } else { &mut call.tls.write };
     let time = now();
     if call.object != 0 && stack < call.stack && time.wrapping_sub(call.time) < NESTED {
         return;
     }
-    let function = tls::probe_function(probe);
     call.moved = if function == Function::Read as u8 || function == Function::Write as u8 {
         0
     } else if function == Function::WriteEx2 as u8 {
@@ -156,7 +173,8 @@ pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u6
 #[inline(always)]
 pub(crate) fn end(result: i32, stack: u64) {
     let Some(call) = current_call(false) else { return };
-    let call = &mut call.tls;
+    let TlsCalls { read, write } = &mut call.tls;
+    let call = if read.object != 0 && read.stack == stack { read } else { write };
     if call.object == 0 || call.stack != stack {
         return;
     }
