@@ -76,10 +76,25 @@ pub fn examine<R: ReadAt>(elf: &Elf<R>, targets: &Targets) -> Result<Examined, E
     };
     let found = found.or_else(|| search(&exported, By::Exports));
     let found = match found {
-        None if linker.is_none() => search(&elf.in_symbol_table(&names)?, By::Symbols),
+        None if linker.is_none() && has_one_of(elf, targets)? => search(&elf.in_symbol_table(&names)?, By::Symbols),
         found => found,
     };
     Ok(Examined { build, found, linker })
+}
+
+/// Whether the table of symbols has what every target has: most files have not, and each further name takes as long again.
+fn has_one_of<R: ReadAt>(elf: &Elf<R>, targets: &Targets) -> Result<bool, ElfError> {
+    let placed =
+        targets.iter().flat_map(|target| &target.functions).filter(|(function, _)| *function == Function::Read);
+    let mut names: Vec<&str> = placed
+        .filter_map(|(_, place)| match place {
+            Place::Symbol(symbol) => Some(&**symbol),
+            Place::Offset(_) => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(elf.in_symbol_table(&names)?.iter().any(Option::is_some))
 }
 
 /// The target in this file, if the file has what makes it that.

@@ -181,12 +181,18 @@ impl Work {
         for &pid in processes {
             self.discovery.look(pid, Cause::Start, now);
         }
-        self.discovery.rescan(now);
+        // All files of all processes take seconds to look into; that is done while the kernel tells of new ones.
+        if self.discovery.source().scope != Members::All {
+            self.discovery.rescan(now);
+        }
         self.metrics.tell(&self.discovery);
     }
 
     /// Until it is told to stop.
     fn run(mut self) {
+        if self.discovery.source().scope == Members::All {
+            self.discovery.rescan(self.begin.elapsed());
+        }
         loop {
             let now = self.now();
             // Ends of times are rounded up, so that it does not wake before them.
@@ -210,15 +216,23 @@ impl Work {
     }
 
     fn take_notices(&mut self) {
+        let mut told: Vec<(u32, Cause)> = Vec::new();
         for _ in 0..NOTICES {
-            let Some(notice) = self.notices.take() else { return };
-            let now = self.now();
-            match notice {
-                Notice::Exec { pid } => {
-                    self.discovery.look(pid, Cause::Exec, now);
-                    self.prepare(pid);
-                }
-                Notice::Libraries { pid } => self.discovery.look(pid, Cause::Libraries, now),
+            let Some(notice) = self.notices.take() else { break };
+            let (pid, cause) = match notice {
+                Notice::Exec { pid } => (pid, Cause::Exec),
+                Notice::Libraries { pid } => (pid, Cause::Libraries),
+            };
+            // A linker tells before and after, and one look at the end of it all is enough.
+            match told.iter_mut().find(|(known, _)| *known == pid) {
+                Some(known) => known.1 = cause,
+                None => told.push((pid, cause)),
+            }
+        }
+        for (pid, cause) in told {
+            self.discovery.look(pid, cause, self.begin.elapsed());
+            if cause == Cause::Exec {
+                self.prepare(pid);
             }
         }
     }
