@@ -40,8 +40,12 @@ impl TlsCalls {
     /// The thread uses this socket.
     #[inline(always)]
     pub(crate) fn uses(&mut self, cookie: u64) {
-        self.read.uses(cookie);
-        self.write.uses(cookie);
+        // Within both it is the inner one's.
+        if self.read.object != 0 && (self.write.object == 0 || self.read.stack < self.write.stack) {
+            self.read.uses(cookie);
+        } else {
+            self.write.uses(cookie);
+        }
     }
 
     /// Whether a call is under way.
@@ -148,7 +152,12 @@ pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u6
         return;
     };
     let function = tls::probe_function(probe);
-    let call = if function <= Function::ReadEarly as u8 { &mut call.tls.read } else { &mut call.tls.write };
+    let TlsCalls { read, write } = &mut call.tls;
+    let (call, other) = if function <= Function::ReadEarly as u8 { (read, write) } else { (write, read) };
+    // It is over, although its end was missed.
+    if stack >= other.stack {
+        other.object = 0;
+    }
     let time = now();
     if call.object != 0 && stack < call.stack && time.wrapping_sub(call.time) < NESTED {
         return;
