@@ -1,18 +1,22 @@
-//! Cost of reading content: a document scanned for what a reader of model calls asks, a stream taken apart into events, and the same compressed.
+//! Cost of reading content: a document scanned for what a reader of model calls asks, a stream taken apart into events, and the same compressed; and a call as a
+//! whole, with what is said in it and without.
 
-use std::{hint::black_box, io::Write as _};
+use std::{hint::black_box, io::Write as _, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flate2::{Compression, write::GzEncoder};
 use telltale::{
-    capture::Timestamp,
+    capture::{Direction, Open, Timestamp},
+    exchange::{Asked, Assembler, Budget, Call},
+    policy::{Capture, Pattern, Plan, model::ContentCapture, plan::ContentPlan},
     protocol::{
-        Headers,
+        End, Head, Headers, HttpVersion, MessageSink as _, StartLine,
         body::{
             Body, Counters, Items,
             json::{Outcome, Paths, Scanner, Value},
         },
     },
+    workload::Workload,
 };
 
 /// About what a reader asks of a request and a response of chat completions.
@@ -144,5 +148,75 @@ fn body(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, body);
+/// A plan that has calls read, and what is said in them if it keeps content.
+fn plan(keeps: bool, redacts: bool) -> Arc<Plan> {
+    let pattern = |text: &&str| Pattern::new(text, 1 << 20).expect("a pattern");
+    let content = ContentPlan {
+        capture: ContentCapture::All,
+        max_bytes: 65_536,
+        paths: Vec::new(),
+        patterns: if redacts {
+            ["[0-9]{13,19}", "sk-[A-Za-z0-9]{20,100}"].iter().map(pattern).collect()
+        } else {
+            Vec::new()
+        },
+    };
+    Arc::new(Plan {
+        capture: if keeps { Capture::Bodies } else { Capture::Heads },
+        content: keeps.then(|| Arc::new(content)),
+        ..Plan::of_signals(false, true, false)
+    })
+}
+
+/// An exchange from its head to its end, as a worker reads it: a chat of 4 KB that is answered by 200 events, with what is said in it and without.
+fn calls(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("calls");
+    let (request, response) = (request(), stream());
+    group.throughput(Throughput::Elements(1));
+    for (name, keeps, redacts) in
+        [("content_off", false, false), ("content_on", true, false), ("content_on_2_patterns", true, true)]
+    {
+        let (plan, budget) = (plan(keeps, redacts), Arc::new(Budget::default()));
+        let asked = Asked::by(&plan, &budget, &Arc::default());
+        let open = Open::new(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 80).into());
+        let mut assembler = Assembler::new(open, Arc::new(Workload::default()), asked);
+        let head = |start, media_type: &[u8], request| {
+            let mut headers = Headers::default();
+            headers.push(b"Host", b"llm.shop");
+            headers.push(b"Content-Type", media_type);
+            let time = Timestamp(1);
+            Head {
+                start,
+                version: HttpVersion::Http11,
+                headers,
+                position: 0,
+                first_byte: time,
+                complete: time,
+                request,
+            }
+        };
+        let mut number = 0;
+        group.bench_function(format!("chat_4k_events_200/{name}"), |bencher| {
+            bencher.iter(|| {
+                let post = StartLine::Request { method: "POST".into(), target: "/v1/chat/completions".into() };
+                assembler.head(Direction::Out, head(post, b"application/json", number));
+                assembler.body(Direction::Out, Timestamp(2), request.as_bytes());
+                assembler.end(Direction::Out, End { time: Timestamp(3), ..End::default() });
+                assembler.head(Direction::In, head(StartLine::Response { status: 200 }, b"text/event-stream", number));
+                for event in response.split_inclusive("\n\n") {
+                    assembler.body(Direction::In, Timestamp(4), event.as_bytes());
+                }
+                assembler.end(Direction::In, End { time: Timestamp(5), ..End::default() });
+                let exchange = assembler.take_done().next().expect("an exchange");
+                let call = exchange.call.as_ref().and_then(Call::genai).expect("a call");
+                assert_eq!(call.content.as_ref().is_some_and(|content| content.output_messages.is_some()), keeps);
+                number += 1;
+                black_box(exchange);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, body, calls);
 criterion_main!(benches);
