@@ -2,7 +2,7 @@
 
 use crate::{
     peers::{Models, call, python},
-    told::{expect_calls, expect_calls_but},
+    told::{CLIENT, SERVER, attribute, expect_calls, expect_calls_but},
 };
 
 fn case(way: &str, expected: &[&str]) {
@@ -98,5 +98,40 @@ fn aborted_in_the_middle() {
     let seen = expect_calls(run, &["chat openai endless answered=endless-2026-04-14 stream=true 200"]);
     for line in &seen.logs {
         assert!(line["incomplete"].is_string(), "{line}");
+    }
+}
+
+/// What is said is what the SDK made of it, at both ends and redacted: of streams, of arguments in pieces, of content that the server compressed.
+#[test]
+fn what_is_said() {
+    let models = Models::start();
+    let run = models.capture_content("wind");
+    call(python("client_openai.py"), "streamed", &models.url());
+    call(python("client_openai.py"), "plain", &models.url());
+    let seen = run.stop_after(2 * (5 + 6));
+    for kind in [CLIENT, SERVER] {
+        let said = |model: &str, key: &str| {
+            let spans = seen.spans.iter().filter(|span| span["kind"] == kind);
+            let of_model = spans.filter(|span| attribute(span, "gen_ai.request.model").as_deref() == Some(model));
+            of_model.filter_map(|span| attribute(span, key)).collect::<Vec<_>>()
+        };
+        let text = r#"[{"role":"assistant","parts":[{"type":"text","content":"The REDACTED blows où il veut 🌬"}],"finish_reason":"stop"}]"#;
+        assert_eq!(said("gpt-4.1-mini", "gen_ai.output.messages")[..2], [text, text]);
+        assert_eq!(said("gpt-4.1", "gen_ai.output.messages"), [text]);
+        let called = &said("gpt-4.1-nano", "gen_ai.output.messages")[0];
+        let called: serde_json::Value = serde_json::from_str(called).expect("it is JSON");
+        let part = &called[0]["parts"][0];
+        assert_eq!(
+            (&part["type"], &part["name"], &part["arguments"]["place"]),
+            (&"tool_call".into(), &"get_weather".into(), &"Ålesund".into())
+        );
+        assert!(said("gpt-4.1-nano", "gen_ai.tool.definitions")[0].contains("\"name\":\"get_weather\""));
+        let asked = said("gpt-4.1-mini", "gen_ai.input.messages");
+        assert!(
+            asked.len() == 3
+                && asked.iter().all(|asked| asked.contains("\"role\":\"user\"") && !asked.contains("wind")),
+            "{asked:?}"
+        );
+        assert_eq!(said("text-embedding-3-small", "gen_ai.input.messages").len(), 0);
     }
 }

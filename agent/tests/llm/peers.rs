@@ -101,6 +101,21 @@ impl Models {
         Run::port(self.server.port)
     }
 
+    /// The same, with what is said kept and all of these redacted.
+    pub(crate) fn capture_content(&self, pattern: &str) -> Run {
+        let policy = format!(
+            "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {{name: p, namespace: default}}\n\
+             spec:\n  targetRefs: [{{group: '', kind: Namespace, name: default}}]\n  tracing: {{}}\n  accessLogs: {{mode: Enabled}}\n  \
+             content: {{capture: All, redact: [{{pattern: '{pattern}'}}]}}\n\
+             ---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: default}}\n"
+        );
+        Run::start_with(["--port", &self.server.port.to_string()], |folder, command| {
+            let path = folder.join("policy.yaml");
+            fs::write(&path, policy).expect("a file can be written");
+            command.arg("--policy").arg(path)
+        })
+    }
+
     /// What its own clock measured, one line for each stream.
     pub(crate) fn clock(&self) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(self.clock.path().join("clock")).unwrap_or_default();

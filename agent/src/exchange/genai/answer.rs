@@ -90,6 +90,13 @@ impl Answer {
         }
     }
 
+    /// The stream said that nothing more comes.
+    fn is_over(&mut self) {
+        if let Some(content) = &mut self.content {
+            content.is_over();
+        }
+    }
+
     /// Something was lost between items.
     pub(super) fn cut(&mut self) {
         self.cut = true;
@@ -148,9 +155,13 @@ impl Answer {
         let literal = self.literal.get(..self.length).unwrap_or_default().trim_ascii_end();
         if literal == b"[DONE]" {
             self.said.ended = true;
+            self.is_over();
             return;
         }
         let ended = self.said.end(whole && outcome == Outcome::Whole);
+        if self.said.ended && whole {
+            self.is_over();
+        }
         if outcome == Outcome::Bad {
             self.others += 1;
             return;

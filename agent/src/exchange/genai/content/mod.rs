@@ -67,6 +67,8 @@ pub(in crate::exchange) struct Gathering {
     /// Where the policy redacts by path: the document, which is read when it is whole and redacted.
     document: Option<Vec<u8>>,
     items: u64,
+    /// The stream said that nothing more comes.
+    over: bool,
     /// Bytes of the budget that it has.
     reserved: usize,
     withheld: Option<Omission>,
@@ -114,6 +116,7 @@ impl Gathering {
                 filling: Filling::new(table, limit),
                 document: (!plan.paths.is_empty()).then(Vec::new),
                 items: 0,
+                over: false,
                 reserved: 0,
                 withheld: None,
             })
@@ -178,7 +181,14 @@ impl Gathering {
         if self.document.is_some() && self.items == 0 {
             self.withhold(Omission::CutShort);
         }
-        self.lost();
+        if !self.over {
+            self.lost();
+        }
+    }
+
+    /// The stream said that nothing more comes: clients may leave the rest of the message unread.
+    pub(in crate::exchange) fn is_over(&mut self) {
+        self.over = true;
     }
 
     fn lost(&mut self) {
@@ -216,7 +226,7 @@ impl Gathering {
         complete: bool,
         write: impl FnOnce(part::Conversation, &mut Writer<'_>) -> Result<(), Withheld>,
     ) -> Option<Omission> {
-        if self.withheld.is_none() && !complete {
+        if self.withheld.is_none() && !complete && !self.over {
             if self.document.as_ref().is_some_and(|document| !document.is_empty()) {
                 self.withhold(Omission::CutShort);
             }

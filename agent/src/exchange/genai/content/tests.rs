@@ -188,6 +188,14 @@ fn a_stream_that_breaks_off_is_marked_and_shows_no_part_of_a_secret() {
     }
 }
 
+/// Clients close a connection when the stream says that it ends, with the end of the message unread.
+#[test]
+fn a_stream_that_said_its_end_is_whole() {
+    let kept = keeping(4096, &["[0-9]{16}"], &[]);
+    let content = content(ASK, &(streamed(&["all of it"]).replacen("200", "200!", 1) + ": bye"), &kept);
+    assert_eq!((text(content.output_messages.as_deref()), content.output_incomplete), ("all of it".to_owned(), None));
+}
+
 /// Bytes of a picture are neither kept nor held while they pass.
 #[test]
 fn ten_megabytes_in_base64_are_not_kept() {
