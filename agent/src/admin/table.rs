@@ -89,6 +89,7 @@ metrics! {
     MCP_ANSWERS = Counter "telltale_mcp_answers" ["result"] "Answers of MCP that came over another connection than their request: `joined` to it, `unasked` for in time, or beyond the `limit` of those that are kept.";
     MCP_UNANSWERED = Counter "telltale_mcp_unanswered" ["reason"] "Exchanges of MCP that waited for such an answer and were recorded without.";
     MCP_SESSIONS_FORGOTTEN = Counter "telltale_mcp_sessions_forgotten" [] "Sessions of MCP that were forgotten since too many are remembered.";
+    MCP_MESSAGES_BEYOND = Counter "telltale_mcp_messages_beyond" [] "Messages of MCP and JSON-RPC that were not kept since their exchange had too many.";
     UNPAIRED_RESPONSES = Counter "telltale_http1_unpaired_responses" ["reason"] "Responses of which it is not known which request they answer.";
     EXCHANGES = Counter "telltale_exchanges" [] "Exchanges recorded.";
     EXCHANGES_INCOMPLETE = Counter "telltale_exchanges_incomplete" ["reason"] "Exchanges recorded that were not seen whole.";

@@ -78,11 +78,8 @@ pub(super) fn replay(args: &ReplayArgs, show_summary: bool) -> Result<Exit, Fail
     if skipped > 0 {
         tracing::warn!("{} left out", count(skipped, "broken line"));
     }
-    if show_summary {
-        let stderr = std::io::stderr();
-        eprint!("{}", summary.render(stderr.is_terminal(), &report::losses(&health)));
-    }
-    eprint!("{}", summary.render_tree(std::io::stderr().is_terminal()));
+    let losses = show_summary.then(|| report::losses(&health));
+    eprint!("{}", summary.render_all(std::io::stderr().is_terminal(), losses.as_deref()));
     Ok(exit)
 }
 

@@ -34,6 +34,7 @@ const ROWS: &[(&str, &SelfMetric, &[&str])] = &[
     ("telltale.mcp.answers", &table::MCP_ANSWERS, &[]),
     ("telltale.mcp.unanswered", &table::MCP_UNANSWERED, &[]),
     ("telltale.mcp.sessions_forgotten", &table::MCP_SESSIONS_FORGOTTEN, &[]),
+    ("telltale.mcp.messages_beyond", &table::MCP_MESSAGES_BEYOND, &[]),
     ("telltale.content.cut_bytes", &table::CONTENT_CUT_BYTES, &[]),
     ("telltale.content.withheld", &table::CONTENT_WITHHELD, &[]),
 ];

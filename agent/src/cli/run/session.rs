@@ -200,11 +200,8 @@ impl<'a> Session<'a> {
         }
         let health = Arc::clone(&self.outputs.health);
         let exit = self.outputs.finish()?;
-        if self.show_summary {
-            let stderr = std::io::stderr();
-            eprint!("{}", summary.render(stderr.is_terminal(), &report::losses(&health)));
-        }
-        eprint!("{}", summary.render_tree(std::io::stderr().is_terminal()));
+        let losses = self.show_summary.then(|| report::losses(&health));
+        eprint!("{}", summary.render_all(std::io::stderr().is_terminal(), losses.as_deref()));
         if panicked {
             return Err(anyhow!("a worker panicked; its last telemetry is lost").into());
         }

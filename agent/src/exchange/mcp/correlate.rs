@@ -39,6 +39,8 @@ pub struct Counters {
     pub waiting_beyond: u64,
     /// Exchanges whose answers did not come in time.
     pub waited_in_vain: u64,
+    /// Messages of single exchanges beyond [`MAX_MESSAGES`](super::MAX_MESSAGES) or [`MAX_NOTIFICATIONS`](super::MAX_NOTIFICATIONS).
+    pub messages_beyond: u64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -49,6 +51,7 @@ impl std::ops::AddAssign for Counters {
         self.sessions_beyond += other.sessions_beyond;
         self.waiting_beyond += other.waiting_beyond;
         self.waited_in_vain += other.waited_in_vain;
+        self.messages_beyond += other.messages_beyond;
     }
 }
 
@@ -62,6 +65,7 @@ impl Counters {
             ("telltale.mcp.sessions_forgotten", "", self.sessions_beyond),
             ("telltale.mcp.unanswered", "limit", self.waiting_beyond),
             ("telltale.mcp.unanswered", "in_vain", self.waited_in_vain),
+            ("telltale.mcp.messages_beyond", "", self.messages_beyond),
         ]
         .into_iter()
     }
@@ -250,6 +254,11 @@ impl Link {
     pub(super) fn knows(&self, session: &str) -> bool {
         let key = self.session(session);
         self.correlator.table().sessions.get(&key).is_some_and(|session| session.streams > 0)
+    }
+
+    /// So many messages of an exchange were not kept.
+    pub(super) fn beyond(&self, messages: u64) {
+        self.correlator.table().counters.messages_beyond += messages;
     }
 
     /// An answer whose request went over another connection. An id that does not tell one request from another is of no use.

@@ -21,6 +21,8 @@ use crate::capture::Timestamp;
 
 /// Most messages of one exchange that are kept; the rest are counted in [`Messages::beyond`].
 pub const MAX_MESSAGES: usize = 64;
+/// Most of them that are notifications: of progress there may be any number, and a request that comes after them matters more.
+pub const MAX_NOTIFICATIONS: usize = MAX_MESSAGES / 2;
 /// Longest name, id or URI that is kept, in bytes; a longer one is cut between characters.
 pub const MAX_NAME: usize = 256;
 
@@ -45,7 +47,7 @@ pub struct Messages {
     pub messages: Vec<Message>,
     /// The request was a batch.
     pub batch: bool,
-    /// Messages beyond [`MAX_MESSAGES`].
+    /// Messages beyond [`MAX_MESSAGES`] or [`MAX_NOTIFICATIONS`].
     pub beyond: u64,
     /// Revision of MCP (`mcp.protocol.version`).
     pub protocol_version: Option<Box<str>>,

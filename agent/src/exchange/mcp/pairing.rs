@@ -1,7 +1,7 @@
 //! The messages of one exchange: requests with their answers, by id.
 
 use super::{
-    MAX_MESSAGES, Message, Party, RpcError,
+    MAX_MESSAGES, MAX_NOTIFICATIONS, Message, Party, RpcError,
     draft::{Draft, Id, Verdict},
     method::{self, Evidence, Target},
 };
@@ -111,6 +111,8 @@ pub(super) struct Pairing {
     asked: Vec<usize>,
     /// Of the request and of the response: the requests that a notification cancels, until somebody takes them.
     cancelled: [Vec<Id>; 2],
+    /// How many of the entries are notifications.
+    notifications: usize,
     kept: usize,
 }
 
@@ -202,10 +204,12 @@ impl Pairing {
             ..Message::default()
         };
         let size = size(&message);
-        if self.entries.len() == MAX_MESSAGES || self.kept + size > MAX_KEPT {
+        let crowded = notification && self.notifications == MAX_NOTIFICATIONS;
+        if crowded || self.entries.len() == MAX_MESSAGES || self.kept + size > MAX_KEPT {
             self.beyond += 1;
             return;
         }
+        self.notifications += usize::from(notification);
         self.kept += size;
         self.touched[index(which)].push(Touched::Begun(self.entries.len()));
         self.entries.push(Entry { message, id: draft.id, unread });

@@ -426,6 +426,9 @@ impl Reader for MessageReader {
             ..Messages::default()
         };
         let single = !self.batch;
+        if let Some(link) = self.link.as_ref().filter(|_| messages.beyond > 0) {
+            link.beyond(messages.beyond);
+        }
         let elsewhere = if mcp { self.elsewhere(response) } else { None };
         messages.messages = std::mem::take(&mut self.pairing.entries)
             .into_iter()

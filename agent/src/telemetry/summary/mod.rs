@@ -127,6 +127,13 @@ impl Summary {
         text
     }
 
+    /// What is shown at the end: the tables with these losses if they are wanted, and the tree if it was kept, with an empty line between them.
+    pub fn render_all(&self, pretty: bool, losses: Option<&[String]>) -> String {
+        let parts = [losses.map(|losses| self.render(pretty, losses)).unwrap_or_default(), self.render_tree(pretty)];
+        let separator = if parts.iter().any(String::is_empty) { "" } else { "\n" };
+        parts.join(separator)
+    }
+
     /// The calls of language models and tools in their order, each below what it followed from; empty if it was not kept.
     pub fn render_tree(&self, pretty: bool) -> String {
         self.tree.as_ref().map(|tree| tree.render(pretty)).unwrap_or_default()

@@ -161,6 +161,10 @@ fn the_tree_shows_what_followed_from_what() {
     assert_eq!(Summary::default().render_tree(true), "");
     assert_eq!(Summary::with_tree().render_tree(true), "no calls of language models or tools\n");
     insta::assert_snapshot!(merged.render_tree(true));
+    let (tables, tree) = (merged.render(true, &[]), merged.render_tree(true));
+    assert_eq!(merged.render_all(true, Some(&[])), format!("{tables}\n{tree}"));
+    assert_eq!(merged.render_all(true, None), tree);
+    assert_eq!(Summary::default().render_all(true, Some(&[])), "no HTTP exchanges\n");
     assert!(merged.render_tree(false).is_ascii());
 }
 

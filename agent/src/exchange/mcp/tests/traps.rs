@@ -1,6 +1,6 @@
 //! What goes wrong with readers that expect the ordinary.
 
-use super::super::{MAX_MESSAGES, MAX_NAME};
+use super::super::{MAX_MESSAGES, MAX_NAME, MAX_NOTIFICATIONS};
 use super::harness::{Pieces, read, read_pieces, text, told, wire};
 use crate::{exchange::Call, protocol::body::Body};
 
@@ -188,13 +188,16 @@ fn a_stream_that_is_cut_keeps_what_came() {
 fn messages_have_a_bound_and_answers_still_come_to_theirs() {
     let many = 3 * MAX_MESSAGES;
     let progress = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{}}\n".repeat(many);
+    let asks = "data: {\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"sampling/createMessage\"}\n";
     let Some(Call::Mcp(messages)) = read(
         &format!("{POST}{CALL}"),
-        &format!("{EVENTS}{progress}data: {{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{}}}}"),
+        &format!("{EVENTS}{progress}{asks}data: {{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{}}}}"),
     ) else {
         panic!("nothing")
     };
-    assert_eq!((messages.messages.len(), messages.beyond), (MAX_MESSAGES, (many + 1 - MAX_MESSAGES) as u64));
+    assert_eq!(messages.messages.len(), MAX_NOTIFICATIONS + 2);
+    assert_eq!(messages.beyond, (many - MAX_NOTIFICATIONS) as u64);
+    assert_eq!(&*messages.messages.last().unwrap().method, "sampling/createMessage");
     assert!(messages.messages[0].answered);
     // A batch of requests with as many answers.
     let requests: Vec<_> = (0..many).map(|id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#)).collect();
