@@ -66,11 +66,12 @@ impl ScopeControl {
         &self.hierarchy
     }
 
-    /// These cgroups are in scope from now on, and no others. Every socket is looked up again with its next call.
+    /// These cgroups are in scope from now on, and no others; of those that are in `plain` too, what is inside TLS is not. Every socket is looked up
+    /// again with its next call.
     ///
     /// # Errors
     /// A cgroup that is not there or of another hierarchy than at the start: nothing is changed. The kernel refuses an entry: see [`Self::set`].
-    pub fn set_cgroups(&mut self, cgroups: &[PathBuf]) -> Result<(), ScopeError> {
+    pub fn set_cgroups(&mut self, cgroups: &[PathBuf], plain: &[PathBuf]) -> Result<(), ScopeError> {
         let scope = Scope { cgroups: cgroups.to_vec(), hierarchy: None, ..Scope::default() };
         if let Some(path) = scope.cgroups.first()
             && scope.hierarchy()? != self.hierarchy
@@ -81,7 +82,8 @@ impl ScopeControl {
         for path in cgroups {
             let metadata = std::fs::metadata(path);
             let metadata = metadata.map_err(|source| ScopeError::Cgroup { path: path.clone(), source })?;
-            wanted.insert(metadata.ino(), Membership::Included);
+            let is_plain = plain.contains(path);
+            wanted.insert(metadata.ino(), if is_plain { Membership::IncludedPlain } else { Membership::Included });
         }
         self.set(wanted).map(drop)
     }

@@ -251,12 +251,12 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
 
     /// Attaches to a file before anybody executes it, if there is something in it, and for good. Whether it has probes now.
     pub fn pin(&mut self, path: &Path) -> bool {
-        let Ok(opened) = Opened::at(path.to_owned()) else { return false };
+        let Ok(opened) = Opened::at(path) else { return false };
         let id = opened.id;
-        if !self.know(opened, path) {
+        if !self.know(&opened, path) {
             return false;
         }
-        self.attach(id, path);
+        self.attach(&opened);
         let Some(file) = self.files.get_mut(&id) else { return false };
         file.is_pinned = file.attached.is_some();
         file.is_pinned
@@ -274,12 +274,12 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         for mapping in &mapped.files {
             // It may be mapped no more: then a notice of that comes.
             let Ok(opened) = self.source.open(pid, mapping) else { continue };
-            let (id, path) = (opened.id, opened.path.clone());
-            if !self.know(opened, &mapping.path) || own.contains(&id) {
+            let id = opened.id;
+            if !self.know(&opened, &mapping.path) || own.contains(&id) {
                 continue;
             }
             let was_attached = self.files.get(&id).is_some_and(|file| file.attached.is_some());
-            self.attach(id, &path);
+            self.attach(&opened);
             let Some(file) = self.files.get(&id) else { continue };
             if matches!(file.kind, Kind::Linker(_)) {
                 has_linker = true;
@@ -379,8 +379,9 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     }
 
     /// Looks into a file, unless it is known already. Whether it is one that matters.
-    fn know(&mut self, opened: Opened, path: &Path) -> bool {
-        let Opened { id, stamp, file, .. } = opened;
+    fn know(&mut self, opened: &Opened, path: &Path) -> bool {
+        let Opened { id, stamp, file } = opened;
+        let (id, stamp) = (*id, *stamp);
         if let Some(known) = self.files.get(&id) {
             if known.stamp == stamp {
                 return known.matters();
@@ -395,7 +396,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             self.counts.refuse(RefusedBecause::Files);
             return false;
         }
-        let examined = Elf::open(&file).and_then(|elf| examine(&elf, &self.targets));
+        let examined = Elf::open(file).and_then(|elf| examine(&elf, &self.targets));
         let kind = match examined {
             Ok(Examined { found: Some(found), .. }) => Kind::Library(found),
             Ok(Examined { linker: Some(offset), .. }) => Kind::Linker(offset),
@@ -422,21 +423,23 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     }
 
     /// Attaches to a known file that matters, unless it has probes.
-    fn attach(&mut self, id: FileId, path: &Path) {
-        let Some(file) = self.files.get_mut(&id) else { return };
+    fn attach(&mut self, opened: &Opened) {
+        let Some(file) = self.files.get_mut(&opened.id) else { return };
         if file.attached.is_some() || file.is_refused {
             return;
         }
         if self.attached >= self.limits.attached {
             return self.counts.refuse(RefusedBecause::Files);
         }
+        // Mappings change while a program is loaded, and files are replaced: what is open stays.
+        let path = opened.path();
         let (attached, what) = match &file.kind {
             Kind::Nothing => return,
             Kind::Library(found) => {
-                let attached = self.prober.attach(path, &found.functions);
+                let attached = self.prober.attach(&path, &found.functions);
                 (attached, Arc::clone(&found.target).name.clone())
             }
-            Kind::Linker(offset) => (self.prober.attach_linker(path, *offset), "dynamic linker".into()),
+            Kind::Linker(offset) => (self.prober.attach_linker(&path, *offset), "dynamic linker".into()),
         };
         match attached {
             Ok(attached) => {

@@ -62,8 +62,8 @@ impl By {
 /// It is damaged, or cannot be read.
 pub fn examine<R: ReadAt>(elf: &Elf<R>, targets: &Targets) -> Result<Examined, ElfError> {
     let build = elf.build_id()?;
-    let of_build = targets.iter().filter(|target| target.build.is_some() && target.build == build);
-    let found = of_build.filter_map(|target| at(elf, target, By::Build, &|_| None)).next();
+    let mut of_build = targets.iter().filter(|target| target.build.is_some() && target.build == build);
+    let found = of_build.find_map(|target| at(elf, target, By::Build, &|_| None));
     let mut names: Vec<&str> = targets.iter().flat_map(|target| target.symbols()).chain([LINKER]).collect();
     names.sort_unstable();
     names.dedup();

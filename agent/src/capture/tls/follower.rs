@@ -223,6 +223,10 @@ impl Work {
                 Notice::Exec { pid } => (pid, Cause::Exec),
                 Notice::Libraries { pid } => (pid, Cause::Libraries),
             };
+            if cause == Cause::Exec {
+                // Before the linker has mapped what the program needs, if it can be.
+                self.prepare(pid);
+            }
             // A linker tells before and after, and one look at the end of it all is enough.
             match told.iter_mut().find(|(known, _)| *known == pid) {
                 Some(known) => known.1 = cause,
@@ -231,9 +235,6 @@ impl Work {
         }
         for (pid, cause) in told {
             self.discovery.look(pid, cause, self.begin.elapsed());
-            if cause == Cause::Exec {
-                self.prepare(pid);
-            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -34,8 +34,6 @@ pub struct Opened {
     pub id: FileId,
     /// What it was like.
     pub stamp: Stamp,
-    /// How the agent opens it.
-    pub path: PathBuf,
     /// To be read.
     pub file: File,
 }
@@ -45,8 +43,8 @@ impl Opened {
     ///
     /// # Errors
     /// It is not there, or is no regular file.
-    pub fn at(path: PathBuf) -> io::Result<Self> {
-        let file = File::open(&path)?;
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
@@ -55,7 +53,12 @@ impl Opened {
             size: metadata.size(),
             modified: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
         };
-        Ok(Self { id: id(&file, &metadata, stamp), stamp, path, file })
+        Ok(Self { id: id(&file, &metadata, stamp), stamp, file })
+    }
+
+    /// A path that leads to this very file while it is open, whatever became of the one that it was opened by.
+    pub fn path(&self) -> PathBuf {
+        Path::new("/proc/self/fd").join(self.file.as_raw_fd().to_string())
     }
 }
 
@@ -134,13 +137,13 @@ impl Processes for System {
     fn open(&self, pid: u32, mapping: &Mapping) -> io::Result<Opened> {
         let process = Path::new("/proc").join(pid.to_string());
         // The very file, also where another is at its path by now. It takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
-        let very = Opened::at(process.join("map_files").join(mapping.name()));
+        let very = Opened::at(&process.join("map_files").join(mapping.name()));
         let denied = match very {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
             other => return other,
         };
         let Ok(path) = mapping.path.strip_prefix("/") else { return Err(denied) };
-        let opened = Opened::at(process.join("root").join(path))?;
+        let opened = Opened::at(&process.join("root").join(path))?;
         if opened.id.inode == mapping.inode { Ok(opened) } else { Err(denied) }
     }
 
@@ -206,13 +209,14 @@ mod tests {
         let system = System::default();
         let mapped = system.mapped(pid).unwrap();
         let mapping = mapped.files.iter().find(|file| file.path == own).unwrap();
-        let (by_map, by_path) = (system.open(pid, mapping).unwrap(), Opened::at(own).unwrap());
+        let (by_map, by_path) = (system.open(pid, mapping).unwrap(), Opened::at(&own).unwrap());
         assert_eq!((by_map.id, by_map.stamp), (by_path.id, by_path.stamp));
+        assert_eq!(Opened::at(&by_map.path()).unwrap().id, by_path.id);
         let other = mapped.files.iter().find(|file| file.inode != mapping.inode).unwrap();
         assert_ne!(system.open(pid, other).unwrap().id, by_path.id);
         let nowhere = Mapping { start: 1, end: 2, path: "/nowhere".into(), ..mapping.clone() };
         system.open(pid, &nowhere).unwrap_err();
-        Opened::at("/proc".into()).unwrap_err();
+        Opened::at(Path::new("/proc")).unwrap_err();
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
         tls::{follower::FollowerHandle, processes::Members},
     },
     cli::policies::Policies,
-    policy::{Capture, PlanStore, Plans},
+    policy::{Capture, PlanStore, Plans, model::Tls},
     telemetry::metrics::Metrics,
     workload::{Directory, DirectoryStore, annotated_cgroups},
 };
@@ -69,13 +69,22 @@ impl Follower {
         self.directory.replace(Directory::of(&plans.objects));
         self.plans.replace(plans);
         self.live.set_policies(self.policies.compiled());
-        if let Err(error) = self.scope.set_cgroups(&cgroups) {
+        let plain = plain_cgroups(&self.plans.current().1);
+        if let Err(error) = self.scope.set_cgroups(&cgroups, &plain) {
             tracing::error!("{error}; the scope from before holds on");
         } else if let Some(tls) = &self.tls {
-            tls.set_members(Members::Cgroups { included: cgroups, excluded: Vec::new() });
+            tls.set_members(Members::Cgroups { included: cgroups, excluded: plain });
         }
         self.policies.tell_that_they_hold();
     }
+}
+
+/// Those of the pods whose policy says `tls.mode: Disabled`.
+pub(super) fn plain_cgroups(plans: &Plans) -> Vec<PathBuf> {
+    annotated_cgroups(&plans.objects)
+        .filter(|(pod, _)| plans.of(Some(pod)).tls == Tls::Disabled)
+        .map(|(_, path)| path.to_owned())
+        .collect()
 }
 
 /// The cgroups of the pods of which a plan asks for something (`telltale.dev/cgroup`).

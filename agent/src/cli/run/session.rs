@@ -1,12 +1,18 @@
 //! One run: sources, workers and outputs put together, and taken apart again in order.
 
-use std::{io::IsTerminal as _, process::Child, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::Child,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow};
 use tokio::runtime::Runtime;
 
 use super::{
-    follow::{Follower, pod_cgroups},
+    follow::{Follower, plain_cgroups, pod_cgroups},
     launch::{self, Identity},
 };
 use crate::{
@@ -85,9 +91,11 @@ impl<'a> Session<'a> {
         let mut scope = scope(args, cgroup.as_ref());
         let own_cgroups = scope.cgroups.clone();
         scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
+        let plain = plain_cgroups(&outputs.plans.current().1);
+        let cgroups = scope.cgroups.clone();
         let inside_tls = (!args.live.no_tls).then(|| InsideTls {
             targets: config.tls_targets(),
-            scope: tls_scope(args, &scope),
+            scope: tls_scope(args, &scope, &plain),
             by_connections: true,
         });
         let follows_cgroups = !scope.all && scope.ports.is_empty() && !scope.follows_processes();
@@ -116,16 +124,7 @@ impl<'a> Session<'a> {
             }
             None => None,
         };
-        let recorder = match &args.record {
-            Some(path) => {
-                tracing::warn!(
-                    "{} will hold traffic as it was, credentials included; `telltale replay --scrub` overwrites them",
-                    path.display()
-                );
-                Some(recording::Recorder::start(path).with_context(|| format!("cannot record to {}", path.display()))?)
-            }
-            None => None,
-        };
+        let recorder = args.record.as_deref().map(record_to).transpose()?;
         let mut capturing = Capturing::start(&settings, inside_tls, &outputs, recorder.as_ref(), &live, &runtime)?;
         let capture = capturing.capture().context("it was just started")?;
         tracing::info!(
@@ -134,7 +133,10 @@ impl<'a> Session<'a> {
             server.address()
         );
         if policies.may_change() {
-            let scope = capture.scope_control().map_err(anyhow::Error::from)?;
+            let mut scope = capture.scope_control().map_err(anyhow::Error::from)?;
+            if !plain.is_empty() {
+                scope.set_cgroups(&cgroups, &plain).map_err(anyhow::Error::from)?;
+            }
             let plans = Arc::clone(&outputs.plans);
             let series = outputs.series();
             let directory = Arc::clone(&outputs.attribution.directory);
@@ -243,6 +245,14 @@ fn command_cgroup() -> Option<CommandCgroup> {
     }
 }
 
+fn record_to(path: &Path) -> anyhow::Result<recording::Recorder> {
+    tracing::warn!(
+        "{} will hold traffic as it was, credentials included; `telltale replay --scrub` overwrites them",
+        path.display()
+    );
+    recording::Recorder::start(path).with_context(|| format!("cannot record to {}", path.display()))
+}
+
 fn settings(args: &RunArgs, scope: Scope) -> Result<Settings, Failure> {
     if scope.kinds() == 0 && !scope.descendants {
         return Err(Failure::Usage(format!(
@@ -275,14 +285,14 @@ fn scope(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Scope {
 }
 
 /// Whose TLS libraries get probes, before COMMAND is started.
-fn tls_scope(args: &RunArgs, scope: &Scope) -> TlsScope {
+fn tls_scope(args: &RunArgs, scope: &Scope, plain: &[PathBuf]) -> TlsScope {
     let members = if scope.all || !scope.ports.is_empty() {
         // Anybody may use a port.
         Members::All
     } else if scope.follows_processes() {
         Members::Unknown
     } else {
-        Members::Cgroups { included: scope.cgroups.clone(), excluded: Vec::new() }
+        Members::Cgroups { included: scope.cgroups.clone(), excluded: plain.to_vec() }
     };
     let command = (!args.command.is_empty()).then(|| args.command.clone());
     TlsScope { members, processes: scope.processes.clone(), command }

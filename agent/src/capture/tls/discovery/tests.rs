@@ -31,9 +31,10 @@ impl FakeProber {
         if kernel.refuses {
             return Err("no".to_owned());
         }
-        assert!(kernel.attached.insert(path.to_owned()), "{} has probes twice", path.display());
+        let path = std::fs::read_link(path).unwrap();
+        assert!(kernel.attached.insert(path.clone()), "{} has probes twice", path.display());
         kernel.done.push(format!("{what} {}", path.file_name().unwrap().display()));
-        Ok(path.to_owned())
+        Ok(path)
     }
 }
 
@@ -83,7 +84,7 @@ impl Processes for FakeProcesses {
     }
 
     fn open(&self, _: u32, mapping: &Mapping) -> io::Result<Opened> {
-        Opened::at(mapping.path.clone())
+        Opened::at(&mapping.path)
     }
 
     fn started(&self, pid: u32) -> Option<u64> {

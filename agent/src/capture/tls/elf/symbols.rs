@@ -54,8 +54,8 @@ impl<R: ReadAt> Elf<R> {
     pub fn in_symbol_table(&self, names: &[&str]) -> Result<Vec<Option<u64>>, ElfError> {
         let mut found = vec![None; names.len()];
         let Some((symbols, strings)) = self.symbol_table()? else { return Ok(found) };
-        let named = self.names_at(&strings, names)?;
-        if named.is_empty() {
+        let places = self.names_at(&strings, names)?;
+        if places.is_empty() {
             return Ok(found);
         }
         let mut part = vec![0; PART / Symbol::SIZE * Symbol::SIZE];
@@ -65,8 +65,8 @@ impl<R: ReadAt> Elf<R> {
             let part = &mut part[..length];
             read::exact(&self.file, symbols.offset.saturating_add(at), part)?;
             for symbol in part.chunks_exact(Symbol::SIZE).map(Symbol::of).filter(Symbol::is_function) {
-                if let Ok(index) = named.binary_search_by_key(&symbol.name, |&(at, _)| at) {
-                    let place = &mut found[named[index].1];
+                if let Ok(index) = places.binary_search_by_key(&symbol.name, |&(at, _)| at) {
+                    let place = &mut found[places[index].1];
                     *place = place.or_else(|| self.code_offset(symbol.address));
                 }
             }
@@ -109,7 +109,7 @@ impl<R: ReadAt> Elf<R> {
         /// Places that are kept, against files that repeat a name without end.
         const MOST_PLACES: usize = 4096;
         let ended: Vec<Vec<u8>> = names.iter().map(|name| [name.as_bytes(), &[0]].concat()).collect();
-        let finders: Vec<Finder<'_>> = ended.iter().map(|name| Finder::new(name)).collect();
+        let finders: Vec<Finder<'_>> = ended.iter().map(Finder::new).collect();
         let overlap = ended.iter().map(Vec::len).max().unwrap_or(1) - 1;
         let mut places = Vec::new();
         let mut part = vec![0; PART + overlap];
