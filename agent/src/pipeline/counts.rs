@@ -126,8 +126,10 @@ impl Counts {
             *counted = Some(now);
             connections.add(1);
         }
-        if let EventKind::Data { direction, length, .. } = event.kind {
-            bytes[direction.index()].add(u64::from(length));
+        match event.kind {
+            EventKind::Data { direction, length, .. } => bytes[direction.index()].add(u64::from(length)),
+            EventKind::Gap { direction, length, .. } => bytes[direction.index()].add(length),
+            EventKind::Open(_) | EventKind::Close { .. } => {}
         }
     }
 

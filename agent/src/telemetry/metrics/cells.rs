@@ -63,9 +63,12 @@ impl Measurements {
             }
             Measure::RequestBody => self.request_body.map(|size| size as f64),
             Measure::ResponseBody => self.response_body.map(|size| size as f64),
-            // Of a call beyond HTTP.
-            Measure::GenAi(_) | Measure::McpOperation | Measure::McpSession | Measure::JsonRpc => None,
-            Measure::Connection(_) => None,
+            // Of a call beyond HTTP, or of a connection.
+            Measure::GenAi(_)
+            | Measure::McpOperation
+            | Measure::McpSession
+            | Measure::JsonRpc
+            | Measure::Connection(_) => None,
         }
     }
 }

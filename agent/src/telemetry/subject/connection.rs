@@ -172,21 +172,19 @@ impl<'a> Ends<'a> {
 pub struct ConnectionSubject<'a>(pub &'a Ended);
 
 impl<'a> ConnectionSubject<'a> {
-    fn ends(&self) -> Ends<'a> {
+    fn ends(self) -> Ends<'a> {
         let connection = &*self.0.connection;
         Ends { connection, role: self.0.role.unwrap_or(connection.role) }
     }
 
     /// The server: the name that the client asked for, else its address.
-    fn server(&self, key: Key) -> Option<Value<'a>> {
+    fn server(self, key: Key) -> Option<Value<'a>> {
         let address = self.ends().address(End::Destination);
-        match key {
-            Key::ServerPort => Some(Value::Int(address?.port().into())),
-            _ => {
-                let name = self.0.connection.hello.as_deref().and_then(|hello| hello.server_name.as_deref());
-                name.map(Value::from).or_else(|| Some(address?.ip().to_string().into()))
-            }
+        if key == Key::ServerPort {
+            return Some(Value::Int(address?.port().into()));
         }
+        let name = self.0.connection.hello.as_deref().and_then(|hello| hello.server_name.as_deref());
+        name.map(Value::from).or_else(|| Some(address?.ip().to_string().into()))
     }
 }
 
@@ -241,7 +239,7 @@ impl Subject for ConnectionSubject<'_> {
 }
 
 impl<'a> ConnectionSubject<'a> {
-    fn labels(&self, map: Key) -> Option<&'a Labels> {
+    fn labels(self, map: Key) -> Option<&'a Labels> {
         match map {
             Key::SourceLabels => self.ends().readable_labels(End::Source),
             Key::DestinationLabels => self.ends().readable_labels(End::Destination),

@@ -1,7 +1,9 @@
-"""A model server that speaks every provider's wire format. Usage: models.py CLOCK; prints its port, writes its clock's lines to the file CLOCK."""
+"""A model server that speaks every provider's wire format. Usage: models.py CLOCK [CERTIFICATE KEY]; prints its port, writes its clock's lines to the file
+CLOCK. With a certificate it speaks TLS."""
 
 import json
 import socketserver
+import ssl
 import sys
 import threading
 
@@ -42,5 +44,10 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 with Server(("127.0.0.1", 0), handler(ROUTES)) as server:
+    if len(sys.argv) > 2:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*sys.argv[2:4])
+        # Each thread makes the handshake of its own connection.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     print(server.server_address[1], flush=True)
     server.serve_forever()

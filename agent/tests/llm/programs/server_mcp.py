@@ -1,5 +1,5 @@
-"""A server by the Python SDK of the Model Context Protocol. Usage: server_mcp.py sse|json|stateless|legacy|suite RECORD; prints its port, and records in the file
-RECORD each exchange once it is over, with the methods of its messages."""
+"""A server by the Python SDK of the Model Context Protocol. Usage: server_mcp.py sse|json|stateless|legacy|suite RECORD [CERTIFICATE KEY]; prints its port, and
+records in the file RECORD each exchange once it is over, with the methods of its messages. With a certificate it speaks TLS."""
 
 import json
 import logging
@@ -109,5 +109,6 @@ else:
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 logging.disable(logging.ERROR)
-config = uvicorn.Config(recorded(app), log_level="error", timeout_graceful_shutdown=1)
+tls = dict(zip(("ssl_certfile", "ssl_keyfile"), sys.argv[3:5]))
+config = uvicorn.Config(recorded(app), log_level="error", timeout_graceful_shutdown=1, **tls)
 uvicorn.Server(config).run(sockets=[listener])

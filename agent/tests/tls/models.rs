@@ -1,0 +1,200 @@
+//! SDKs of language models over TLS.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use crate::{
+    common::{agent::run_command_with, program::Server, seen::attribute, tools},
+    page::Tested,
+    peers::{Authority, base},
+};
+
+const REQUIREMENTS: &str = include_str!("../../../xtask/assets/sdk/requirements.txt");
+const LOCK: &str = include_str!("../../../xtask/assets/sdk/package-lock.json");
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/llm/programs").join(name)
+}
+
+/// An interpreter that may import the SDKs, `requests` and `httpx`.
+pub(crate) fn interpreter() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let named = std::env::var_os("TELLTALE_TEST_SDK_PYTHON").map(PathBuf::from);
+        named.unwrap_or_else(|| prepared("sdk-py", "requirements.txt", REQUIREMENTS).join("bin/python"))
+    })
+}
+
+fn node_modules() -> PathBuf {
+    let named = std::env::var_os("TELLTALE_TEST_SDK_NODE").map(PathBuf::from);
+    named.unwrap_or_else(|| prepared("sdk-node", "package-lock.json", LOCK)).join("node_modules")
+}
+
+/// The folder of the cache that was made of this.
+fn prepared(kind: &str, file: &str, content: &str) -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    let folders = cache.and_then(|cache| fs::read_dir(cache.join("telltale").join(kind)).ok());
+    let mut folders = folders.into_iter().flatten().flatten().map(|entry| entry.path());
+    let is = |path: &PathBuf| {
+        path.join("complete").exists() && fs::read_to_string(path.join(file)).is_ok_and(|is| is == content)
+    };
+    folders.find(is).unwrap_or_else(|| panic!("the SDKs are not installed: run `cargo xtask setup --for test`"))
+}
+
+/// An SDK: what the page calls it, its program, which of its ways, and the calls by operation, model and tokens of the answer.
+struct Sdk {
+    name: &'static str,
+    program: &'static str,
+    way: &'static str,
+    calls: &'static [&'static str],
+}
+
+const SDKS: &[Sdk] = &[
+    Sdk {
+        name: "`openai` for Python",
+        program: "client_openai.py",
+        way: "plain",
+        calls: &[
+            "chat gpt-4.1-mini 19 7",
+            "chat o4-mini 19 12",
+            "chat gpt-4.1-mini 19 7",
+            "text_completion gpt-3.5-turbo-instruct 5 7",
+            "embeddings text-embedding-3-small 9 -",
+            "moderation omni-moderation-latest - -",
+        ],
+    },
+    Sdk {
+        name: "`openai` for Python, streams",
+        program: "client_openai.py",
+        way: "streamed",
+        calls: &[
+            "chat gpt-4.1-mini - -",
+            "chat gpt-4.1 19 7",
+            "chat gpt-4.1-nano - -",
+            "chat o4-mini 19 12",
+            "text_completion gpt-3.5-turbo-instruct - -",
+        ],
+    },
+    Sdk {
+        name: "`openai` for Python, twelve asynchronous calls at once",
+        program: "client_openai.py",
+        way: "concurrent",
+        calls: &[
+            "chat async-0 19 7",
+            "chat async-1 19 7",
+            "chat async-2 19 7",
+            "chat async-3 19 7",
+            "chat async-4 19 7",
+            "chat async-5 19 7",
+            "chat async-6 19 7",
+            "chat async-7 19 7",
+            "chat async-8 19 7",
+            "chat async-9 19 7",
+            "chat async-10 19 7",
+            "chat async-11 19 7",
+        ],
+    },
+    Sdk {
+        name: "`anthropic` for Python",
+        program: "client_anthropic.py",
+        way: "plain",
+        calls: &["chat claude-sonnet-5 18 29", "chat claude-haiku-5 18 29"],
+    },
+    Sdk {
+        name: "`anthropic` for Python, streams",
+        program: "client_anthropic.py",
+        way: "streamed",
+        calls: &["chat claude-sonnet-5 18 29", "chat claude-haiku-5 18 29", "chat claude-opus-5 18 29"],
+    },
+    Sdk {
+        name: "`openai` for Node",
+        program: "client_node.cjs",
+        way: "openai",
+        calls: &[
+            "chat gpt-4.1-mini 19 7",
+            "chat o4-mini 19 12",
+            "chat gpt-5 36 87",
+            "embeddings text-embedding-3-small 9 -",
+            "chat fault-429-once - -",
+            "chat fault-429-once 19 7",
+            "chat fault-400 - -",
+            "chat endless - -",
+        ],
+    },
+    Sdk {
+        name: "`@anthropic-ai/sdk` for Node",
+        program: "client_node.cjs",
+        way: "anthropic",
+        calls: &[
+            "chat claude-sonnet-5 18 29",
+            "chat claude-haiku-5 18 29",
+            "chat fault-529-once - -",
+            "chat fault-529-once 18 29",
+            "chat breaks 18 -",
+        ],
+    },
+];
+
+/// A row of the page: its name, and what tests it.
+pub(crate) type Row = (String, Box<dyn Fn() -> Tested>);
+
+pub(crate) fn rows() -> impl Iterator<Item = Row> {
+    SDKS.iter().map(|sdk| -> Row { (sdk.name.to_owned(), Box::new(|| test(sdk))) })
+}
+
+/// The server of the models' wire formats, inside TLS.
+fn server(authority: &Authority, clock: &Path) -> Server {
+    let mut command = Command::new(tools::interpreter());
+    command.arg(file("models.py")).arg(clock).arg(authority.file("cert.pem")).arg(authority.file("key.pem"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    Server::start(&mut command)
+}
+
+fn test(sdk: &Sdk) -> Tested {
+    let authority = Authority::new();
+    let server = server(&authority, &authority.file("clock"));
+    let is_python = sdk.program.ends_with(".py");
+    let program = if is_python { interpreter().to_owned() } else { "node".into() };
+    let (program, script) = (program.to_str().expect("text").to_owned(), file(sdk.program));
+    let line = [&program, script.to_str().expect("text"), sdk.way, &base(server.port)];
+    let finished = run_command_with(&[], &line, |run| {
+        let command = authority.trusted_by(Command::new("true"));
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => run.env(name, value),
+                None => run.env_remove(name),
+            };
+        }
+        run.env("PYTHONWARNINGS", "ignore").env("NODE_PATH", node_modules())
+    });
+    assert_eq!(finished.code(), 0, "{}", finished.stderr());
+    let seen = finished.seen;
+    let mut told: Vec<String> = seen
+        .spans
+        .iter()
+        .map(|span| {
+            assert_eq!(attribute(span, "network.peer.port"), Some(server.port.to_string()), "{span}");
+            assert_eq!(attribute(span, "server.address").as_deref(), Some("localhost"), "{span}");
+            let word = |key: &str| attribute(span, key).unwrap_or_else(|| "-".to_owned());
+            let keys = [
+                "gen_ai.operation.name",
+                "gen_ai.request.model",
+                "gen_ai.usage.input_tokens",
+                "gen_ai.usage.output_tokens",
+            ];
+            keys.map(word).join(" ")
+        })
+        .collect();
+    let mut expected: Vec<&str> = sdk.calls.to_vec();
+    told.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(told, expected, "{}", seen.stderr);
+    let library = if is_python { "OpenSSL, of the interpreter's `_ssl`" } else { "OpenSSL, inside `node`" };
+    Tested { name: sdk.name.to_owned(), end: "client", library, requests: expected.len() }
+}

@@ -1,0 +1,111 @@
+"""HTTPS clients. Usage: client.py WAY BASE. Whom they trust is what `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE` say."""
+
+import asyncio
+import http.client
+import ssl
+import sys
+from urllib.parse import urlsplit
+
+way, base = sys.argv[1:3]
+# Method, path, content, status and size of the answer.
+SCRIPT = [
+    ("GET", "/bytes/1000", None, 200, 1000),
+    ("POST", "/sink", b"p" * 500, 200, 2),
+    ("GET", "/bytes/200000", None, 200, 200000),
+    ("GET", "/status/404", None, 404, 2),
+]
+
+
+def check(step, status, content):
+    assert (status, len(content)) == step[3:], (step, status, len(content))
+
+
+def http_client():
+    url = urlsplit(base)
+    connection = http.client.HTTPSConnection(url.hostname, url.port, context=ssl.create_default_context())
+    for step in SCRIPT:
+        connection.request(*step[:3])
+        response = connection.getresponse()
+        check(step, response.status, response.read())
+    connection.close()
+
+
+def requests():
+    import requests
+
+    with requests.Session() as session:
+        for step in SCRIPT:
+            response = session.request(step[0], base + step[1], data=step[2])
+            check(step, response.status_code, response.content)
+
+
+def httpx():
+    import httpx
+
+    with httpx.Client() as client:
+        for step in SCRIPT:
+            response = client.request(step[0], base + step[1], content=step[2])
+            check(step, response.status_code, response.content)
+
+
+def httpx_async():
+    import httpx
+
+    async def run():
+        async with httpx.AsyncClient() as client:
+            for step in SCRIPT:
+                response = await client.request(step[0], base + step[1], content=step[2])
+                check(step, response.status_code, response.content)
+
+    asyncio.run(run())
+
+
+def aiohttp():
+    import aiohttp
+
+    async def run():
+        async with aiohttp.ClientSession() as session:
+            for step in SCRIPT:
+                async with session.request(step[0], base + step[1], data=step[2]) as response:
+                    check(step, response.status, await response.read())
+
+    asyncio.run(run())
+
+
+def asyncio_streams():
+    async def run():
+        url = urlsplit(base)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=ssl.create_default_context())
+        for step in SCRIPT:
+            content = step[2] or b""
+            head = f"{step[0]} {step[1]} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(content)}\r\n\r\n"
+            writer.write(head.encode() + content)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            length = int(answer.lower().split(b"content-length:")[1].split()[0])
+            check(step, int(answer.split()[1]), await reader.readexactly(length))
+        writer.close()
+        await writer.wait_closed()
+
+    asyncio.run(run())
+
+
+def concurrent():
+    """200 connections at once, two requests on each."""
+
+    async def one(number):
+        url = urlsplit(base)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=ssl.create_default_context())
+        for turn in range(2):
+            writer.write(f"GET /bytes/{number * 2 + turn} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode())
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(number * 2 + turn)
+        writer.close()
+        await writer.wait_closed()
+
+    async def run():
+        await asyncio.gather(*(one(number) for number in range(200)))
+
+    asyncio.run(run())
+
+
+globals()[way]()
