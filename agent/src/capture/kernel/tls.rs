@@ -3,6 +3,7 @@
 use std::{
     os::fd::{AsFd, BorrowedFd},
     path::Path,
+    sync::mpsc::{Sender, channel},
 };
 
 use agent_common::tls::{self, FILES, Function, LAYOUTS, NOTICE_EXEC, ObjectLayout};
@@ -70,12 +71,23 @@ pub struct TlsProbes {
     notices: Option<Notices>,
     /// Indices of the table of files that are free.
     free: Vec<u32>,
+    /// To the thread that detaches: for each probe the kernel waits until all CPUs are done with it, tens of milliseconds, and for no two at
+    /// once. It ends by itself when nothing is left; the process may end before.
+    detaching: Sender<Vec<UProbeLink>>,
 }
 
-/// The probes of one file. They are detached when it is dropped; [`TlsProbes::detach`] also lets their place be used again.
+/// The probes of one file. They are detached in the background when it is dropped; [`TlsProbes::detach`] also lets their place be used again.
 pub struct Attached {
     links: Vec<UProbeLink>,
     file: Option<u32>,
+    detaching: Sender<Vec<UProbeLink>>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // Without the thread they are detached here.
+        let _ = self.detaching.send(std::mem::take(&mut self.links));
+    }
 }
 
 impl Attached {
@@ -109,6 +121,7 @@ impl TlsProbes {
                 layouts: Array::try_from(Map::Array(share(ebpf, "TLS_LAYOUTS")?))?,
                 notices: Some(Notices { records: RingBuf::try_from(notices)? }),
                 free: (0..FILES).rev().collect(),
+                detaching: detacher(),
             })
         });
         opened.ok_or(TlsError::Over)?
@@ -133,7 +146,7 @@ impl TlsProbes {
     pub fn attach(&mut self, path: &Path, functions: &[(Function, u64)]) -> Result<Attached, TlsError> {
         let file = self.free.pop().ok_or(TlsError::TooMany)?;
         match self.attach_as(file, path, functions) {
-            Ok(links) => Ok(Attached { links, file: Some(file) }),
+            Ok(links) => Ok(Attached { links, file: Some(file), detaching: self.detaching.clone() }),
             Err(error) => {
                 self.free.push(file);
                 Err(error)
@@ -166,7 +179,7 @@ impl TlsProbes {
     /// As [`Self::attach`].
     pub fn attach_linker(&mut self, path: &Path, offset: u64) -> Result<Attached, TlsError> {
         let link = self.attach_program(LIBRARIES, path, offset, None, "_dl_debug_state")?;
-        Ok(Attached { links: vec![link], file: None })
+        Ok(Attached { links: vec![link], file: None, detaching: self.detaching.clone() })
     }
 
     fn attach_program(
@@ -189,9 +202,8 @@ impl TlsProbes {
     }
 
     /// Detaches the probes of a file.
-    pub fn detach(&mut self, attached: Attached) {
-        drop(attached.links);
-        if let Some(file) = attached.file {
+    pub fn detach(&mut self, mut attached: Attached) {
+        if let Some(file) = attached.file.take() {
             // A refusal leaves a time behind that the next file replaces.
             let _ = self.files.set(file, 0, 0);
             self.free.push(file);
@@ -208,6 +220,16 @@ const BEGIN: &str = "tls_begin";
 const END: &str = "tls_end";
 const FREE: &str = "tls_free";
 const LIBRARIES: &str = "libraries";
+
+/// Starts what detaches the probes that it is sent.
+fn detacher() -> Sender<Vec<UProbeLink>> {
+    let (sender, links) = channel();
+    let thread = std::thread::Builder::new().name("telltale-detach".to_owned());
+    if let Err(error) = thread.spawn(move || links.into_iter().for_each(drop)) {
+        tracing::debug!("probes are detached without a thread: {error}");
+    }
+    sender
+}
 
 fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, TlsError> {
     let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into);
