@@ -57,7 +57,8 @@ pub struct Plan {
     pub tls: Tls,
     /// What must be captured.
     pub capture: Capture,
-    /// Whether calls of language models and of MCP are read out of content, for the numbers in them; the content itself is not kept.
+    /// Whether calls of language models and of MCP are read out of content, for the numbers in them; what is said in
+    /// them is kept only if content is.
     pub calls: bool,
     /// Metrics, if they are on.
     pub metrics: Option<Arc<MetricsPlan>>,
