@@ -224,9 +224,12 @@ impl Filling {
 
 /// The message at a place.
 fn one<'m>(messages: &'m mut Vec<Message>, room: &mut Room, is_last: bool, place: u32) -> Option<&'m mut Message> {
-    let known = messages.iter().rposition(|message| message.is_last == is_last && message.place == place);
-    match known {
-        Some(index) => messages.get_mut(index),
+    let is_it = |message: &Message| message.is_last == is_last && message.place == place;
+    match messages.iter().rev().take(LOOK_BACK).position(is_it) {
+        Some(back) => {
+            let index = messages.len() - 1 - back;
+            messages.get_mut(index)
+        }
         None if room.one() => {
             messages.push(Message { is_last, place, ..Message::default() });
             messages.last_mut()
