@@ -129,7 +129,7 @@ proptest! {
         prop_assert_eq!(read_untimed(&request, response.as_ref()), expected);
     }
 
-    /// Bytes of one answer put anywhere into another, under the request of a third.
+    /// Bytes of one message put anywhere into another, in requests as in answers.
     #[test]
     fn any_bytes_are_read(
         request in proptest::sample::select(all()),
@@ -143,18 +143,22 @@ proptest! {
         let at = at.index(body.len() + 1);
         body.splice(at..at, other[..take.index(other.len() + 1)].iter().copied());
         let response = Message { pieces: vec![body], ..one };
-        let request = request.request;
+        let mut request = request.request;
+        let mut asked = request.body();
+        let from = at % (asked.len() + 1);
+        asked.splice(from..from, other.iter().rev().take(from).rev().copied());
+        request.pieces = vec![asked];
         // Content of which not all fits, and of which something is redacted, too.
         let kept = narrow();
-        let read = |response: &Message| {
-            untimed(read_with(&request, Some(response), &Providers::default(), Some(&kept)))
+        let read = |request: &Message, response: &Message| {
+            untimed(read_with(request, Some(response), &Providers::default(), Some(&kept)))
         };
-        let whole = read(&response);
-        prop_assert_eq!(read(&in_pieces(&response, &[1])), whole.clone());
+        let whole = read(&request, &response);
+        prop_assert_eq!(read(&in_pieces(&request, &[1]), &in_pieces(&response, &[1])), whole.clone());
         prop_assert_eq!(kept.budget.held(), 0);
         let content = whole.and_then(|call| call.content).unwrap_or_default();
         let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
         prop_assert!(length(&content.output_messages) <= 200, "{:?}", content);
-        prop_assert!(length(&content.input_messages) + length(&content.tool_definitions) <= 200, "{:?}", content);
+        prop_assert!(length(&content.input_messages) + length(&content.tool_definitions) + length(&content.system_instructions) <= 200, "{:?}", content);
     }
 }
