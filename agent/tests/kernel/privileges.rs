@@ -59,6 +59,11 @@ fn at_no_level_of_perf_event_paranoid_more_is_needed_than_what_is_shipped() {
         let found = find(&report, "perf_event_paranoid")["found"].as_str().unwrap_or_default();
         assert!(found.starts_with(&format!("{level}; ")), "{level}: {found}");
         assert_eq!(find(&report, "capability SYS_ADMIN")["mend"], Value::Null, "{level}: {report}");
+        let inside = find(&report, "inside TLS");
+        println!("perf_event_paranoid {level}: inside TLS: {}", inside["found"]);
+        if level == "2" {
+            assert_eq!(inside["status"], "ok", "{report}");
+        }
         // Without PERFMON it is that, not the level, that is named.
         let (can_capture, report) = check("bpf,sys_ptrace");
         assert!(!can_capture, "{level}: {report}");

@@ -58,7 +58,7 @@ pub const PRIVILEGES: [Privilege; 5] = [
         name: "SYS_ADMIN",
         number: SYS_ADMIN,
         chart: "capabilities.sysAdmin",
-        without: Without::Everything("BPF and PERFMON are enough, and no perf event is opened"),
+        without: Without::Everything("BPF and PERFMON are enough, but inside TLS at kernel.perf_event_paranoid 3"),
     },
 ];
 
