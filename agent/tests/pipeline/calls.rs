@@ -3,11 +3,11 @@
 use serde_json::json;
 use telltale::{
     admin::table,
-    capture::{Direction, GapReason},
+    capture::{Direction, GapReason, Role},
     policy::{Plan, PlanStore, Plans},
 };
 
-use super::bench::Bench;
+use super::bench::{Bench, open};
 
 const ASKED: &str = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"secret question"}],"max_tokens":5}"#;
 const ANSWER: &str = concat!(
@@ -131,4 +131,65 @@ fn calls_of_one_connection_are_told_apart() {
     }
     let models: Vec<_> = bench.lines.take().iter().map(|line| line["gen_ai.request.model"].clone()).collect();
     assert_eq!(models, ["a", "b/c:d", "a"]);
+}
+
+/// Instruments of calls, with how often each measured.
+fn measured(bench: &Bench) -> Vec<(String, u64)> {
+    let families = bench.metrics.snapshot().families;
+    let of_calls =
+        families.into_iter().filter(|family| ["gen_ai.", "mcp."].iter().any(|name| family.name.starts_with(name)));
+    of_calls.map(|family| (family.name, family.series.iter().map(|series| series.data.count()).sum())).collect()
+}
+
+/// A gateway is asked and asks: one call on each side, and neither is counted on both.
+#[test]
+fn a_gateway_is_a_server_once_and_a_client_once() {
+    let mut bench = Bench::new(4);
+    let (asked, answer) = (request("/v1/chat/completions", ASKED), response(ANSWER));
+    bench.event(1, open(Some(Role::Server), 7));
+    bench.data(1, Direction::In, 0, &asked);
+    bench.event(2, open(Some(Role::Client), 7));
+    bench.data(2, Direction::Out, 0, &asked);
+    bench.data(2, Direction::In, 0, &answer);
+    bench.data(1, Direction::Out, 0, &answer);
+    let measured = measured(&bench);
+    let measured: Vec<_> = measured.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    assert_eq!(
+        measured,
+        [
+            // Input and output.
+            ("gen_ai.client.token.usage", 2),
+            ("gen_ai.client.operation.duration", 1),
+            ("gen_ai.server.request.duration", 1),
+        ]
+    );
+    assert_eq!(bench.lines.take().len(), 2);
+}
+
+/// A session of 2024-11-05 is as long as its stream, which a close ends and an eviction does not.
+#[test]
+fn a_stream_that_is_a_session_lasts_until_it_is_closed() {
+    for (connections, closed, expected) in [(2, true, 1), (2, false, 0), (1, false, 0)] {
+        let mut bench = Bench::new(connections);
+        bench.open(1);
+        bench.data(1, Direction::Out, 0, b"GET /sse HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n");
+        let event = "event: endpoint\ndata: /messages?session_id=4f2a\n\n";
+        let stream = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{event}\r\n",
+            event.len()
+        );
+        bench.data(1, Direction::In, 0, stream.as_bytes());
+        if closed {
+            bench.close(1);
+        }
+        // Takes the place of the first where there is but one.
+        bench.open(2);
+        bench.pipeline.finish();
+        let sessions = measured(&bench)
+            .iter()
+            .filter(|(name, _)| name == "mcp.client.session.duration")
+            .map(|(_, count)| count)
+            .sum::<u64>();
+        assert_eq!(sessions, expected, "{connections} {closed}");
+    }
 }
