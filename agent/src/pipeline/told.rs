@@ -36,12 +36,12 @@ impl Told {
 
     /// Records an exchange under the plan that it began with, or keeps it until its answers came.
     pub(super) fn exchange(&mut self, exchange: Exchange, plan: &Arc<Plan>, recorder: &mut Recorder) {
-        if !Waiting::<Arc<Plan>>::concerns(&exchange) {
-            self.record(&exchange, plan, recorder);
-        } else {
+        if Waiting::<Arc<Plan>>::concerns(&exchange) {
             for (exchange, plan) in self.waiting.offer(exchange, Arc::clone(plan)) {
                 self.record(&exchange, &plan, recorder);
             }
+        } else {
+            self.record(&exchange, plan, recorder);
         }
     }
 

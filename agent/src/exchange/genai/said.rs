@@ -274,28 +274,10 @@ impl Found for Said {
             F::Common if value != Value::Null => self.evidence.add(Evidence::COMMON),
             F::Text => self.text(value),
             F::Delta => self.item.delta |= value.as_str().is_some_and(|text| !text.is_empty()),
-            F::Tokens(count) => {
-                if let Some(tokens) = value.as_u64() {
-                    self.evidence.add(Evidence::USAGE);
-                    let sum = match count {
-                        Count::EachInput => &mut self.item.sums[0],
-                        Count::EachOutput => &mut self.item.sums[1],
-                        _ => return self.tokens.tell(count, tokens),
-                    };
-                    *sum = Some(sum.unwrap_or(0).saturating_add(tokens));
-                }
-            }
+            F::Tokens(count) => self.found_tokens(count, value),
             F::Cost => self.cost = value.as_f64().filter(|cost| *cost >= 0.0).or(self.cost),
-            F::InputModality => self.modality(Count::AudioInput, at, |modality| modality.kind = medium(value)),
-            F::InputModalityTokens => self.modality(Count::AudioInput, at, |modality| modality.tokens = value.as_u64()),
-            F::OutputModality => self.modality(Count::AudioOutput, at, |modality| modality.kind = medium(value)),
-            F::CachedModality => self.modality(Count::AudioCached, at, |modality| modality.kind = medium(value)),
-            F::CachedModalityTokens => {
-                self.modality(Count::AudioCached, at, |modality| modality.tokens = value.as_u64());
-            }
-            F::OutputModalityTokens => {
-                self.modality(Count::AudioOutput, at, |modality| modality.tokens = value.as_u64());
-            }
+            F::Modality(count) => self.modality(count, at, |modality| modality.kind = medium(value)),
+            F::ModalityTokens(count) => self.modality(count, at, |modality| modality.tokens = value.as_u64()),
             F::Done => {
                 if let Some(done) = value.as_bool() {
                     self.evidence.add(Evidence::END);
@@ -349,6 +331,17 @@ impl Found for Said {
 }
 
 impl Said {
+    fn found_tokens(&mut self, count: Count, value: Value<'_>) {
+        let Some(tokens) = value.as_u64() else { return };
+        self.evidence.add(Evidence::USAGE);
+        let sum = match count {
+            Count::EachInput => &mut self.item.sums[0],
+            Count::EachOutput => &mut self.item.sums[1],
+            _ => return self.tokens.tell(count, tokens),
+        };
+        *sum = Some(sum.unwrap_or(0).saturating_add(tokens));
+    }
+
     fn found_reason(&mut self, at: &[u32], value: Value<'_>) {
         // A stream of watsonx says so in every part but the last.
         let reason = word(value).filter(|reason| !matches!(&**reason, "not_finished" | "NOT_FINISHED"));

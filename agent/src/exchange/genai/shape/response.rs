@@ -105,13 +105,10 @@ pub(in super::super) enum ResponseField {
     Tokens(Count),
     /// What the call costs.
     Cost,
-    /// `modality` of Gemini's details, and the tokens of it: of the input, of the output.
-    InputModality,
-    InputModalityTokens,
-    OutputModality,
-    OutputModalityTokens,
-    CachedModality,
-    CachedModalityTokens,
+    /// `modality` of Gemini's details; the count is that of audio in the same whole.
+    Modality(Count),
+    /// The tokens of it.
+    ModalityTokens(Count),
     /// The end, if it is `true`.
     Done,
     /// Only the last part of a stream has it, and only answers of models.
@@ -145,16 +142,15 @@ pub(in super::super) enum ResponseField {
 }
 
 use Count::{
-    AudioInput, AudioOutput, BilledImages, BilledInput, BilledOutput, CacheReadBeside, CacheReadWithin,
+    AudioCached, AudioInput, AudioOutput, BilledImages, BilledInput, BilledOutput, CacheReadBeside, CacheReadWithin,
     CacheWriteBeside, CacheWriteHour, CacheWriteWithin, EachInput, EachOutput, Input, MostInput, MostOutput, Output,
     Prompt, Reasoning, Thoughts, TimedCache, TimedInput, TimedOutput, ToolPrompt, Total,
 };
 use ResponseField::{
-    BlockCallId, BlockId, BlockKind, BlockName, CachedModality, CachedModalityTokens, CodeOfError, Common,
-    Conversation, Cost, Delta, Done, Element, Error, ErrorCode, ErrorStatus, ErrorType, Fingerprint, Hint, Id, Index,
-    InputModality, InputModalityTokens, InsteadOfReason, Kind, Last, LikelyText, Model, Object, OnlyReason, OtherId,
-    OutputModality, OutputModalityTokens, Own, OwnErrorType, OwnText, Reason, Status, Text, Tier, Tokens, Tool, ToolId,
-    ToolIndex, ToolName, ToolNameAgain, Vector,
+    BlockCallId, BlockId, BlockKind, BlockName, CodeOfError, Common, Conversation, Cost, Delta, Done, Element, Error,
+    ErrorCode, ErrorStatus, ErrorType, Fingerprint, Hint, Id, Index, InsteadOfReason, Kind, Last, LikelyText, Modality,
+    ModalityTokens, Model, Object, OnlyReason, OtherId, Own, OwnErrorType, OwnText, Reason, Status, Text, Tier, Tokens,
+    Tool, ToolId, ToolIndex, ToolName, ToolNameAgain, Vector,
 };
 
 pub(super) static ROWS: &[(&str, ResponseField)] = &[
@@ -294,12 +290,12 @@ pub(super) static ROWS: &[(&str, ResponseField)] = &[
     ("usageMetadata.candidatesTokenCount", Tokens(Output)),
     ("usageMetadata.thoughtsTokenCount", Tokens(Thoughts)),
     ("usageMetadata.cachedContentTokenCount", Tokens(CacheReadWithin)),
-    ("usageMetadata.promptTokensDetails[].modality", InputModality),
-    ("usageMetadata.promptTokensDetails[].tokenCount", InputModalityTokens),
-    ("usageMetadata.cacheTokensDetails[].modality", CachedModality),
-    ("usageMetadata.cacheTokensDetails[].tokenCount", CachedModalityTokens),
-    ("usageMetadata.candidatesTokensDetails[].modality", OutputModality),
-    ("usageMetadata.candidatesTokensDetails[].tokenCount", OutputModalityTokens),
+    ("usageMetadata.promptTokensDetails[].modality", Modality(AudioInput)),
+    ("usageMetadata.promptTokensDetails[].tokenCount", ModalityTokens(AudioInput)),
+    ("usageMetadata.cacheTokensDetails[].modality", Modality(AudioCached)),
+    ("usageMetadata.cacheTokensDetails[].tokenCount", ModalityTokens(AudioCached)),
+    ("usageMetadata.candidatesTokensDetails[].modality", Modality(AudioOutput)),
+    ("usageMetadata.candidatesTokensDetails[].tokenCount", ModalityTokens(AudioOutput)),
     ("usageMetadata.serviceTier", Tier),
     ("embedding", Vector),
     ("embedding[]", Element),
