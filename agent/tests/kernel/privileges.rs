@@ -61,7 +61,8 @@ fn at_no_level_of_perf_event_paranoid_more_is_needed_than_what_is_shipped() {
         assert_eq!(find(&report, "capability SYS_ADMIN")["mend"], Value::Null, "{level}: {report}");
         let inside = find(&report, "inside TLS");
         println!("perf_event_paranoid {level}: inside TLS: {}", inside["found"]);
-        if level == "2" {
+        // Not every kernel leaves it to who has PERFMON.
+        if level == "2" && is_own {
             assert_eq!(inside["status"], "ok", "{report}");
         }
         // Without PERFMON it is that, not the level, that is named.

@@ -62,6 +62,9 @@ const AGAIN: [Duration; 4] =
 /// How often it is looked whether processes still live: of some ends nobody tells.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Files that are warned of because probes were refused; of more the counter tells.
+const WARNINGS: u64 = 8;
+
 /// Why a process is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cause {
@@ -449,9 +452,14 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
                 self.counts.attached += 1;
             }
             Err(error) => {
-                tracing::warn!("cannot read inside TLS of {} ({what}): {error}", file.path.display());
                 file.is_refused = true;
                 self.counts.refuse(RefusedBecause::Attach);
+                // Where a right is missing that is so of every file.
+                if self.counts.refused[RefusedBecause::Attach as usize] <= WARNINGS {
+                    tracing::warn!("cannot read inside TLS of {} ({what}): {error}", file.path.display());
+                } else {
+                    tracing::debug!("cannot read inside TLS of {} ({what}): {error}", file.path.display());
+                }
             }
         }
     }

@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(
             notes(Some(BPF | PERFMON)),
             [
-                "process.executable.name of a process with other rights is the name that the kernel has of it (SYS_PTRACE is not granted)"
+                "process.executable.name of a process with other rights is the name that the kernel has of it, and what is inside its TLS is not read (SYS_PTRACE is not granted)"
             ]
         );
         assert_eq!(notes(None), [""; 0]);

@@ -14,7 +14,7 @@ pub(super) fn capability() -> Capability {
     match attach() {
         Ok(()) => row(NAME, Status::Ok, TRIED, &"works"),
         Err(error) => row(NAME, Status::Missing, TRIED, &error).mend(
-            "needs kernel 5.15 or later with uprobes; where kernel.perf_event_paranoid is 3 (Debian's default), 2 there or the capability SYS_ADMIN. \
+            "needs kernel 5.15 or later with uprobes; some kernels leave it to who has the capability SYS_ADMIN, all where kernel.perf_event_paranoid is 3 (Debian's default). \
              Without it all but what is inside TLS is read",
         ),
     }

@@ -45,7 +45,7 @@ pub const PRIVILEGES: [Privilege; 5] = [
         number: 19,
         chart: "capabilities.sysPtrace",
         without: Without::Less(
-            "process.executable.name of a process with other rights is the name that the kernel has of it",
+            "process.executable.name of a process with other rights is the name that the kernel has of it, and what is inside its TLS is not read",
         ),
     },
     Privilege {
@@ -58,7 +58,7 @@ pub const PRIVILEGES: [Privilege; 5] = [
         name: "SYS_ADMIN",
         number: SYS_ADMIN,
         chart: "capabilities.sysAdmin",
-        without: Without::Everything("BPF and PERFMON are enough, but inside TLS at kernel.perf_event_paranoid 3"),
+        without: Without::Everything("BPF and PERFMON are enough, but on some kernels inside TLS"),
     },
 ];
 
