@@ -181,18 +181,13 @@ impl Work {
         for &pid in processes {
             self.discovery.look(pid, Cause::Start, now);
         }
-        // All files of all processes take seconds to look into; that is done while the kernel tells of new ones.
-        if self.discovery.source().scope != Members::All {
-            self.discovery.rescan(now);
-        }
+        // Who is told that it captures may rely on it, also of what runs already.
+        self.discovery.rescan(now);
         self.metrics.tell(&self.discovery);
     }
 
     /// Until it is told to stop.
     fn run(mut self) {
-        if self.discovery.source().scope == Members::All {
-            self.discovery.rescan(self.begin.elapsed());
-        }
         loop {
             let now = self.now();
             // Ends of times are rounded up, so that it does not wake before them.
