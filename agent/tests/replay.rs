@@ -386,6 +386,29 @@ fn recordings_of_real_traffic() {
     }
 }
 
+/// curl and a server of `asyncio` over TLS 1.3, both ends (`run --port N --record`, then `replay --scrub`): what the sockets moved and what was inside.
+#[test]
+fn a_recording_of_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = recording("tls.jsonl");
+    let [logs, _, spans, metrics] = outputs(&file, &directory);
+    insta::assert_snapshot!("real_tls", logs);
+    assert_eq!(column(&logs, "reporter"), ["server", "client", "server", "client"]);
+    let traces: std::collections::BTreeSet<_> = column(&logs, "trace_id").iter().map(ToString::to_string).collect();
+    assert_eq!(traces.len(), 2, "one for both ends of each");
+    assert!(!decoded(&fs::read_to_string(&file).unwrap()).contains("hunter2"));
+    let version = r#"{"key":"tls.protocol.version","value":{"stringValue":"1.3"}}"#;
+    assert_eq!(spans.matches(version).count(), 4);
+    assert_eq!(spans.matches("https://localhost:").count(), 2);
+    let of = |reporter: &str| format!("telltale_reporter=\"{reporter}\",telltale_connection_visibility=\"decrypted\"");
+    for reporter in ["client", "server"] {
+        let mut samples = metrics.lines().filter(|line| line.starts_with("telltale_connections_total{"));
+        let sample = samples.find(|line| line.contains(&of(reporter))).unwrap_or_else(|| panic!("{metrics}"));
+        assert!(sample.ends_with(" 1"), "{sample}");
+    }
+    assert!(!metrics.contains("visibility=\"opaque\""), "{metrics}");
+}
+
 /// Replays a recording under a policy with this stanza; returns the lines.
 fn logs_under(recording_name: &str, stanza: &str) -> String {
     let directory = tempfile::tempdir().unwrap();

@@ -3,13 +3,8 @@
 use std::process::Command;
 
 use crate::{
-    common::{
-        agent::{Run, run_command_with},
-        program::done,
-        seen::row,
-        tools,
-    },
-    peers::{Authority, base},
+    common::{agent::run_command_with, program::done, seen::row, tools},
+    peers::{Authority, base, capture},
 };
 
 /// 200 connections at once over memory BIOs, two requests on each, at both ends: none is given to another.
@@ -17,7 +12,7 @@ use crate::{
 fn two_hundred_connections_at_once() {
     let authority = Authority::new();
     let server = authority.python("asyncio");
-    let run = Run::port(server.port);
+    let run = capture(server.port);
     done(&mut authority.client(tools::interpreter(), "concurrent", server.port));
     let expected: Vec<_> = (0..400).map(|size| row("GET", format!("/bytes/{size}"), 200, 0, size)).collect();
     run.expect_both_ends(&expected);

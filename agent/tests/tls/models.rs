@@ -8,9 +8,14 @@ use std::{
 };
 
 use crate::{
-    common::{agent::run_command_with, program::Server, seen::attribute, tools},
+    common::{
+        agent::run_command_with,
+        program::{Server, done},
+        seen::{attribute, text},
+        tools, wait_for,
+    },
     page::Tested,
-    peers::{Authority, base},
+    peers::{Authority, base, capture},
 };
 
 const REQUIREMENTS: &str = include_str!("../../../xtask/assets/sdk/requirements.txt");
@@ -145,7 +150,47 @@ const SDKS: &[Sdk] = &[
 pub(crate) type Row = (String, Box<dyn Fn() -> Tested>);
 
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    SDKS.iter().map(|sdk| -> Row { (sdk.name.to_owned(), Box::new(|| test(sdk))) })
+    let sdks = SDKS.iter().map(|sdk| -> Row { (sdk.name.to_owned(), Box::new(|| test(sdk))) });
+    sdks.chain([("sse", "sessions", 11), ("json", "newest", 6)].map(|(server, client, exchanges)| -> Row {
+        (format!("`mcp` for Python, {client}"), Box::new(move || mcp(server, client, exchanges)))
+    }))
+}
+
+/// The SDK of the Model Context Protocol against itself, on `uvicorn`: both ends of each exchange that the server recorded.
+fn mcp(way: &str, client: &str, exchanges: usize) -> Tested {
+    let authority = Authority::new();
+    let record = authority.file("record");
+    let mut command = Command::new(interpreter());
+    command.arg("-W").arg("ignore").arg(file("server_mcp.py")).arg(way).arg(&record);
+    command.arg(authority.file("cert.pem")).arg(authority.file("key.pem")).env("PYTHONDONTWRITEBYTECODE", "1");
+    let server = Server::start(&mut command);
+    let run = capture(server.port);
+    let mut command = Command::new(interpreter());
+    command.arg("-W").arg("ignore").arg(file("client_mcp.py")).arg(client).arg(base(server.port));
+    done(&mut authority.trusted_by(command));
+    let lines = || fs::read_to_string(&record).unwrap_or_default();
+    wait_for("the record", || (lines().lines().count() >= exchanges).then_some(()));
+    let seen = run.stop_after(2 * exchanges);
+    let mut expected: Vec<String> = lines()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("the record is JSON"))
+        .map(|line| format!("{} {}", text(&line, "exchange"), line["status"]))
+        .collect();
+    expected.sort();
+    for end in ["client", "server"] {
+        let line = |line: &&serde_json::Value| {
+            assert_eq!(text(line, "authority"), format!("localhost:{}", server.port), "{line}");
+            let path = text(line, "path").split('?').next().unwrap_or_default();
+            format!("{} {path} {}", text(line, "method"), line["response_code"])
+        };
+        let mut told: Vec<String> = seen.of(end).iter().map(line).collect();
+        told.sort();
+        assert_eq!(told, expected, "the {end} (left) and what the server recorded (right)\n{}", seen.stderr);
+    }
+    let calls = seen.spans.iter().filter(|span| attribute(span, "gen_ai.tool.name").as_deref() == Some("add")).count();
+    assert_eq!(calls, 2, "the call of a tool at both ends");
+    let name = format!("`mcp` for Python, {client}, with its server on `uvicorn`: both ends");
+    Tested { name, end: "both", library: "OpenSSL, of the interpreter's `_ssl`", requests: exchanges }
 }
 
 /// The server of the models' wire formats, inside TLS.

@@ -12,6 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tempfile::TempDir;
 
 use crate::common::{
+    agent::Run,
     program::{Program, Server, done, free_port},
     tools, wait_for,
 };
@@ -109,6 +110,15 @@ impl Authority {
         command.arg(file("client.mjs")).arg(way).arg(base(port));
         self.trusted_by(command)
     }
+}
+
+/// Captures what uses this port, from when all that there is has been looked into.
+pub(crate) fn capture(port: u16) -> Run {
+    let run = Run::port(port);
+    wait_for("probes in the libraries of all processes", || {
+        (run.value("telltale_tls_processes", "") > 0.0).then_some(())
+    });
+    run
 }
 
 /// A URL of a server on this port, by a name: an address would be no server name of TLS.

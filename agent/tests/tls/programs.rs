@@ -8,14 +8,14 @@ use std::{
 
 use crate::{
     common::{
-        agent::{Run, run_command_with, value},
+        agent::{run_command_with, value},
         program::done,
         seen::{Row, Seen, attribute, row, text},
         tools,
     },
     models,
     page::{Tested, write},
-    peers::{Authority, base, with_aiohttp},
+    peers::{Authority, base, capture, with_aiohttp},
 };
 
 /// What every client asks; the content of the answers is checked by the clients.
@@ -176,7 +176,7 @@ fn client(client: &Client) -> Tested {
 
 /// A server that was there before the agent, asked by a client of whom nobody asks what it says.
 fn server(name: &str, library: &'static str, port: u16, authority: &Authority) -> Tested {
-    let run = Run::port(port);
+    let run = capture(port);
     let expected = script();
     done(&mut own(authority, "http_client", port));
     let seen = run.stop_after(expected.len());
@@ -194,7 +194,7 @@ fn server(name: &str, library: &'static str, port: u16, authority: &Authority) -
 fn both_ends(way: &'static str, client: &'static str) -> Tested {
     let authority = Authority::new();
     let server = authority.python(way);
-    let run = Run::port(server.port);
+    let run = capture(server.port);
     done(&mut own(&authority, client, server.port));
     let expected = script();
     let seen = run.expect_both_ends(&expected);
