@@ -204,7 +204,7 @@ fn server(authority: &Authority, clock: &Path) -> Server {
 fn test(sdk: &Sdk) -> Tested {
     let authority = Authority::new();
     let server = server(&authority, &authority.file("clock"));
-    let is_python = sdk.program.ends_with(".py");
+    let is_python = Path::new(sdk.program).extension().is_some_and(|extension| extension == "py");
     let program = if is_python { interpreter().to_owned() } else { "node".into() };
     let (program, script) = (program.to_str().expect("text").to_owned(), file(sdk.program));
     let line = [&program, script.to_str().expect("text"), sdk.way, &base(server.port)];
