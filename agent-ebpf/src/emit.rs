@@ -125,6 +125,24 @@ pub(crate) fn close(socket: &mut Socket, time: u64) {
     debug::closed(socket.cookie, how);
 }
 
+/// Begins the record that says whose a connection is, and gives the part to fill.
+#[inline(always)]
+pub(crate) fn opening(scratch: &mut Scratch, connection: u64, time: u64) -> &mut Open {
+    scratch.head = Head {
+        connection,
+        time,
+        position: 0,
+        length: 0,
+        copied: size_of::<Open>() as u32,
+        kind: KIND_OPEN,
+        direction: 0,
+        reason: 0,
+        reserved: [0; 5],
+    };
+    // SAFETY: the payload is larger than an `Open`, which has no invalid bit patterns, and is aligned to 8.
+    unsafe { &mut *(&raw mut scratch.payload).cast::<c_void>().cast::<Open>() }
+}
+
 /// Says who is connected to whom. False if the ring was full: then it is said at the next call.
 #[inline(never)]
 pub(crate) fn open(socket: &Admitted, time: u64) -> bool {
@@ -137,20 +155,8 @@ pub(crate) fn open(socket: &Admitted, time: u64) -> bool {
             u16::from_be(member::<u16>(socket.sk, layout!(sk_dport))),
         )
     };
-    scratch.head = Head {
-        connection: socket.state.cookie,
-        time,
-        position: 0,
-        length: 0,
-        copied: size_of::<Open>() as u32,
-        kind: KIND_OPEN,
-        direction: 0,
-        reason: 0,
-        reserved: [0; 5],
-    };
     let sk = socket.sk as u64;
-    // SAFETY: the payload is larger than an `Open`, which has no invalid bit patterns, and is aligned to 8.
-    let open = unsafe { &mut *(&raw mut scratch.payload).cast::<c_void>().cast::<Open>() };
+    let open = opening(scratch, socket.state.cookie, time);
     (open.local, open.peer) = ([0; 16], [0; 16]);
     if family == INET {
         let own = read::<[u8; 4]>(sk + u64::from(layout!(sk_rcv_saddr))).unwrap_or_default();

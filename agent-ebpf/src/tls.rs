@@ -8,7 +8,7 @@
 use agent_common::{
     counter::Counter,
     layout::ABSENT,
-    record::{Head, IN, KIND_CLOSE, KIND_OPEN, OUT, Open},
+    record::{Head, IN, KIND_CLOSE, OUT, Open},
     tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, RANDOM, UNKNOWN},
 };
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_probe_read_user};
@@ -16,7 +16,7 @@ use core::ffi::c_void;
 
 use crate::{
     call::now,
-    emit::{HEAD, claim, output, release},
+    emit::{HEAD, claim, opening, output, release},
     maps::{HELLOS, TLS_CONNECTIONS, TLS_FILES, TLS_LAYOUTS, TLS_OBJECTS, count, current_call},
     scope::{self, Inside},
     source::Source,
@@ -448,19 +448,7 @@ pub(crate) fn is_of_tls(cookie: u64) -> bool {
 #[inline(never)]
 fn open(connection: u64, time: u64) {
     let Some(scratch) = claim() else { return };
-    scratch.head = Head {
-        connection,
-        time,
-        position: 0,
-        length: 0,
-        copied: size_of::<Open>() as u32,
-        kind: KIND_OPEN,
-        direction: 0,
-        reason: 0,
-        reserved: [0; 5],
-    };
-    // SAFETY: the payload is larger than an `Open`, which has no invalid bit patterns, and is aligned to 8.
-    let open = unsafe { &mut *(&raw mut scratch.payload).cast::<c_void>().cast::<Open>() };
+    let open = opening(scratch, connection, time);
     *open = Open {
         cgroup: task::current_cgroup_id(),
         local: [0; 16],
