@@ -213,7 +213,7 @@ impl Secured {
             })
         };
         let (client, server) = (object(pair.client.as_raw_fd(), 0), object(pair.server.as_raw_fd(), 1));
-        Self { client, server, inner, pair }
+        Self { pair, client, server, inner }
     }
 
     /// The client's hello, which the server receives in two parts as OpenSSL does, and something back.
