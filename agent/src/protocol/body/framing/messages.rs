@@ -12,6 +12,9 @@ const OVERHEAD: u32 = 16;
 const MAX_MESSAGE: u32 = 32 * 1024 * 1024;
 /// Most headers that are read; those of a message that has more are passed over.
 const MAX_HEADERS: usize = 8 * 1024;
+/// Longest payload that is held until the checksum has come, so that nothing is told of one that is not as it was sent. A longer one is told as it
+/// comes, and marked if it was not.
+const MAX_CHECKED: u32 = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -28,7 +31,10 @@ pub(in crate::protocol::body) struct Messages {
     /// Bytes of the prelude or checksum that have come.
     held: Vec<u8>,
     headers: Vec<u8>,
+    /// Length of the payload.
     payload: u32,
+    /// What of a payload of at most [`MAX_CHECKED`] has come.
+    unchecked: Vec<u8>,
     checksum: Crc,
     /// The last prelude was one: if the next is not, that is told.
     in_step: bool,
@@ -42,6 +48,7 @@ impl Default for Messages {
             held: Vec::new(),
             headers: Vec::new(),
             payload: 0,
+            unchecked: Vec::new(),
             checksum: Crc::new(),
             in_step: true,
             time: Timestamp(0),
@@ -71,7 +78,11 @@ impl Messages {
                 State::Payload(left) => {
                     let (now, after) = rest.split_at(rest.len().min(left as usize));
                     self.checksum.update(now);
-                    items.bytes(now);
+                    if self.is_held() {
+                        self.unchecked.extend_from_slice(now);
+                    } else {
+                        items.bytes(now);
+                    }
                     self.payload_left(left - now.len() as u32);
                     after
                 }
@@ -81,7 +92,11 @@ impl Messages {
                     if self.held.len() == 4 {
                         let whole = number(&self.held) == self.checksum.sum();
                         counters.bad_checksums += u64::from(!whole);
-                        self.over(whole, counters, items);
+                        if whole || !self.is_held() {
+                            self.over(whole, counters, items);
+                        } else {
+                            self.pass_over(counters, items);
+                        }
                     }
                     after
                 }
@@ -108,7 +123,7 @@ impl Messages {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.headers.capacity() + self.held.capacity()
+        self.headers.capacity() + self.held.capacity() + self.unchecked.capacity()
     }
 
     /// Where a prelude is not one, the next is looked for byte by byte: its checksum makes sure.
@@ -144,10 +159,22 @@ impl Messages {
     fn headers_left(&mut self, left: u32, items: &mut impl Items) {
         self.state = State::Headers(left);
         if left == 0 {
-            let name = event(&self.headers).unwrap_or_default();
-            items.begin(&name[..name.len().min(MAX_EVENT_NAME)]);
+            self.unchecked.clear();
+            if !self.is_held() {
+                self.begin(items);
+            }
             self.payload_left(self.payload);
         }
+    }
+
+    /// Whether the payload waits for its checksum.
+    fn is_held(&self) -> bool {
+        self.payload <= MAX_CHECKED
+    }
+
+    fn begin(&self, items: &mut impl Items) {
+        let name = event(&self.headers).unwrap_or_default();
+        items.begin(&name[..name.len().min(MAX_EVENT_NAME)]);
     }
 
     fn payload_left(&mut self, left: u32) {
@@ -158,7 +185,21 @@ impl Messages {
         self.state = State::Prelude;
         self.held.clear();
         counters.messages += 1;
+        if self.is_held() {
+            self.begin(items);
+            if !self.unchecked.is_empty() {
+                items.bytes(&self.unchecked);
+            }
+        }
         items.end(self.time, whole);
+    }
+
+    /// A message that is not as it was sent: nothing of it is told.
+    fn pass_over(&mut self, counters: &mut Counters, items: &mut impl Items) {
+        self.state = State::Prelude;
+        self.held.clear();
+        counters.messages += 1;
+        items.cut();
     }
 }
 

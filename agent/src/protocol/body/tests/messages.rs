@@ -96,12 +96,21 @@ fn headers_of_every_type_are_passed() {
 }
 
 #[test]
-fn a_payload_that_its_checksum_does_not_fit_is_not_whole_and_the_next_message_is() {
+fn of_a_payload_that_its_checksum_does_not_fit_nothing_is_told_and_the_next_message_is() {
     let mut content = event("a", "{\"x\":1}");
     let at = content.len() - 6;
     content[at] ^= 1;
     content.extend(event("b", "{}"));
-    let counters = check(&headers(TYPE, ""), content, &["a: {\"x\":0}..", "b: {}"]);
+    let counters = check(&headers(TYPE, ""), content, &["(cut)", "b: {}"]);
+    assert_eq!((counters.bad_checksums, counters.bad_preludes), (1, 0));
+    // One that is too long to wait for its checksum was told of already, and is marked.
+    let long = format!("\"{}\"", "x".repeat(64 * 1024));
+    let mut content = event("a", &long);
+    let at = content.len() - 6;
+    content[at] ^= 1;
+    content.extend(event("b", "{}"));
+    let told = format!("a: {}", long.replace("x\"", "y\""));
+    let counters = check(&headers(TYPE, ""), content, &[&format!("{told}.."), "b: {}"]);
     assert_eq!((counters.bad_checksums, counters.bad_preludes), (1, 0));
 }
 
