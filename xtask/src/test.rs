@@ -111,6 +111,8 @@ fn lint() -> Result<()> {
 ///
 /// Other flags than the host's, so another folder. The programs are checked as if for the host, which needs no BPF sysroot: there is no clippy beside a packaged compiler.
 fn lint_ebpf() -> Result<()> {
+    // As the agent's build script says for which machine the programs are.
+    let architecture = format!("bpf_target_arch=\"{}\"", std::env::consts::ARCH);
     cargo(
         &[
             "clippy",
@@ -125,6 +127,10 @@ fn lint_ebpf() -> Result<()> {
             "clippy::needless_pass_by_value",
             "--deny",
             "warnings",
+            "--cfg",
+            &architecture,
+            "--check-cfg",
+            "cfg(bpf_target_arch, values(any()))",
         ],
         &[("CARGO_PROFILE_DEV_PANIC", "abort"), ("RUSTC_BOOTSTRAP", "1")],
     )
