@@ -1,5 +1,7 @@
 //! What is inside TLS: which files have functions that plaintext goes through, and which processes execute them.
 
+#[cfg(feature = "ebpf")]
+pub mod capability;
 pub mod discovery;
 pub mod elf;
 pub mod examine;

@@ -9,7 +9,10 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
 use super::args::{CheckArgs, CheckFormat};
 use crate::{
-    capture::kernel::capability::{Report, Status, report},
+    capture::{
+        kernel::capability::{Report, Status, report},
+        tls::capability::capability,
+    },
     config::Config,
 };
 
@@ -19,6 +22,9 @@ pub(super) fn check(args: &CheckArgs, config: &Config) -> io::Result<bool> {
         return check_process(pid, args.output, config);
     }
     let mut report = report(&args.cgroup_root);
+    if report.backend.is_some() {
+        report.capabilities.push(capability());
+    }
     let mut reached = true;
     if args.cluster {
         let rows = cluster::rows(args);

@@ -2,7 +2,6 @@
 
 mod ability;
 mod confinement;
-mod inside_tls;
 mod privilege;
 
 use std::path::Path;
@@ -93,9 +92,6 @@ pub fn report(cgroup_root: &Path) -> Report {
                 capability.status = Status::Fatal;
             }
         }
-    }
-    if chosen.is_some() {
-        capabilities.push(inside_tls::capability());
     }
     capabilities.extend([confinement::cgroup_root(cgroup_root), command_cgroup()]);
     Report { kernel, backend: chosen, capabilities }

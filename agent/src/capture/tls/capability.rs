@@ -1,19 +1,19 @@
 //! Whether this machine lets the agent look inside TLS.
 
-use super::{Capability, Status, row};
-use crate::capture::{
-    kernel::{Capture, Settings},
-    tls::maps,
+use super::maps;
+use crate::capture::kernel::{
+    Capture, Settings,
+    capability::{Capability, Status},
 };
 
 const NAME: &str = "inside TLS";
 const TRIED: &str = "attach a probe to this program";
 
-/// Attaches to a function of this program for a moment.
-pub(super) fn capability() -> Capability {
+/// Attaches to a function of this program for a moment: a row of `telltale check`.
+pub fn capability() -> Capability {
     match attach() {
-        Ok(()) => row(NAME, Status::Ok, TRIED, &"works"),
-        Err(error) => row(NAME, Status::Missing, TRIED, &error).mend(
+        Ok(()) => Capability::new(NAME, Status::Ok, TRIED, "works"),
+        Err(error) => Capability::new(NAME, Status::Missing, TRIED, error).mend(
             "needs kernel 5.15 or later with uprobes; some kernels leave it to who has the capability SYS_ADMIN, all where kernel.perf_event_paranoid is 3 (Debian's default). \
              Without it all but what is inside TLS is read",
         ),
@@ -25,8 +25,8 @@ fn attach() -> Result<(), String> {
     let capture = Capture::start(&settings).map_err(|error| error.to_string())?;
     let mut probes = capture.tls_probes().map_err(|error| error.to_string())?.ok_or("not asked for")?;
     let mapped = maps::of_process(std::process::id()).map_err(|error| error.to_string())?;
-    // Any function that nobody calls meanwhile.
-    let address = super::report as *const () as u64;
+    // A function that nobody calls meanwhile.
+    let address = capability as *const () as u64;
     let own = |mapping: &&maps::Mapping| (mapping.start..mapping.end).contains(&address);
     let mapping = mapped.files.iter().find(own).ok_or("the program does not find its own code")?;
     let offset = address - mapping.start + mapping.offset;
