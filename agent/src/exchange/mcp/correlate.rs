@@ -8,17 +8,22 @@
 //!
 //! The lock is only taken for such messages. A worker that waits looks at one counter, and at the table only when that has changed.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use super::{Messages, SessionEvent, bounded::Bounded, draft::Id, pairing::Answer, waiting::MAX_WAIT};
+use super::{Messages, SessionEvent, bounded::Bounded, draft::Id, pairing::Answer};
 use crate::{
     capture::{Role, Timestamp},
     exchange::Connection,
 };
 
+/// Longest wait for an answer, on the clock of the events, and longest that an answer is kept: five minutes, which clients give a stream by default.
+pub const MAX_WAIT: Duration = Duration::from_mins(5);
 /// Most answers that are kept until somebody asks for them, and most requests of servers that are registered; the oldest make room.
 pub const MAX_ANSWERS: usize = 4096;
 /// Most sessions that are remembered; the oldest make room.

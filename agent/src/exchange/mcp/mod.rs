@@ -13,9 +13,9 @@ mod tests;
 mod text;
 mod waiting;
 
-pub use correlate::{Correlator, Counters as CorrelatorCounters, Link, MAX_ANSWERS, MAX_SESSIONS};
+pub use correlate::{Correlator, Counters as CorrelatorCounters, Link, MAX_ANSWERS, MAX_SESSIONS, MAX_WAIT};
 pub(in crate::exchange) use reader::recognise;
-pub use waiting::{Elsewhere, MAX_WAIT, MAX_WAITING, MAX_WAITING_CONTENT, Waiting};
+pub use waiting::{Elsewhere, MAX_WAITING, MAX_WAITING_CONTENT, Waiting};
 
 use crate::capture::Timestamp;
 

@@ -1,10 +1,10 @@
 //! Exchanges that wait for answers over other connections.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Message, Messages,
-    correlate::{Correlator, Link, RequestKey, SessionKey, Table, Told},
+    correlate::{Correlator, Link, MAX_WAIT, RequestKey, SessionKey, Table, Told},
     draft::Id,
 };
 use crate::{
@@ -16,8 +16,6 @@ use crate::{
 pub const MAX_WAITING: usize = 1024;
 /// Most bytes of content that those of one worker hold; the oldest make room.
 pub const MAX_WAITING_CONTENT: usize = 4 << 20;
-/// Longest wait for an answer, on the clock of the events, and longest that an answer is kept: five minutes, which clients give a stream by default.
-pub const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// How an answer may come that the exchange of its request does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
