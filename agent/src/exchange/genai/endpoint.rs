@@ -81,7 +81,7 @@ use Operation::{Audio, Embeddings, GenerateContent, ImageGeneration, Moderation,
 use Streams::{Always, UnlessAsked};
 
 /// The first row that fits holds.
-static ENDPOINTS: [Endpoint; 70] = [
+static ENDPOINTS: [Endpoint; 71] = [
     row("deployments/{model}/chat/completions", Chat, Operation::Chat, Shape::MESSAGES),
     row("chat/completions", Chat, Operation::Chat, Shape::MESSAGES),
     row("agents/completions", Chat, Operation::Chat, Shape::MESSAGES),
@@ -110,6 +110,7 @@ static ENDPOINTS: [Endpoint; 70] = [
     row("v1/complete", Anthropic, TextCompletion, Shape::PROMPT).unsure(),
     row("{model}:generateContent", Gemini, GenerateContent, Shape::CONTENTS),
     row("{model}:streamGenerateContent", Gemini, GenerateContent, Shape::CONTENTS).streamed(Always),
+    row("v1beta/interactions", Gemini, GenerateContent, Shape::INPUT),
     row("{model}:embedContent", Gemini, Embeddings, Shape::CONTENT),
     row("{model}:batchEmbedContents", Gemini, Embeddings, Shape::REQUESTS),
     row("{model}:predict", Gemini, Embeddings, Shape::INSTANCES).unsure(),

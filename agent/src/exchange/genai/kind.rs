@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-static KINDS: [(&str, Kind); 31] = [
+static KINDS: [(&str, Kind); 35] = [
     ("ping", Kind::IDLE),
     ("keepalive", Kind::IDLE),
     ("error", Kind::ERROR),
@@ -77,6 +77,11 @@ static KINDS: [(&str, Kind); 31] = [
     ("content_block_stop", Kind::of(Format::Anthropic)),
     ("message_delta", Kind::of(Format::Anthropic)),
     ("message_stop", Kind::of(Format::Anthropic).last()),
+    // Gemini.
+    ("interaction", Kind::of(Format::Gemini)),
+    ("interaction.created", Kind::of(Format::Gemini)),
+    ("interaction.status_update", Kind::of(Format::Gemini)),
+    ("interaction.completed", Kind::of(Format::Gemini).last()),
     // Cohere.
     ("message-start", Kind::of(Format::Cohere)),
     ("content-start", Kind::of(Format::Cohere)),

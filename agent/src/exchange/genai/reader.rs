@@ -330,9 +330,8 @@ impl GenAiReader {
                 && said.reasons.iter().any(Option::is_some);
         let mut usage = said.tokens.usage(operation, &provider);
         usage.cost = said.cost;
-        let status_of_response =
-            said.status.filter(|status| matches!(&**status, "completed" | "incomplete" | "failed" | "cancelled"));
-        let by_status = status_of_response.filter(|_| format == Some(Format::Responses));
+        let by_status = said.status.filter(|status| is_last_status(status));
+        let by_status = by_status.filter(|_| matches!(format, Some(Format::Responses | Format::Gemini)));
         let other_reason = said.instead_of_reason.or(by_status);
         let content = content(gathered, is_whole, operation, &said.reasons, other_reason.as_deref());
         let mut reasons: Vec<_> = said.reasons.into_iter().flatten().collect();
@@ -445,4 +444,9 @@ pub(super) fn media_type(headers: &Headers) -> String {
 fn asked_of_cohere(told: &mut super::asked::Told) {
     told.request.top_p = told.request.top_p.or(told.cohere_p);
     told.request.top_k = told.request.top_k.or(told.cohere_k);
+}
+
+/// Whether a response of OpenAI or an interaction of Gemini with this status has ended.
+fn is_last_status(status: &str) -> bool {
+    matches!(status, "completed" | "incomplete" | "failed" | "cancelled" | "requires_action" | "budget_exceeded")
 }
