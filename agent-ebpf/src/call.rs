@@ -179,7 +179,7 @@ fn finish(
     if begun.in_tls
         && let Some(call) = current_call(false)
     {
-        call.tls.uses(socket.state.cookie);
+        call.tls.uses(socket.state.cookie, direction);
     }
     if socket.state.opened == 0 {
         // Its end was told of; nothing can follow.

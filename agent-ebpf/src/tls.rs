@@ -37,11 +37,11 @@ pub(crate) struct TlsCalls {
 }
 
 impl TlsCalls {
-    /// The thread uses this socket.
+    /// The thread moves bytes of this socket in a direction. A read of plaintext receives and a write sends; what an application that is called back
+    /// does otherwise is another connection's.
     #[inline(always)]
-    pub(crate) fn uses(&mut self, cookie: u64) {
-        // Within both it is the inner one's.
-        if self.read.object != 0 && (self.write.object == 0 || self.read.stack < self.write.stack) {
+    pub(crate) fn uses(&mut self, cookie: u64, direction: u8) {
+        if direction == IN {
             self.read.uses(cookie);
         } else {
             self.write.uses(cookie);
@@ -257,7 +257,8 @@ fn object_of(key: &ObjectKey, socket: u64, file: u32, began: u64, inside: Inside
     if let Some(object) = TLS_OBJECTS.get_ptr_mut(*key) {
         // SAFETY: the entry of a map is valid while the program runs; only the thread that is in a call on the object uses it.
         let object = unsafe { &mut *object };
-        let another_socket = socket != 0 && object.socket != 0 && socket != object.socket;
+        // Of one that was found by its random another socket is another's.
+        let another_socket = socket != 0 && object.socket != 0 && socket != object.socket && object.random == 0;
         // A handshake after the first one is inside TLS: its random is none that is known.
         let another_hello = object.random != 0
             && random_of(key.object, object.pointer, object.offset)
