@@ -54,14 +54,6 @@ macro_rules! functions {
                     $(Self::$variant => $symbol,)+
                 }
             }
-
-            /// The function of a number.
-            pub const fn from_number(number: u8) -> Option<Self> {
-                match number {
-                    $($number => Some(Self::$variant),)+
-                    _ => None,
-                }
-            }
         }
     };
 }
@@ -85,13 +77,6 @@ functions! {
     Free = 7, "SSL_free";
 }
 
-impl Function {
-    /// Whether what it moves was received. (Not of [`Self::Free`].)
-    pub const fn receives(self) -> bool {
-        matches!(self, Self::Read | Self::ReadEx | Self::ReadEarly)
-    }
-}
-
 /// The cookie of a probe: which file it is in, and which function it is of.
 pub const fn probe(file: u32, function: Function) -> u64 {
     ((file as u64) << 8) | function as u64
@@ -105,6 +90,11 @@ pub const fn probe_file(cookie: u64) -> u32 {
 /// The function of a probe's cookie.
 pub const fn probe_function(cookie: u64) -> u8 {
     cookie as u8
+}
+
+/// Whether what the function of a probe's cookie moves is received: those that read have the first numbers.
+pub const fn probe_receives(cookie: u64) -> bool {
+    probe_function(cookie) <= Function::ReadEarly as u8
 }
 
 /// Files that can be probed at once.

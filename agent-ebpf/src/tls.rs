@@ -153,7 +153,7 @@ pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u6
     };
     let function = tls::probe_function(probe);
     let TlsCalls { read, write } = &mut call.tls;
-    let (call, other) = if function <= Function::ReadEarly as u8 { (read, write) } else { (write, read) };
+    let (call, other) = if tls::probe_receives(probe) { (read, write) } else { (write, read) };
     // It is over, although its end was missed.
     if stack >= other.stack {
         other.object = 0;
@@ -208,8 +208,7 @@ pub(crate) fn end(result: i32, stack: u64) {
         return;
     }
     count(Counter::TlsCalls as u32, 1);
-    let function = tls::probe_function(probe);
-    let receives = function <= Function::ReadEarly as u8;
+    let receives = tls::probe_receives(probe);
     let direction = if receives { IN } else { OUT };
     let Some(object) = object_of(&key, socket, tls::probe_file(probe), began, inside) else { return };
     let side = usize::from(direction & 1);
