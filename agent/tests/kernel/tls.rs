@@ -15,16 +15,17 @@ use agent_common::{
     layout::ABSENT,
     tls::{self, Function, LATE, ObjectLayout, RANDOM},
 };
+use aya::util::KernelVersion;
 use telltale::capture::{
     Direction, Open,
-    kernel::{Attached, Backend, Settings, TlsProbes},
+    kernel::{Attached, Backend, Failpoints, Settings, TlsProbes},
 };
 
 use super::{
     captured::{Captured, Connection},
     generator::{Generator, Stage},
     pair::{LOOPBACK, Pair},
-    session::{Session, each_backend, processes},
+    session::{Session, alone, backends, each_backend, processes},
 };
 
 /// As `SSL`: an object of the library.
@@ -336,18 +337,22 @@ pub(crate) fn reused(stage: &mut Stage) {
 struct Probed {
     session: Session,
     /// Detached when dropped.
-    _probes: (TlsProbes, Attached),
+    probes: (TlsProbes, Attached),
 }
 
 impl Probed {
     fn start(backend: Backend, pid: u32, layouts: &[ObjectLayout]) -> Self {
-        let session = Session::start(&Settings { tls: true, workers: 2, ..processes(backend, &[pid]) });
+        Self::start_with(backend, pid, layouts, Failpoints::default())
+    }
+
+    fn start_with(backend: Backend, pid: u32, layouts: &[ObjectLayout], failpoints: Failpoints) -> Self {
+        let session = Session::start(&Settings { tls: true, workers: 2, failpoints, ..processes(backend, &[pid]) });
         let mut probes = session.tls_probes();
         probes.set_layouts(layouts).expect("a map");
         let path = std::fs::read_link("/proc/self/exe").expect("procfs");
         let attached = probes.attach(Path::new(&path), &functions()).expect("uprobes");
         assert_eq!(attached.probes(), 2 * 5 + 1);
-        Self { session, _probes: (probes, attached) }
+        Self { session, probes: (probes, attached) }
     }
 }
 
@@ -426,6 +431,49 @@ fn plaintext_has_its_socket_by_the_random_of_the_hello() {
         assert_eq!(captured.counter(Counter::TlsUnbound), 0);
         assert_eq!(captured.counter(Counter::TlsCalls), 4 * 2 * 5, "calls that moved something");
     });
+}
+
+/// As before 6.6; the others take what the kernel has.
+#[test]
+fn probes_may_be_perf_events() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_exchanges", "");
+        let failpoints = Failpoints { without_uprobe_multi: true, ..Failpoints::default() };
+        let probed = Probed::start_with(backend, generator.pid(), &[LAYOUT], failpoints);
+        assert_eq!(probed.probes.0.means(), "perf_event");
+        generator.tell("go");
+        let told: Vec<String> = (0..4).map(|_| generator.hear()).collect();
+        generator.finish();
+        let captured = probed.session.finish();
+        for told in &told {
+            check_ends(&captured, told, 0, 2);
+        }
+    });
+}
+
+#[test]
+fn probes_are_one_link_for_each_program_since_6_6() {
+    let _alone = alone();
+    let expected = if KernelVersion::current().expect("a version") >= KernelVersion::new(6, 6, 0) {
+        "uprobe_multi"
+    } else {
+        "perf_event"
+    };
+    let session = Session::start(&Settings { tls: true, ..processes(backends()[0], &[std::process::id()]) });
+    let mut probes = session.tls_probes();
+    assert_eq!(probes.means(), expected);
+    let path = std::fs::read_link("/proc/self/exe").expect("procfs");
+    let open = || std::fs::read_dir("/proc/self/fd").expect("procfs").count();
+    let before = open();
+    let attached = probes.attach(&path, &functions()).expect("uprobes");
+    assert_eq!(open() - before, if expected == "uprobe_multi" { 3 } else { 11 });
+    // One that cannot be probed leaves nothing behind, and says what was tried.
+    let past_its_end = [(Function::Read, 1 << 40)];
+    let error = probes.attach(&path, &past_its_end).err().expect("there is no such place").to_string();
+    assert!(error.starts_with(&format!("attach to SSL_read of {}: ", path.display())), "{error}");
+    assert_eq!(open() - before, if expected == "uprobe_multi" { 3 } else { 11 });
+    probes.detach(attached);
+    drop(session);
 }
 
 #[test]

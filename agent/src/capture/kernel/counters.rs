@@ -1,7 +1,7 @@
 //! What the kernel side counted: its own counters, and the kernel's of each program.
 
 use std::{
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     time::Duration,
 };
 
@@ -12,15 +12,14 @@ use agent_common::{
 use aya::{
     Ebpf,
     maps::{Map, MapData, MapError, PerCpuArray},
-    programs::ProgramFd,
 };
 
-use super::loader::share;
+use super::{loader::share, uprobe_multi::UprobeMulti};
 
 /// Reads the counters; may be used from any thread.
 pub struct KernelCounters {
     map: PerCpuArray<MapData, u64>,
-    programs: Vec<(String, ProgramFd)>,
+    programs: Vec<(String, OwnedFd)>,
 }
 
 /// What one program cost and missed.
@@ -37,15 +36,14 @@ pub struct ProgramCost {
 }
 
 impl KernelCounters {
-    pub(super) fn open(ebpf: &Ebpf) -> Result<Self, MapError> {
+    pub(super) fn open(ebpf: &Ebpf, uprobe_multi: Option<&UprobeMulti>) -> Result<Self, MapError> {
         let map = PerCpuArray::try_from(Map::PerCpuArray(share(ebpf, "COUNTERS")?))?;
-        let programs = ebpf
-            .programs()
-            .filter_map(|(name, program)| {
-                // By its id the kernel would open it for SYS_ADMIN only.
-                let fd = program.fd().ok()?.try_clone().ok()?;
-                Some((name.to_owned(), fd))
-            })
+        let by_aya = ebpf.programs().filter_map(|(name, program)| Some((name, program.fd().ok()?.as_fd())));
+        let ours = uprobe_multi.into_iter().flat_map(UprobeMulti::programs);
+        let programs = by_aya
+            .chain(ours.map(|(name, fd)| (name, fd.as_fd())))
+            // By its id the kernel would open it for SYS_ADMIN only.
+            .filter_map(|(name, fd)| Some((name.to_owned(), fd.try_clone_to_owned().ok()?)))
             .collect();
         Ok(Self { map, programs })
     }
@@ -65,7 +63,7 @@ impl KernelCounters {
         self.programs
             .iter()
             .map(|(name, fd)| {
-                let field = |key| fdinfo(fd.as_fd().as_raw_fd(), key).unwrap_or(0);
+                let field = |key| fdinfo(fd.as_raw_fd(), key).unwrap_or(0);
                 ProgramCost {
                     program: name.clone(),
                     time: Duration::from_nanos(field("run_time_ns:")),

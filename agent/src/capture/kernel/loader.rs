@@ -12,7 +12,7 @@ use aya::{
 };
 use nix::errno::Errno;
 use std::{
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::AsFd as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -24,6 +24,8 @@ use super::{
     layout, scope,
     sizes::{Failpoints, Sizes},
     tls::{TlsError, TlsProbes},
+    uprobe_multi::{self, UprobeMulti},
+    uprobes,
 };
 use crate::capture::Hierarchy;
 
@@ -126,20 +128,32 @@ fn lines(refusals: &[Refusal]) -> String {
 
 /// The loaded programs, until the capture is over. What attaches more of them has a handle too.
 #[derive(Clone, Debug)]
-pub(super) struct Programs(Arc<Mutex<Option<Ebpf>>>);
+pub(super) struct Programs {
+    loaded: Arc<Mutex<Option<Ebpf>>>,
+    /// Those for links that aya does not know, where they are wanted and the kernel has such links.
+    uprobe_multi: Option<Arc<UprobeMulti>>,
+}
 
 impl Programs {
-    fn new(ebpf: Ebpf) -> Self {
-        Self(Arc::new(Mutex::new(Some(ebpf))))
+    fn new(ebpf: Ebpf, settings: &Settings) -> Self {
+        let uprobe_multi = (settings.tls && !settings.failpoints.without_uprobe_multi)
+            .then(|| UprobeMulti::load(OBJECT, &ebpf, &uprobes::PROGRAMS))
+            .and_then(|loaded| loaded.inspect_err(|error| tracing::debug!("{error}; probes are perf events")).ok());
+        Self { loaded: Arc::new(Mutex::new(Some(ebpf))), uprobe_multi: uprobe_multi.map(Arc::new) }
     }
 
     /// `None` if the capture is over.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Ebpf) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
+    }
+
+    /// The programs of such links.
+    pub(super) fn uprobe_multi(&self) -> Option<&UprobeMulti> {
+        self.uprobe_multi.as_deref()
     }
 
     fn unload(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -172,9 +186,10 @@ impl Capture {
             match attach(backend, settings, &layout, &kernel, &types) {
                 Ok(ebpf) => {
                     drop((types, kernel));
+                    let programs = Programs::new(ebpf, settings);
                     super::memory::give_back();
                     return Ok(Self {
-                        programs: Programs::new(ebpf),
+                        programs,
                         tls: settings.tls,
                         backend,
                         refusals,
@@ -252,26 +267,13 @@ impl Capture {
     /// Memory that the maps hold in the kernel, in bytes, as the kernel accounts it. Sockets' and threads' storage is not in it.
     pub fn map_memory(&self) -> u64 {
         self.with(|ebpf| {
-            ebpf.maps()
-                .filter_map(|(_, map)| {
-                    let fd = match map {
-                        aya::maps::Map::Array(data)
-                        | aya::maps::Map::HashMap(data)
-                        | aya::maps::Map::LruHashMap(data)
-                        | aya::maps::Map::PerCpuArray(data)
-                        | aya::maps::Map::RingBuf(data)
-                        | aya::maps::Map::Unsupported(data) => data.fd().as_fd().as_raw_fd(),
-                        _ => return None,
-                    };
-                    super::counters::fdinfo(fd, "memlock:")
-                })
-                .sum()
+            ebpf.maps().filter_map(|(_, map)| super::counters::fdinfo(uprobe_multi::descriptor(map)?, "memlock:")).sum()
         })
     }
 
     /// What the kernel side counted, readable from any thread.
     pub fn counters(&self) -> Result<super::KernelCounters, CaptureError> {
-        Ok(self.with(|ebpf| super::KernelCounters::open(ebpf))?)
+        Ok(self.with(|ebpf| super::KernelCounters::open(ebpf, self.programs.uprobe_multi()))?)
     }
 
     /// The programs are there as long as this is.

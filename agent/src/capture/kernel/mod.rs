@@ -16,6 +16,8 @@ mod scope;
 mod scope_control;
 mod sizes;
 mod tls;
+mod uprobe_multi;
+mod uprobes;
 
 pub use backend::Backend;
 pub use counters::{KernelCounters, ProgramCost};

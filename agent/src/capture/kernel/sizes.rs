@@ -48,4 +48,6 @@ pub struct Failpoints {
     pub without_new_helpers: bool,
     /// The state of threads, as if there were no memory for it. (A test could use up only all memory of the machine.)
     pub without_thread_state: bool,
+    /// Links of the kind `uprobe_multi`, even where the kernel has them: as before 6.6.
+    pub without_uprobe_multi: bool,
 }

@@ -3,17 +3,13 @@
 use std::{
     os::fd::{AsFd, BorrowedFd},
     path::Path,
-    sync::mpsc::{Sender, channel},
 };
 
 use agent_common::tls::{self, FILES, Function, LAYOUTS, NOTICE_EXEC, ObjectLayout};
 use aya::{
-    Ebpf, Pod,
+    Pod,
     maps::{Array, Map, MapData, MapError, RingBuf},
-    programs::{
-        BtfTracePoint, ProgramError, UProbe,
-        uprobe::{UProbeAttachPoint, UProbeLink, UProbeScope},
-    },
+    programs::{BtfTracePoint, ProgramError},
 };
 use nix::{
     errno::Errno,
@@ -21,7 +17,11 @@ use nix::{
     time::{ClockId, clock_gettime},
 };
 
-use super::loader::{Programs, share};
+use super::{
+    loader::{Programs, share},
+    uprobe_multi::Point,
+    uprobes::{BEGIN, END, FREE, LIBRARIES, Probes, Uprobes},
+};
 
 /// Why what is inside TLS cannot be seen, or not in this file.
 #[derive(Debug, thiserror::Error)]
@@ -65,47 +65,33 @@ unsafe impl Pod for LayoutRow {}
 
 /// The programs that see what is inside TLS, and where they are attached.
 pub struct TlsProbes {
-    programs: Programs,
+    uprobes: Uprobes,
     files: Array<MapData, u64>,
     layouts: Array<MapData, LayoutRow>,
     notices: Option<Notices>,
     /// Indices of the table of files that are free.
     free: Vec<u32>,
-    /// To the thread that detaches: for each probe the kernel waits until all CPUs are done with it, tens of milliseconds, and for no two at
-    /// once. It ends by itself when nothing is left; the process may end before.
-    detaching: Sender<Vec<UProbeLink>>,
 }
 
 /// The probes of one file. They are detached in the background when it is dropped; [`TlsProbes::detach`] also lets their place be used again.
 pub struct Attached {
-    links: Vec<UProbeLink>,
+    probes: Probes,
     file: Option<u32>,
-    detaching: Sender<Vec<UProbeLink>>,
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        // Without the thread they are detached here.
-        let _ = self.detaching.send(std::mem::take(&mut self.links));
-    }
 }
 
 impl Attached {
     /// Number of probes.
     pub fn probes(&self) -> usize {
-        self.links.len()
+        self.probes.places()
     }
 }
 
 impl TlsProbes {
     pub(super) fn open(programs: &Programs) -> Result<Self, TlsError> {
         raise_open_files();
+        let uprobes = Uprobes::new(programs)?;
         let opened = programs.with(|ebpf| {
             let types = aya::Btf::from_sys_fs().map_err(|error| failed("read the kernel's types", &error))?;
-            for name in [BEGIN, END, FREE, LIBRARIES] {
-                let step = format!("load {name}");
-                uprobe(ebpf, name)?.load().map_err(|error| failed(&step, &error))?;
-            }
             let notices = ebpf.take_map("NOTICES").ok_or_else(|| MapError::InvalidName { name: "NOTICES".into() })?;
             let exec: &mut BtfTracePoint = ebpf
                 .program_mut("process_exec")
@@ -116,15 +102,19 @@ impl TlsProbes {
                 .and_then(|()| exec.attach())
                 .map_err(|error| failed("attach tp_btf sched_process_exec", &error))?;
             Ok::<_, TlsError>(Self {
-                programs: programs.clone(),
+                uprobes,
                 files: Array::try_from(Map::Array(share(ebpf, "TLS_FILES")?))?,
                 layouts: Array::try_from(Map::Array(share(ebpf, "TLS_LAYOUTS")?))?,
                 notices: Some(Notices { records: RingBuf::try_from(notices)? }),
                 free: (0..FILES).rev().collect(),
-                detaching: detacher(),
             })
         });
         opened.ok_or(TlsError::Over)?
+    }
+
+    /// What attaches the probes: links of the kind `uprobe_multi` (Linux 6.6), or a `perf_event` each.
+    pub fn means(&self) -> &'static str {
+        self.uprobes.means()
     }
 
     /// The layouts of objects that are known, at most [`LAYOUTS`]; more are not used.
@@ -146,7 +136,7 @@ impl TlsProbes {
     pub fn attach(&mut self, path: &Path, functions: &[(Function, u64)]) -> Result<Attached, TlsError> {
         let file = self.free.pop().ok_or(TlsError::TooMany)?;
         match self.attach_as(file, path, functions) {
-            Ok(links) => Ok(Attached { links, file: Some(file), detaching: self.detaching.clone() }),
+            Ok(probes) => Ok(Attached { probes, file: Some(file) }),
             Err(error) => {
                 self.free.push(file);
                 Err(error)
@@ -154,23 +144,18 @@ impl TlsProbes {
         }
     }
 
-    fn attach_as(
-        &mut self,
-        file: u32,
-        path: &Path,
-        functions: &[(Function, u64)],
-    ) -> Result<Vec<UProbeLink>, TlsError> {
-        let mut links = Vec::new();
-        for &(function, offset) in functions {
-            let cookie = Some(tls::probe(file, function));
-            let programs: &[&str] = if function == Function::Free { &[FREE] } else { &[END, BEGIN] };
-            for name in programs {
-                links.push(self.attach_program(name, path, offset, cookie, function.symbol())?);
-            }
-        }
+    fn attach_as(&mut self, file: u32, path: &Path, functions: &[(Function, u64)]) -> Result<Probes, TlsError> {
+        let points = |frees: bool| -> Vec<Point> {
+            let which = functions.iter().filter(|(function, _)| (*function == Function::Free) == frees);
+            which.map(|&(function, offset)| Point { offset, cookie: tls::probe(file, function) }).collect()
+        };
+        let calls = points(false);
+        let of = functions.iter().map(|(function, _)| function.symbol()).collect::<Vec<_>>().join(", ");
+        // The end first, so that no call has only its begin seen.
+        let probes = self.uprobes.attach(path, &of, &[(END, calls.clone()), (BEGIN, calls), (FREE, points(true))])?;
         // From now on nothing is missed.
         self.files.set(file, boot_time(), 0)?;
-        Ok(links)
+        Ok(probes)
     }
 
     /// Attaches to the function of a dynamic linker that it calls when it has mapped libraries (`_dl_debug_state`).
@@ -178,27 +163,8 @@ impl TlsProbes {
     /// # Errors
     /// As [`Self::attach`].
     pub fn attach_linker(&mut self, path: &Path, offset: u64) -> Result<Attached, TlsError> {
-        let link = self.attach_program(LIBRARIES, path, offset, None, "_dl_debug_state")?;
-        Ok(Attached { links: vec![link], file: None, detaching: self.detaching.clone() })
-    }
-
-    fn attach_program(
-        &self,
-        name: &str,
-        path: &Path,
-        offset: u64,
-        cookie: Option<u64>,
-        symbol: &str,
-    ) -> Result<UProbeLink, TlsError> {
-        let attached = self.programs.with(|ebpf| {
-            let program = uprobe(ebpf, name)?;
-            let point = UProbeAttachPoint { location: offset.into(), cookie };
-            let attached = program.attach(point, path, UProbeScope::AllProcesses);
-            attached
-                .and_then(|id| program.take_link(id))
-                .map_err(|error| failed(&format!("attach to {symbol} of {}", path.display()), &error))
-        });
-        attached.ok_or(TlsError::Over)?
+        let points = vec![Point { offset, cookie: 0 }];
+        Ok(Attached { probes: self.uprobes.attach(path, "_dl_debug_state", &[(LIBRARIES, points)])?, file: None })
     }
 
     /// Detaches the probes of a file.
@@ -216,27 +182,7 @@ impl TlsProbes {
     }
 }
 
-const BEGIN: &str = "tls_begin";
-const END: &str = "tls_end";
-const FREE: &str = "tls_free";
-const LIBRARIES: &str = "libraries";
-
-/// Starts what detaches the probes that it is sent.
-fn detacher() -> Sender<Vec<UProbeLink>> {
-    let (sender, links) = channel();
-    let thread = std::thread::Builder::new().name("telltale-detach".to_owned());
-    if let Err(error) = thread.spawn(move || links.into_iter().for_each(drop)) {
-        tracing::debug!("probes are detached without a thread: {error}");
-    }
-    sender
-}
-
-fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, TlsError> {
-    let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into);
-    program.map_err(|error| failed(&format!("find {name}"), &error))
-}
-
-fn failed(step: &str, error: &(dyn std::error::Error + 'static)) -> TlsError {
+pub(super) fn failed(step: &str, error: &(dyn std::error::Error + 'static)) -> TlsError {
     let reason = super::loader::errno_of(error)
         .map_or_else(|| error.to_string(), |errno: Errno| format!("{} ({errno:?})", errno.desc()));
     TlsError::Program { step: step.to_owned(), reason }

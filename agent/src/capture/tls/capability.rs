@@ -12,15 +12,15 @@ const TRIED: &str = "attach a probe to this program";
 /// Attaches to a function of this program for a moment: a row of `telltale check`.
 pub fn capability() -> Capability {
     match attach() {
-        Ok(()) => Capability::new(NAME, Status::Ok, TRIED, "works"),
+        Ok(means) => Capability::new(NAME, Status::Ok, TRIED, format!("works, by {means}")),
         Err(error) => Capability::new(NAME, Status::Missing, TRIED, error).mend(
-            "needs kernel 5.15 or later with uprobes; some kernels leave it to who has the capability SYS_ADMIN, all where kernel.perf_event_paranoid is 3 (Debian's default). \
-             Without it all but what is inside TLS is read",
+            "needs kernel 5.15 or later with uprobes. Before 6.6 a probe is a perf event, which some kernels leave to who has the capability SYS_ADMIN, \
+             and all where kernel.perf_event_paranoid is 3 (Debian's default). Without it all but what is inside TLS is read",
         ),
     }
 }
 
-fn attach() -> Result<(), String> {
+fn attach() -> Result<&'static str, String> {
     let settings = Settings { ring_bytes: 4096, tls: true, ..Settings::default() };
     let capture = Capture::start(&settings).map_err(|error| error.to_string())?;
     let mut probes = capture.tls_probes().map_err(|error| error.to_string())?.ok_or("not asked for")?;
@@ -30,5 +30,6 @@ fn attach() -> Result<(), String> {
     let own = |mapping: &&maps::Mapping| (mapping.start..mapping.end).contains(&address);
     let mapping = mapped.files.iter().find(own).ok_or("the program does not find its own code")?;
     let offset = address - mapping.start + mapping.offset;
-    probes.attach_linker("/proc/self/exe".as_ref(), offset).map(drop).map_err(|error| error.to_string())
+    probes.attach_linker("/proc/self/exe".as_ref(), offset).map_err(|error| error.to_string())?;
+    Ok(probes.means())
 }

@@ -66,8 +66,10 @@ pub(super) fn settings() -> [Capability; 2] {
     let value = |name: &str| read(&format!("/proc/sys/kernel/{name}"));
     let tried = "read kernel.perf_event_paranoid";
     // What 2 and 3 refuse is perf_event_open, and PERFMON overrules 2 (Documentation/admin-guide/perf-security.rst); 3 is Debian's own.
-    let paranoid = value("perf_event_paranoid")
-        .map_or_else(|| "not known".to_owned(), |level| format!("{level}; only probes inside TLS are perf events"));
+    let paranoid = value("perf_event_paranoid").map_or_else(
+        || "not known".to_owned(),
+        |level| format!("{level}; it is for perf events, as probes inside TLS are before 6.6"),
+    );
     let paranoid = row("perf_event_paranoid", Status::Ok, tried, &paranoid);
     let tried = "read kernel.unprivileged_bpf_disabled";
     let disabled = match value("unprivileged_bpf_disabled").as_deref() {

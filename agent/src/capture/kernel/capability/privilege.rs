@@ -58,7 +58,7 @@ pub const PRIVILEGES: [Privilege; 5] = [
         name: "SYS_ADMIN",
         number: SYS_ADMIN,
         chart: "capabilities.sysAdmin",
-        without: Without::Everything("BPF and PERFMON are enough, but on some kernels inside TLS"),
+        without: Without::Everything("BPF and PERFMON are enough, but before 6.6 for what is inside TLS"),
     },
 ];
 
