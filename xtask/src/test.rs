@@ -152,6 +152,9 @@ fn tests() -> Result<()> {
             .env("TELLTALE_TEST_ROTEL", rotel)
             .env("TELLTALE_TEST_SDK_PYTHON", setup::python::with_sdks()?)
             .env("TELLTALE_TEST_SDK_NODE", setup::node::folder()?)
+            .env("TELLTALE_TEST_TLS_PYTHON", setup::python::with_tls_clients()?)
+            .env("TELLTALE_TEST_TLS_LIBRARIES", setup::python::tls_libraries()?)
+            .env("TELLTALE_TEST_NODE_RELEASES", setup::node::releases()?)
             .env("TELLTALE_TEST_KUBE", kube),
     )
 }

@@ -1,4 +1,4 @@
-//! SDKs from Node's package registry, in a folder of the cache.
+//! What comes from Node's package registry, each set in a folder of the cache.
 
 use std::{
     fs,
@@ -7,38 +7,81 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{exec, workspace};
 
-/// What is wanted.
-const PACKAGE: &str = include_str!("../../assets/sdk/package.json");
-/// What that came to, with the checksum of each package; a change of it makes a new folder. Where packages come from is not in it.
-const LOCK: &str = include_str!("../../assets/sdk/package-lock.json");
-
-/// The folder that has `node_modules`, whether it is there or not. `agent/tests/llm` knows its name.
-pub(crate) fn folder() -> Result<PathBuf> {
-    let mut hasher = DefaultHasher::new();
-    (PACKAGE, LOCK).hash(&mut hasher);
-    Ok(workspace::cache()?.join("sdk-node").join(format!("{:016x}", hasher.finish())))
+/// A set of packages.
+struct Packages {
+    /// Folder of the cache that has it, under a name that its content gives.
+    folder: &'static str,
+    /// What is wanted.
+    package: &'static str,
+    /// What that came to, with the checksum of each package; a change of it makes a new folder. Where packages come from is not in it.
+    lock: &'static str,
+    /// Where they are listed, for messages.
+    file: &'static str,
 }
 
-/// Makes the folder unless it is complete.
+/// SDKs of language models and of the Model Context Protocol. `agent/tests/llm` and `agent/tests/tls` know folder and file.
+const SDKS: Packages = Packages {
+    folder: "sdk-node",
+    package: include_str!("../../assets/sdk/package.json"),
+    lock: include_str!("../../assets/sdk/package-lock.json"),
+    file: "xtask/assets/sdk/package-lock.json",
+};
+
+/// Releases of Node with other versions of OpenSSL inside. `agent/tests/tls` knows folder and file.
+const RELEASES: Packages = Packages {
+    folder: "node-releases",
+    package: include_str!("../../assets/node-releases/package.json"),
+    lock: include_str!("../../assets/node-releases/package-lock.json"),
+    file: "xtask/assets/node-releases/package-lock.json",
+};
+
+/// The folder that has the SDKs' `node_modules`, whether it is there or not.
+pub(crate) fn folder() -> Result<PathBuf> {
+    SDKS.path()
+}
+
+/// The folder that has the `node_modules` of releases of Node, whether it is there or not.
+pub(crate) fn releases() -> Result<PathBuf> {
+    RELEASES.path()
+}
+
+/// Makes the folders unless they are complete.
 pub(crate) fn ensure() -> Result<()> {
-    let folder = folder()?;
-    let complete = folder.join("complete");
-    if complete.is_file() {
-        return Ok(());
+    SDKS.ensure()?;
+    RELEASES.ensure()
+}
+
+impl Packages {
+    fn path(&self) -> Result<PathBuf> {
+        let mut hasher = DefaultHasher::new();
+        (self.package, self.lock).hash(&mut hasher);
+        Ok(workspace::cache()?.join(self.folder).join(format!("{:016x}", hasher.finish())))
     }
-    println!("installing the Node packages of xtask/assets/sdk/package-lock.json into the cache");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("package.json"), PACKAGE)?;
-    fs::write(folder.join("package-lock.json"), LOCK)?;
-    // No package's own scripts are run: none of these needs any.
-    exec::run(
-        Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(&folder),
-    )?;
-    fs::write(&complete, "").with_context(|| format!("marking {} as complete", folder.display()))
+
+    fn ensure(&self) -> Result<()> {
+        let folder = self.path()?;
+        let complete = folder.join("complete");
+        if complete.is_file() {
+            return Ok(());
+        }
+        println!("installing the Node packages of {} into the cache", self.file);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("package.json"), self.package)?;
+        fs::write(folder.join("package-lock.json"), self.lock)?;
+        // No package's own scripts are run: none of these needs any.
+        exec::run(
+            Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+                .current_dir(&folder),
+        )?;
+        // What is for one machine only is optional, and left out without a word if it does not come.
+        let installed = fs::read_dir(folder.join("node_modules")).into_iter().flatten().flatten();
+        let packages = installed.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).count();
+        ensure!(packages > 0, "npm installed nothing of {}", self.file);
+        fs::write(&complete, "").with_context(|| format!("marking {} as complete", folder.display()))
+    }
 }

@@ -35,6 +35,20 @@ const SDKS: Environment = Environment {
     file: "xtask/assets/sdk/requirements.txt",
 };
 
+/// Clients over TLS that are none of the SDKs'. `agent/tests/tls` knows folder and file.
+const CLIENTS: Environment = Environment {
+    folder: "tls-py",
+    requirements: include_str!("../../assets/tls/requirements.txt"),
+    file: "xtask/assets/tls/requirements.txt",
+};
+
+/// Wheels whose libraries alone are used. `agent/tests/tls` knows folder and file.
+const LIBRARIES: Environment = Environment {
+    folder: "tls-libraries",
+    requirements: include_str!("../../assets/tls/libraries.txt"),
+    file: "xtask/assets/tls/libraries.txt",
+};
+
 /// A program of the peers: `python`, `rotel-agent`, ...
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
     Ok(PEERS.path()?.join("bin").join(name))
@@ -43,6 +57,16 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
 /// The Python that has the SDKs.
 pub(crate) fn with_sdks() -> Result<PathBuf> {
     Ok(SDKS.path()?.join("bin/python"))
+}
+
+/// The Python that has the clients over TLS.
+pub(crate) fn with_tls_clients() -> Result<PathBuf> {
+    Ok(CLIENTS.path()?.join("bin/python"))
+}
+
+/// The folder of the wheels' libraries.
+pub(crate) fn tls_libraries() -> Result<PathBuf> {
+    LIBRARIES.path()
 }
 
 /// Makes the environments unless they are complete.
@@ -55,7 +79,21 @@ pub(crate) fn ensure() -> Result<()> {
         )?;
         Ok(std::os::unix::fs::symlink(Path::new(rotel.trim()).join("rotel-agent"), folder.join("bin/rotel-agent"))?)
     })?;
-    SDKS.ensure(|_| Ok(()))
+    SDKS.ensure(|_| Ok(()))?;
+    CLIENTS.ensure(|_| Ok(()))?;
+    LIBRARIES.ensure_by(|folder, requirements| {
+        // Of these versions of the packages there are wheels for that version of Python; nothing of them is imported.
+        let wheels = ["--no-deps", "--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.11"];
+        let mut pip = pip(Command::new(program("python")?), requirements);
+        exec::run(pip.args(wheels).arg("--target").arg(folder))
+    })
+}
+
+/// Installs what is required.
+fn pip(mut python: Command, requirements: &Path) -> Command {
+    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    python.args(quiet).arg(requirements);
+    python
 }
 
 impl Environment {
@@ -67,8 +105,17 @@ impl Environment {
         Ok(workspace::cache()?.join(self.folder).join(format!("{:016x}", hasher.finish())))
     }
 
-    /// Makes it unless it is complete; `finish` is what there is to do after the packages.
+    /// Makes a virtual environment of it unless it is complete; `finish` is what there is to do after the packages.
     fn ensure(&self, finish: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        self.ensure_by(|folder, requirements| {
+            exec::run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+            exec::run(&mut pip(Command::new(folder.join("bin/python")), requirements))?;
+            finish(folder)
+        })
+    }
+
+    /// Makes it unless it is complete: in its folder, of what is required.
+    fn ensure_by(&self, make: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
         let folder = self.path()?;
         let complete = folder.join("complete");
         if complete.is_file() {
@@ -82,13 +129,7 @@ impl Environment {
         fs::create_dir_all(&folder)?;
         let requirements = folder.join("requirements.txt");
         fs::write(&requirements, self.requirements)?;
-        exec::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        exec::run(
-            Command::new(folder.join("bin/python"))
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-                .arg(&requirements),
-        )?;
-        finish(&folder)?;
+        make(&folder, &requirements)?;
         fs::write(&complete, "").with_context(|| format!("marking {} as complete", folder.display()))
     }
 }
