@@ -8,6 +8,7 @@
 mod common;
 
 mod files;
+mod installed;
 mod load;
 mod models;
 mod page;

@@ -4,7 +4,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
 };
 
 use crate::{
@@ -14,42 +13,13 @@ use crate::{
         seen::{attribute, text},
         tools, wait_for,
     },
+    installed::{node_modules, with_sdks},
     page::Tested,
     peers::{Authority, base, capture},
 };
 
-const REQUIREMENTS: &str = include_str!("../../../xtask/assets/sdk/requirements.txt");
-const LOCK: &str = include_str!("../../../xtask/assets/sdk/package-lock.json");
-
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/llm/programs").join(name)
-}
-
-/// An interpreter that may import the SDKs, `requests` and `httpx`.
-pub(crate) fn interpreter() -> &'static Path {
-    static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let named = std::env::var_os("TELLTALE_TEST_SDK_PYTHON").map(PathBuf::from);
-        named.unwrap_or_else(|| prepared("sdk-py", "requirements.txt", REQUIREMENTS).join("bin/python"))
-    })
-}
-
-fn node_modules() -> PathBuf {
-    let named = std::env::var_os("TELLTALE_TEST_SDK_NODE").map(PathBuf::from);
-    named.unwrap_or_else(|| prepared("sdk-node", "package-lock.json", LOCK)).join("node_modules")
-}
-
-/// The folder of the cache that was made of this.
-fn prepared(kind: &str, file: &str, content: &str) -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    let folders = cache.and_then(|cache| fs::read_dir(cache.join("telltale").join(kind)).ok());
-    let mut folders = folders.into_iter().flatten().flatten().map(|entry| entry.path());
-    let is = |path: &PathBuf| {
-        path.join("complete").exists() && fs::read_to_string(path.join(file)).is_ok_and(|is| is == content)
-    };
-    folders.find(is).unwrap_or_else(|| panic!("the SDKs are not installed: run `cargo xtask setup --for test`"))
 }
 
 /// An SDK: what the page calls it, its program, which of its ways, and the calls by operation, model and tokens of the answer.
@@ -160,12 +130,12 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
 fn mcp(way: &str, client: &str, exchanges: usize) -> Tested {
     let authority = Authority::new();
     let record = authority.file("record");
-    let mut command = Command::new(interpreter());
+    let mut command = Command::new(with_sdks());
     command.arg("-W").arg("ignore").arg(file("server_mcp.py")).arg(way).arg(&record);
     command.arg(authority.file("cert.pem")).arg(authority.file("key.pem")).env("PYTHONDONTWRITEBYTECODE", "1");
     let server = Server::start(&mut command);
     let run = capture(server.port);
-    let mut command = Command::new(interpreter());
+    let mut command = Command::new(with_sdks());
     command.arg("-W").arg("ignore").arg(file("client_mcp.py")).arg(client).arg(base(server.port));
     done(&mut authority.trusted_by(command));
     let lines = || fs::read_to_string(&record).unwrap_or_default();
@@ -205,7 +175,7 @@ fn test(sdk: &Sdk) -> Tested {
     let authority = Authority::new();
     let server = server(&authority, &authority.file("clock"));
     let is_python = Path::new(sdk.program).extension().is_some_and(|extension| extension == "py");
-    let program = if is_python { interpreter().to_owned() } else { "node".into() };
+    let program = if is_python { with_sdks().to_owned() } else { "node".into() };
     let (program, script) = (program.to_str().expect("text").to_owned(), file(sdk.program));
     let line = [&program, script.to_str().expect("text"), sdk.way, &base(server.port)];
     let finished = run_command_with(&[], &line, |run| {

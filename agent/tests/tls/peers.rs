@@ -5,7 +5,6 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -13,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::common::{
     agent::Run,
-    program::{Program, Server, done, free_port},
+    program::{Program, Server, free_port},
     tools, wait_for,
 };
 
@@ -106,8 +105,20 @@ impl Authority {
 
     /// `programs/client.mjs`.
     pub(crate) fn node_client(&self, way: &str, port: u16) -> Command {
-        let mut command = Command::new("node");
+        self.client_of_node(Path::new("node"), way, port)
+    }
+
+    /// The same of another `node`.
+    pub(crate) fn client_of_node(&self, node: &Path, way: &str, port: u16) -> Command {
+        let mut command = Command::new(node);
         command.arg(file("client.mjs")).arg(way).arg(base(port));
+        self.trusted_by(command)
+    }
+
+    /// `programs/library.py`: a client by the functions of this `libssl`.
+    pub(crate) fn library(&self, library: &Path, way: &str, port: u16) -> Command {
+        let mut command = Command::new(tools::interpreter());
+        command.arg(file("library.py")).arg(library).arg(way).arg(base(port)).arg(self.file("ca.pem"));
         self.trusted_by(command)
     }
 }
@@ -128,19 +139,4 @@ pub(crate) fn base(port: u16) -> String {
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/programs").join(name)
-}
-
-/// An interpreter that may import `aiohttp`, in an environment of the tests' own.
-pub(crate) fn with_aiohttp() -> &'static Path {
-    static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-aiohttp");
-        if !path.join("complete").exists() {
-            done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&path));
-            let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "aiohttp==3.14.5"];
-            done(Command::new(path.join("bin/python")).args(install));
-            fs::write(path.join("complete"), "").expect("the target folder is writable");
-        }
-        path.join("bin/python")
-    })
 }

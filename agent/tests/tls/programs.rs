@@ -13,9 +13,9 @@ use crate::{
         seen::{Row, Seen, attribute, row, text},
         tools,
     },
-    models,
+    installed, models,
     page::{Tested, write},
-    peers::{Authority, base, capture, with_aiohttp},
+    peers::{Authority, base, capture},
 };
 
 /// What every client asks; the content of the answers is checked by the clients.
@@ -67,25 +67,50 @@ const CLIENTS: &[Client] = &[
     Client {
         name: "Python `requests`",
         library: PYTHON,
-        command: |authority, port| authority.client(models::interpreter(), "requests", port),
+        command: |authority, port| authority.client(installed::with_sdks(), "requests", port),
     },
     Client {
         name: "Python `httpx`",
         library: PYTHON,
-        command: |authority, port| authority.client(models::interpreter(), "httpx", port),
+        command: |authority, port| authority.client(installed::with_sdks(), "httpx", port),
     },
     Client {
         name: "Python `httpx`, asynchronous (memory BIOs)",
         library: PYTHON,
-        command: |authority, port| authority.client(models::interpreter(), "httpx_async", port),
+        command: |authority, port| authority.client(installed::with_sdks(), "httpx_async", port),
     },
     Client {
         name: "Python `aiohttp` (memory BIOs)",
         library: PYTHON,
-        command: |authority, port| authority.client(with_aiohttp(), "aiohttp", port),
+        command: |authority, port| authority.client(installed::with_clients(), "aiohttp", port),
     },
     Client { name: "Node `https`", library: NODE, command: |authority, port| authority.node_client("https", port) },
     Client { name: "Node `fetch`", library: NODE, command: |authority, port| authority.node_client("fetch", port) },
+    Client {
+        name: "Node 16 `https`",
+        library: "OpenSSL 1.1.1, inside `node`",
+        command: |authority, port| authority.client_of_node(&installed::node(16), "https", port),
+    },
+    Client {
+        name: "Node 24 `fetch`",
+        library: "OpenSSL 3.5, inside `node`",
+        command: |authority, port| authority.client_of_node(&installed::node(24), "fetch", port),
+    },
+    Client {
+        name: "Python `pycurl`",
+        library: "OpenSSL 3.6, of its wheel",
+        command: |authority, port| authority.client(installed::with_clients(), "pycurl", port),
+    },
+    Client {
+        name: "a client by the functions of `libssl` (memory BIOs)",
+        library: "OpenSSL 1.1.1, of a wheel",
+        command: |authority, port| authority.library(&installed::library("psycopg2_binary"), "memory", port),
+    },
+    Client {
+        name: "a client by the functions of `libssl` (memory BIOs)",
+        library: "OpenSSL 3.3, of a wheel",
+        command: |authority, port| authority.library(&installed::library("psycopg_binary"), "memory", port),
+    },
 ];
 
 /// The script by `curl`; `then` is what stands between two requests.

@@ -45,16 +45,16 @@ pub static ROWS: &[Row] = &[
         has: &[],
         lacks: &["SSL_set_custom_verify"],
         layouts: &[
-            // 3.5.0, 3.5.4
+            // 3.5.0, 3.5.4, 3.5.8, 3.6.5
             layout(ABSENT, 0x188, 0x78),
             // 3.3.1
             layout(ABSENT, 0x140, 0x70),
             // 3.0.19, and that of Node 20
             layout(ABSENT, 0x160, 0x38),
-            // 1.1.1w
+            // 1.1.1w, and that of Node 16
             layout(0xa8, 0xb8, 0x38),
         ],
-        tested: "3.0.19 (shared), 3.5 (in wheels), 3.0.19+quic (in Node 20)",
+        tested: "3.0.19 (shared), 1.1.1w, 3.3.1, 3.6.5 (in wheels), 1.1.1v, 3.0.19, 3.5.8 (in Node 16, 20, 24)",
     },
 ];
 

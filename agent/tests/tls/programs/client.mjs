@@ -1,6 +1,7 @@
 // HTTPS clients. Usage: client.mjs WAY BASE. Whom they trust is what `NODE_EXTRA_CA_CERTS` says.
 import assert from "node:assert";
 import https from "node:https";
+import readline from "node:readline";
 
 const [way, base] = process.argv.slice(2);
 // Method, path, content, status and size of the answer.
@@ -26,6 +27,12 @@ function exchange(method, path, body) {
   });
 }
 
+if (way === "steady") {
+  // A request over the same connection for each path that it is told, until there are no more.
+  console.log("connected");
+  for await (const path of readline.createInterface({ input: process.stdin })) console.log((await exchange("GET", path))[1]);
+  process.exit(0);
+}
 for (const [method, path, body, ...expected] of script) {
   if (way === "https") {
     assert.deepEqual(await exchange(method, path, body), expected);

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import os
 import ssl
 import sys
 from urllib.parse import urlsplit
@@ -72,6 +73,27 @@ def aiohttp():
     asyncio.run(run())
 
 
+def pycurl():
+    import pycurl
+    from io import BytesIO
+
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.CAINFO, os.environ["CURL_CA_BUNDLE"])
+    for step in SCRIPT:
+        content = BytesIO()
+        curl.setopt(pycurl.URL, base + step[1])
+        curl.setopt(pycurl.WRITEDATA, content)
+        # Else it would offer HTTP/2, and where a server takes that nothing of HTTP/1 is tested.
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        if step[2]:
+            curl.setopt(pycurl.POSTFIELDS, step[2].decode())
+        else:
+            curl.setopt(pycurl.HTTPGET, True)
+        curl.perform()
+        check(step, curl.getinfo(pycurl.RESPONSE_CODE), content.getvalue())
+    curl.close()
+
+
 def asyncio_streams():
     async def run():
         url = urlsplit(base)
@@ -87,6 +109,18 @@ def asyncio_streams():
         await writer.wait_closed()
 
     asyncio.run(run())
+
+
+def steady():
+    """A request over the same connection for each path that it is told, until there are no more."""
+    url = urlsplit(base)
+    connection = http.client.HTTPSConnection(url.hostname, url.port, context=ssl.create_default_context())
+    connection.connect()
+    print("connected", flush=True)
+    for path in sys.stdin:
+        connection.request("GET", path.strip())
+        print(len(connection.getresponse().read()), flush=True)
+    connection.close()
 
 
 def concurrent():
