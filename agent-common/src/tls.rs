@@ -101,17 +101,20 @@ pub const fn probe_receives(cookie: u64) -> bool {
 pub const FILES: u32 = 1024;
 /// Objects of which a position is kept at once. One that was not used for longest makes room; it is joined late if it is used again.
 pub const OBJECTS: u32 = 8192;
-/// Randoms of a ClientHello that are remembered at once, likewise. One is needed until the first call that moves plaintext.
-pub const HELLOS: u32 = 4096;
+/// Randoms of hellos that are remembered at once, likewise. The two of a handshake are needed until the first call that moves plaintext.
+pub const HELLOS: u32 = 8192;
 /// Layouts of objects that can be known at once.
 pub const LAYOUTS: u32 = 8;
 /// Bytes of the ring of notices.
 pub const NOTICE_BYTES: u32 = 65536;
-/// Length of `ClientHello.random` (RFC 8446 section 4.1.2).
+/// Length of the random of a ClientHello (RFC 8446 section 4.1.2) and of a ServerHello (section 4.1.3).
 pub const RANDOM: usize = 32;
 
-/// Where an object of some build of a library keeps what proves whose it is. That the bytes there are a ClientHello's random that
+/// Where an object of some build of a library keeps what proves whose it is. That the bytes there are the random of a hello that
 /// went over a socket proves that the object has this layout; so a wrong one does no harm.
+///
+/// The server's random stands right before the client's: so it was seen in OpenSSL 1.1.1w, 3.0.19, 3.3.1, 3.5.0, 3.5.8 and 3.6.5 (`s3`), and in
+/// BoringSSL of Android 13 (`SSL3_STATE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ObjectLayout {
@@ -123,6 +126,13 @@ pub struct ObjectLayout {
     pub server: u32,
     /// 1 for a row in use.
     pub used: u32,
+}
+
+impl ObjectLayout {
+    /// Offset of a hello's random: that of the server's hello or the client's.
+    pub const fn offset(&self, of_server: bool) -> u32 {
+        if of_server { self.random.wrapping_sub(RANDOM as u32) } else { self.random }
+    }
 }
 
 /// A process may map files that it did not before.

@@ -9,18 +9,18 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 
 use crate::{
     account::{self, Moved},
-    emit,
+    emit, hello,
     kernel::layout,
     maps::{count, current_call},
     socket::{Admitted, admit, state},
     source::{self, Source},
-    tls::{self, TlsCalls},
+    tls::TlsCalls,
     transfer::{self, Transfer},
 };
 
 /// `MSG_OOB`, `MSG_PEEK`, `MSG_ERRQUEUE`: what is received so is not the next of the stream.
 const NOT_STREAM: u32 = 0x1 | 0x2 | 0x2000;
-/// A call from here on may not be the first with bytes of a ClientHello that begins the connection.
+/// A call from here on may not be the first with bytes of a hello that begins a direction.
 const HELLO_START: u64 = 5;
 /// `MSG_TRUNC`: TCP drops the bytes instead of copying them.
 const TRUNC: u32 = 0x20;
@@ -214,7 +214,7 @@ fn finish(
     let source = if discarded { Source::nowhere(GapReason::Discarded) } else { source(begun.source) };
     let ask = socket.state.tls != 0;
     transfer::transfer(&Transfer { cookie, time, position: account.start, length, direction, ask, source });
-    if layout!(tls) != 0 && account.start <= HELLO_START && tls::is_of_tls(cookie) {
+    if layout!(tls) != 0 && account.start <= HELLO_START && hello::begins(cookie, socket.state.began()) {
         socket.state.tls = 1;
     }
 }

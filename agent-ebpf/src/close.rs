@@ -41,7 +41,7 @@ fn begin(sk: *const u8) {
         && is_tcp(sk)
         && let Some(socket) = socket_state(sk, true)
     {
-        socket.begin(generation);
+        socket.begin(generation, now());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Kernel programs: one core ([`call`], [`account`], [`socket`], [`tls`], [`scope`], [`emit`]) and one thin file per hook family.
+//! Kernel programs: one core ([`call`], [`account`], [`socket`], [`tls`], [`hello`], [`scope`], [`emit`]) and one thin file per hook family.
 //!
 //! The programs copy bytes and count; they understand nothing of what they copy.
 #![no_std]
@@ -13,6 +13,7 @@ mod call;
 mod close;
 mod debug;
 mod emit;
+mod hello;
 mod hooks_process;
 mod hooks_socket;
 mod hooks_syscall;

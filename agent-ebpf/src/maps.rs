@@ -17,9 +17,10 @@ use aya_ebpf::{
 use crate::{
     atomic,
     call::Call,
+    hello::{Hello, Random, TlsConnection},
     kernel::layout,
     socket::Socket,
-    tls::{Hello, Object, ObjectKey, Random, TlsConnection},
+    tls::{Object, ObjectKey},
     transfer::Cursor,
 };
 
@@ -62,7 +63,7 @@ pub(crate) static TLS_OBJECTS: LruHashMap<ObjectKey, Object, { tls::OBJECTS as u
 /// By socket cookie: connections that carry TLS.
 #[btf_map]
 pub(crate) static TLS_CONNECTIONS: LruHashMap<u64, TlsConnection, { tls::OBJECTS as usize }> = LruHashMap::new();
-/// By the random of a ClientHello: where it went.
+/// By the random of a hello: where it went.
 #[btf_map]
 pub(crate) static HELLOS: LruHashMap<Random, Hello, { tls::HELLOS as usize }> = LruHashMap::new();
 /// By index of the file: when all of its probes were attached; 0 before.

@@ -61,6 +61,8 @@ pub(crate) struct Socket {
     pub(crate) owed: [u64; 2],
     /// When such bytes were last found.
     pub(crate) unsettled: [u64; 2],
+    /// When the connection was seen to begin.
+    begun: u64,
     /// Socket cookie.
     pub(crate) cookie: u64,
     /// Generation of the scope that `verdict` is of.
@@ -89,8 +91,9 @@ pub(crate) struct Socket {
 impl Socket {
     /// A connection begins under this generation of the scope; the socket may have had another one before.
     #[inline(always)]
-    pub(crate) fn begin(&mut self, generation: u32) {
+    pub(crate) fn begin(&mut self, generation: u32, time: u64) {
         self.generation = generation;
+        self.begun = time;
         self.verdict = UNDECIDED;
         self.placed = 0;
         self.opened = 0;
@@ -98,6 +101,12 @@ impl Socket {
         self.counted = 0;
         self.tls = 0;
         self.fresh = 1;
+    }
+
+    /// When the connection began; 0 if that was not seen under the scope that holds.
+    #[inline(always)]
+    pub(crate) fn began(&self) -> u64 {
+        if self.fresh != 0 { self.begun } else { 0 }
     }
 }
 
@@ -382,4 +391,4 @@ pub(crate) fn fin_sent(state: u8) -> bool {
     matches!(state, state::FIN_WAIT1 | state::FIN_WAIT2 | state::TIME_WAIT | state::LAST_ACK | state::CLOSING)
 }
 
-const _: () = assert!(size_of::<Socket>() == 80);
+const _: () = assert!(size_of::<Socket>() == 88);

@@ -2,14 +2,14 @@
 //!
 //! A library's object stands for one connection. Which socket its bytes go over is never guessed; it is proven in one of two ways:
 //! - the thread used one socket in scope while it was inside a call on the object;
-//! - the random of the ClientHello that the object keeps is one that went over a socket in scope ([`hello`]). This holds however
+//! - a random of the handshake that the object keeps is one that went over a socket in scope ([`hello`]). This holds however
 //!   the application carries the bytes from the one to the other.
 
 use agent_common::{
     counter::Counter,
     layout::ABSENT,
     record::{Head, IN, KIND_CLOSE, OUT, Open},
-    tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, RANDOM, UNKNOWN},
+    tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, UNKNOWN},
 };
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_probe_read_user};
 use core::ffi::c_void;
@@ -17,7 +17,8 @@ use core::ffi::c_void;
 use crate::{
     call::now,
     emit::{HEAD, claim, opening, output, release},
-    maps::{HELLOS, TLS_CONNECTIONS, TLS_FILES, TLS_LAYOUTS, TLS_OBJECTS, count, current_call},
+    hello::{self, CLIENT_HELLO, Random, SERVER_HELLO, TlsConnection},
+    maps::{TLS_CONNECTIONS, TLS_FILES, TLS_LAYOUTS, TLS_OBJECTS, count, current_call},
     scope::{self, Inside},
     source::Source,
     task,
@@ -103,42 +104,16 @@ pub(crate) struct Object {
     connection: u64,
     /// Cookie of its socket; 0 if not known.
     socket: u64,
-    /// The first bytes of the ClientHello's random by which its socket was found; 0 if it was found otherwise.
+    /// The first word of the random by which its socket was found; 0 if it was found otherwise.
     random: u64,
     /// By direction: position of the next byte.
     position: [u64; 2],
-    /// Where it keeps its ClientHello's random, as in [`tls::ObjectLayout`].
+    /// Where it keeps that random, as in [`tls::ObjectLayout`].
     pointer: u32,
     offset: u32,
-}
-
-/// The random of a ClientHello.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Random {
-    bytes: [u8; RANDOM],
-}
-
-/// Where a ClientHello went, by direction of the socket.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Hello {
-    /// Cookie of the socket; 0 if none in scope.
-    cookies: [u64; 2],
-    /// When.
-    times: [u64; 2],
-    /// Objects that were bound by it.
-    objects: [u32; 2],
-}
-
-/// What is known of a socket that carries TLS.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct TlsConnection {
-    /// When its ClientHello went by; 0 if that was not seen.
-    hello: u64,
-    /// Objects that were bound to it.
-    objects: u64,
+    /// Whose random it is: [`CLIENT_HELLO`] or [`SERVER_HELLO`].
+    message: u32,
+    reserved: u32,
 }
 
 /// A call on an object begins. `fourth` and `fifth` are the arguments of these numbers.
@@ -260,8 +235,8 @@ fn object_of(key: &ObjectKey, socket: u64, file: u32, began: u64, inside: Inside
         let another_socket = socket != 0 && object.socket != 0 && socket != object.socket && object.random == 0;
         // A handshake after the first one is inside TLS: its random is none that is known.
         let another_hello = object.random != 0
-            && random_of(key.object, object.pointer, object.offset)
-                .is_some_and(|random| first_of(&random) != object.random && is_known(&random));
+            && random_of(key.object, object.pointer, object.offset, object.message)
+                .is_some_and(|random| random.words[0] != object.random && random.hello().is_some());
         if !another_socket && !another_hello {
             return Some(object);
         }
@@ -274,6 +249,8 @@ fn object_of(key: &ObjectKey, socket: u64, file: u32, began: u64, inside: Inside
         position: [if found.is_begin { 0 } else { LATE }; 2],
         pointer: found.pointer,
         offset: found.offset,
+        message: found.message,
+        reserved: 0,
     };
     if found.socket != 0
         && let Some(ordinal) = next_ordinal(found.socket)
@@ -305,16 +282,16 @@ fn object_of(key: &ObjectKey, socket: u64, file: u32, began: u64, inside: Inside
 #[inline(always)]
 fn next_ordinal(cookie: u64) -> Option<u32> {
     let Some(known) = TLS_CONNECTIONS.get_ptr_mut(cookie) else {
-        let _ = TLS_CONNECTIONS.insert(cookie, TlsConnection { hello: 0, objects: 1 }, 0);
+        let _ = TLS_CONNECTIONS.insert(cookie, TlsConnection::of_object(), 0);
         return Some(0);
     };
     // SAFETY: as in `object_of`.
     let known = unsafe { &mut *known };
-    let ordinal = known.objects as u32;
+    let ordinal = known.objects;
     if ordinal >= OBJECTS_OF_SOCKET {
         return None;
     }
-    known.objects = u64::from(ordinal) + 1;
+    known.objects = ordinal + 1;
     Some(ordinal)
 }
 
@@ -324,6 +301,7 @@ struct Found {
     random: u64,
     pointer: u32,
     offset: u32,
+    message: u32,
     /// Nothing was moved inside TLS before: the handshake began when the file was probed already, and no object was bound by it.
     is_begin: bool,
 }
@@ -334,114 +312,62 @@ fn find(object: u64, socket: u64, file: u32) -> Found {
         Some(time) if *time != 0 => *time,
         _ => u64::MAX,
     };
+    let generation = scope::current().generation;
     for index in 0..LAYOUTS {
         let Some(row) = TLS_LAYOUTS.get(index) else { break };
         if row.used == 0 {
             break;
         }
-        let (pointer, offset, server) = (row.pointer, row.random, row.server);
-        let Some(random) = random_of(object, pointer, offset) else { continue };
-        let Some(hello) = HELLOS.get_ptr_mut(random) else { continue };
-        // SAFETY: as in `object_of`.
-        let hello = unsafe { &mut *hello };
         // Both ends of a connection may be in scope; the object says which one it is.
-        let is_server = read_user::<u32>(object.wrapping_add(u64::from(server))).unwrap_or(0) & 1 != 0;
-        let side = if is_server { IN as usize } else { OUT as usize };
-        if hello.cookies[side] != 0 {
-            let is_begin = hello.times[side] > probed && hello.objects[side] == 0;
-            hello.objects[side] = 1;
-            return Found { socket: hello.cookies[side], random: first_of(&random), pointer, offset, is_begin };
+        let is_server = read_user::<u32>(object.wrapping_add(u64::from(row.server))).unwrap_or(0) & 1 != 0;
+        let hello = |message: u32| {
+            let offset = row.offset(message == SERVER_HELLO);
+            let random = random_of(object, row.pointer, offset, message)?;
+            Some((random.hello()?, random.words[0], offset))
+        };
+        let (from_client, from_server) = (hello(CLIENT_HELLO), hello(SERVER_HELLO));
+        let (client_side, server_side) = (hello::side(CLIENT_HELLO, is_server), hello::side(SERVER_HELLO, is_server));
+        let by_client = from_client.as_ref().map_or(0, |(hello, ..)| hello.socket(client_side));
+        let by_server = from_server.as_ref().map_or(0, |(hello, ..)| hello.socket(server_side));
+        // An end's own hello is the better proof: nobody knew it before it was sent.
+        let of_server = if is_server { by_server != 0 } else { by_client == 0 };
+        let socket = if of_server { by_server } else { by_client };
+        if socket == 0 {
+            continue;
         }
+        let mut is_begin = is_begin(socket, probed, generation);
+        let (mut random, mut offset) = (0, 0);
+        if let Some((hello, word, place)) = from_client {
+            is_begin |= by_client == socket && hello.is_begin(client_side, probed, generation);
+            hello.bind(client_side, socket);
+            (random, offset) = (word, place);
+        }
+        if let Some((hello, word, place)) = from_server {
+            hello.bind(server_side, socket);
+            if of_server {
+                (random, offset) = (word, place);
+            }
+        }
+        let message = if of_server { SERVER_HELLO } else { CLIENT_HELLO };
+        return Found { socket, random, pointer: row.pointer, offset, message, is_begin };
     }
-    // SAFETY: the value is not kept.
-    let known = unsafe { TLS_CONNECTIONS.get(socket) };
-    let is_begin = known.is_some_and(|known| known.hello > probed && known.objects == 0);
-    Found { socket, random: 0, pointer: 0, offset: 0, is_begin }
+    let is_begin = is_begin(socket, probed, generation);
+    Found { socket, random: 0, pointer: 0, offset: 0, message: 0, is_begin }
 }
 
 #[inline(always)]
-fn is_known(random: &Random) -> bool {
+fn is_begin(socket: u64, probed: u64, generation: u32) -> bool {
     // SAFETY: the value is not kept.
-    unsafe { HELLOS.get(*random) }.is_some()
+    unsafe { TLS_CONNECTIONS.get(socket) }.is_some_and(|known| known.is_begin(probed, generation))
 }
 
+/// A random that an object keeps, if it is one that proves anything.
 #[inline(always)]
-fn random_of(object: u64, pointer: u32, offset: u32) -> Option<Random> {
+fn random_of(object: u64, pointer: u32, offset: u32, message: u32) -> Option<Random> {
     let base = if pointer == ABSENT { object } else { read_user::<u64>(object.wrapping_add(u64::from(pointer)))? };
-    let mut random = Random { bytes: [0; RANDOM] };
-    let address = base.wrapping_add(u64::from(offset)) as *const c_void;
-    // SAFETY: the destination is a local of that size; the helper checks the source.
-    let failed = unsafe { bpf_probe_read_user((&raw mut random).cast(), RANDOM as u32, address) };
-    (failed == 0).then_some(random)
-}
-
-/// The first bytes of a random, never 0.
-#[inline(always)]
-fn first_of(random: &Random) -> u64 {
-    let mut first = 1_u64;
-    let mut index = 0;
-    while index < 8 {
-        first = (first << 8) | u64::from(random.bytes[index]);
-        index += 1;
-    }
-    first | 1
-}
-
-/// Bytes of a ClientHello up to the end of its random: handshake header (RFC 8446 section 4), version, random (section 4.1.2).
-const HELLO: u64 = 4 + 2 + RANDOM as u64;
-/// Bytes of a record's header (RFC 8446 section 5.1).
-const RECORD: u64 = 5;
-
-/// Remembers whose a ClientHello is, if the `size` bytes of a call at this position begin with one.
-#[inline(always)]
-pub(crate) fn look(bytes: &[u8], size: u64, connection: u64, direction: u8, position: u64, time: u64) {
-    let mut random = Random { bytes: [0; RANDOM] };
-    if size >= RECORD + HELLO && bytes[0] == HANDSHAKE && bytes[1] == 3 && bytes[5] == CLIENT_HELLO && bytes[9] == 3 {
-        random.bytes.copy_from_slice(&bytes[11..11 + RANDOM]);
-    } else if position == RECORD && size >= HELLO && bytes[0] == CLIENT_HELLO && bytes[1] == 0 && bytes[4] == 3 {
-        // The application received the record's header first.
-        random.bytes.copy_from_slice(&bytes[6..6 + RANDOM]);
-    } else {
-        return;
-    }
-    hello(random, connection, direction, time);
-}
-
-/// Content type of handshake records (RFC 8446 section 5.1).
-const HANDSHAKE: u8 = 22;
-/// Type of the message (RFC 8446 section 4).
-const CLIENT_HELLO: u8 = 1;
-
-/// A ClientHello goes over a connection.
-#[inline(always)]
-fn hello(random: Random, connection: u64, direction: u8, time: u64) {
-    let cookie = connection & tls::COOKIE;
-    let side = usize::from(direction & 1);
-    if let Some(known) = HELLOS.get_ptr_mut(random) {
-        // SAFETY: as in `object_of`; a direction's words are its own.
-        let known = unsafe { &mut *known };
-        if known.cookies[side] != cookie {
-            known.cookies[side] = cookie;
-            known.times[side] = time;
-            known.objects[side] = 0;
-        }
-    } else {
-        let mut made = Hello { cookies: [0; 2], times: [0; 2], objects: [0; 2] };
-        made.cookies[side] = cookie;
-        made.times[side] = time;
-        let _ = HELLOS.insert(random, made, 0);
-    }
-    // One within TLS is of a socket that had its own before.
-    if connection & tls::TLS == 0 && TLS_CONNECTIONS.get_ptr_mut(cookie).is_none() {
-        let _ = TLS_CONNECTIONS.insert(cookie, TlsConnection { hello: time, objects: 0 }, 0);
-    }
-}
-
-/// Whether a socket is known to carry TLS.
-#[inline(always)]
-pub(crate) fn is_of_tls(cookie: u64) -> bool {
-    // SAFETY: the value is not kept.
-    unsafe { TLS_CONNECTIONS.get(cookie) }.is_some()
+    let words = read_user(base.wrapping_add(u64::from(offset)))?;
+    let random = Random { words, process: scope::process(), message };
+    random.is_proof().then_some(random)
 }
 
 /// Says whose a connection is of which no socket is known.

@@ -12,10 +12,10 @@ use core::{ffi::c_void, hint::black_box};
 
 use crate::{
     emit::{self, HEAD, claim, output, release},
+    hello,
     kernel::layout,
     maps::{SKIP, Scratch, count},
     source::{BUFFER, KERNEL_VECTOR, NOWHERE, Source},
-    tls,
 };
 
 /// Bytes that one call moved.
@@ -207,7 +207,7 @@ unsafe extern "C" fn step(_index: u64, scratch: *mut *mut Scratch) -> i64 {
         unsafe { bpf_probe_read_user((&raw mut scratch.payload).cast(), size as u32, cursor.base as *const c_void) };
     if failed == 0 {
         if layout!(tls) != 0 {
-            tls::look(&scratch.payload, size, cursor.cookie, cursor.direction, cursor.position, cursor.time);
+            hello::look(&scratch.payload, size, cursor.cookie, cursor.direction, cursor.position, cursor.time);
         }
         scratch.head = Head {
             connection: cursor.cookie,

@@ -53,6 +53,9 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("socket_map", layers::socket_map),
     ("kernel_tls", layers::kernel_tls),
     ("tls_exchanges", tls::exchanges),
+    ("tls_unseen_hello", tls::unseen_hello),
+    ("tls_between_hellos", tls::between_hellos),
+    ("tls_passed_on", tls::passed_on),
     ("tls_late", tls::late),
     ("tls_reused", tls::reused),
 ];

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read as _, Write as _},
+    io::{Read as _, Seek as _, Write as _},
     mem::{ManuallyDrop, offset_of},
     net::TcpStream,
     os::fd::{AsRawFd as _, FromRawFd as _},
@@ -47,6 +47,7 @@ struct Object {
 #[repr(C)]
 struct Inner {
     unused: u64,
+    server_random: [u8; RANDOM],
     random: [u8; RANDOM],
 }
 
@@ -59,6 +60,11 @@ const LAYOUT: ObjectLayout = ObjectLayout {
 };
 /// Of another version, in which the same places hold something else.
 const ANOTHER: ObjectLayout = ObjectLayout { pointer: ABSENT, random: 8, server: 4, used: 1 };
+
+/// A record of a handshake.
+fn record(content: &[u8]) -> Vec<u8> {
+    [&[22, 3, 1, (content.len() >> 8) as u8, content.len() as u8], content].concat()
+}
 
 fn turned(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().map(|byte| byte ^ 0x55).collect()
@@ -181,6 +187,8 @@ fn functions() -> Vec<(Function, u64)> {
 /// Both ends of a connection with TLS, their objects and what is known to both.
 struct Secured {
     pair: Pair,
+    /// What the server's end is of, if all is passed on from the first connection to another.
+    behind: Option<Pair>,
     client: Box<Object>,
     server: Box<Object>,
     /// The object's part that the layout finds by a pointer.
@@ -196,12 +204,15 @@ fn response() -> Vec<u8> {
 }
 
 impl Secured {
-    /// Connects. `hello` are the bytes of the random.
+    /// Connects. `seed` makes the randoms differ from those of other connections of the scenario.
     fn new(uses_socket: bool, seed: u8) -> Self {
         let pair = Pair::new(LOOPBACK);
-        let mut random = [seed; RANDOM];
-        random[..2].copy_from_slice(&pair.addresses().0.port().to_be_bytes());
-        let inner = Box::new(Inner { unused: 7, random });
+        let random = |of_end: u8| {
+            let mut random = [seed ^ of_end; RANDOM];
+            random[..2].copy_from_slice(&pair.addresses().0.port().to_be_bytes());
+            random
+        };
+        let inner = Box::new(Inner { unused: 7, server_random: random(0x80), random: random(0x40) });
         let object = |descriptor: i32, server: u32| {
             Box::new(Object {
                 unused: [9; 5],
@@ -214,38 +225,87 @@ impl Secured {
             })
         };
         let (client, server) = (object(pair.client.as_raw_fd(), 0), object(pair.server.as_raw_fd(), 1));
-        Self { pair, client, server, inner }
+        Self { pair, behind: None, client, server, inner }
     }
 
-    /// The client's hello, which the server receives in two parts as OpenSSL does, and something back.
+    /// Bytes of one end to the other, which receives them in these parts.
+    fn pass(&mut self, is_request: bool, bytes: &[u8], parts: &[usize]) -> Vec<u8> {
+        let mut ends = vec![(&self.pair.client, &self.pair.server)];
+        ends.extend(self.behind.as_ref().map(|behind| (&behind.client, &behind.server)));
+        if !is_request {
+            ends.reverse();
+        }
+        let last = ends.len() - 1;
+        let mut received = vec![0; bytes.len()];
+        for (index, (client, server)) in ends.into_iter().enumerate() {
+            let (mut from, mut to) = if is_request { (client, server) } else { (server, client) };
+            from.write_all(bytes).expect("a socket");
+            if index < last {
+                to.read_exact(&mut received).expect("a socket");
+                continue;
+            }
+            let mut rest = &mut received[..];
+            for part in parts {
+                let (first, others) = rest.split_at_mut(*part);
+                to.read_exact(first).expect("a socket");
+                rest = others;
+            }
+            to.read_exact(rest).expect("a socket");
+        }
+        received
+    }
+
+    /// The client's hello, which the server receives in two parts as OpenSSL does, and the server's.
     fn handshake(&mut self) {
-        let mut hello = vec![22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
-        hello.extend(self.inner.random);
-        hello.resize(205, 0);
-        self.pair.client.write_all(&hello).expect("a socket");
-        let mut bytes = [0; 205];
-        self.pair.server.read_exact(&mut bytes[..5]).expect("a socket");
-        self.pair.server.read_exact(&mut bytes[5..]).expect("a socket");
-        self.pair.server.write_all(&[22, 3, 3, 0, 4, 2, 0, 0, 0]).expect("a socket");
-        self.pair.client.read_exact(&mut bytes[..9]).expect("a socket");
+        let hello = self.client_hello();
+        self.pass(true, &hello, &[5]);
+        self.answer();
+    }
+
+    fn client_hello(&self) -> Vec<u8> {
+        record(&[&[1, 0, 0, 196, 3, 3], &self.inner.random[..], &[0; 162]].concat())
+    }
+
+    /// The server's hello and what follows it at once; OpenSSL receives it in two parts, an application as much as there is.
+    fn answer(&mut self) {
+        let hello = record(&[&[2, 0, 0, 118, 3, 3], &self.inner.server_random[..], &[0; 84]].concat());
+        let uses_socket = self.client.uses_socket != 0;
+        self.pass(false, &[&hello[..], &[20, 3, 3, 0, 1, 1]].concat(), if uses_socket { &[5, 122] } else { &[] });
+    }
+
+    /// As [`Self::handshake`], but the client's hello goes ways that no hook sees: out of a file, and into a pipe.
+    fn handshake_unseen(&mut self) {
+        self.begin_unseen(&self.pair);
+        self.answer();
+    }
+
+    fn begin_unseen(&self, pair: &Pair) {
+        let hello = self.client_hello();
+        let mut file = tempfile::tempfile().expect("a folder for temporary files");
+        file.write_all(&hello).and_then(|()| file.rewind()).expect("a writable file");
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        let (client, server, null) = (pair.client.as_raw_fd(), pair.server.as_raw_fd(), std::ptr::null_mut());
+        // SAFETY: no memory is passed.
+        let (sent, received) = unsafe {
+            (
+                libc::sendfile(client, file.as_raw_fd(), std::ptr::null_mut(), hello.len()),
+                libc::splice(server, null, writer.as_raw_fd(), null, hello.len(), libc::SPLICE_F_MOVE),
+            )
+        };
+        assert_eq!((sent, received), (hello.len() as isize, hello.len() as isize));
     }
 
     /// The application carries the records of one end to the other, where the library does not; their headers are for no one.
     fn carry(&mut self, request: bool) {
-        let (from, to, out, into) = if request {
-            (&mut self.client, &mut self.server, &mut self.pair.client, &mut self.pair.server)
-        } else {
-            (&mut self.server, &mut self.client, &mut self.pair.server, &mut self.pair.client)
-        };
-        let mut header = [0; 5];
+        let (from, to) =
+            if request { (&mut self.client, &mut self.server) } else { (&mut self.server, &mut self.client) };
         if from.uses_socket == 0 {
-            out.write_all(&std::mem::take(&mut from.wire)).expect("a socket");
-            into.read_exact(&mut header).expect("a socket");
-            let length = usize::from(header[3]) << 8 | usize::from(header[4]);
-            to.wire.resize(length, 0);
-            into.read_exact(&mut to.wire).expect("a socket");
+            let wire = std::mem::take(&mut from.wire);
+            let received = self.pass(request, &wire, &[5]);
+            let to = if request { &mut self.server } else { &mut self.client };
+            to.wire = received[5..].to_vec();
         } else {
-            into.read_exact(&mut header).expect("a socket");
+            socket_of(to).read_exact(&mut [0; 5]).expect("a socket");
         }
     }
 
@@ -294,6 +354,61 @@ pub(crate) fn exchanges(stage: &mut Stage) {
     }
 }
 
+/// Connections whose client's hello is not seen: with the socket used by the library, and not; then two whose server has a random that is none, the
+/// one of a HelloRetryRequest (RFC 8446 section 4.1.3) and nothing at all.
+pub(crate) fn unseen_hello(stage: &mut Stage) {
+    stage.wait();
+    const RETRY: &[u8; RANDOM] = b"\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\
+        \xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c";
+    for (seed, random) in [(1, None), (2, None), (3, Some(RETRY)), (4, Some(&[0; RANDOM]))] {
+        let mut session = Secured::new(seed == 1, seed);
+        if let Some(random) = random {
+            session.inner.server_random = *random;
+        }
+        session.handshake_unseen();
+        session.exchange(false);
+        session.tell(stage);
+        free(&raw mut *session.client);
+        free(&raw mut *session.server);
+    }
+}
+
+/// A connection of which the probes see the server's hello, but not the client's and what the client may have sent after it.
+pub(crate) fn between_hellos(stage: &mut Stage) {
+    stage.wait();
+    let mut session = Secured::new(false, 1);
+    session.begin_unseen(&session.pair);
+    stage.say("ready");
+    stage.wait();
+    session.answer();
+    session.exchange(false);
+    session.tell(stage);
+}
+
+/// Connections that the same process passes on to another one; the client's hello of the second is not seen.
+pub(crate) fn passed_on(stage: &mut Stage) {
+    stage.wait();
+    for is_seen in [true, false] {
+        let mut session = Secured::new(false, u8::from(is_seen));
+        let behind = Pair::new(LOOPBACK);
+        if is_seen {
+            session.behind = Some(behind);
+            session.handshake();
+        } else {
+            session.begin_unseen(&session.pair);
+            session.begin_unseen(&behind);
+            session.behind = Some(behind);
+            session.answer();
+        }
+        session.exchange(false);
+        session.tell(stage);
+        let (client, server) = session.behind.as_ref().expect("a pair").addresses();
+        stage.say(&format!("{client} {server}"));
+        free(&raw mut *session.client);
+        free(&raw mut *session.server);
+    }
+}
+
 /// Two connections that had their handshake before the probes came.
 pub(crate) fn late(stage: &mut Stage) {
     let mut sessions = [Secured::new(true, 1), Secured::new(false, 2)];
@@ -323,7 +438,7 @@ pub(crate) fn reused(stage: &mut Stage) {
         }
         let next = Secured::new(false, 2 + index);
         // The objects stay where they are; all else is another connection's.
-        let Secured { pair, client, server, inner } = next;
+        let Secured { pair, client, server, inner, .. } = next;
         session.client.descriptor = client.descriptor;
         session.server.descriptor = server.descriptor;
         session.client.inner = client.inner;
@@ -346,7 +461,15 @@ impl Probed {
     }
 
     fn start_with(backend: Backend, pid: u32, layouts: &[ObjectLayout], failpoints: Failpoints) -> Self {
-        let session = Session::start(&Settings { tls: true, workers: 2, failpoints, ..processes(backend, &[pid]) });
+        Self::of(Self::capture(backend, pid, failpoints), layouts)
+    }
+
+    /// A capture without probes.
+    fn capture(backend: Backend, pid: u32, failpoints: Failpoints) -> Session {
+        Session::start(&Settings { tls: true, workers: 2, failpoints, ..processes(backend, &[pid]) })
+    }
+
+    fn of(session: Session, layouts: &[ObjectLayout]) -> Self {
         let mut probes = session.tls_probes();
         probes.set_layouts(layouts).expect("a map");
         let path = std::fs::read_link("/proc/self/exe").expect("procfs");
@@ -497,6 +620,63 @@ fn plaintext_has_its_socket_by_its_use_or_has_none() {
             check_end(*id, connection, is_client, LATE, 2);
         }
         assert_eq!(captured.counter(Counter::TlsUnbound), 4);
+    });
+}
+
+#[test]
+fn the_servers_hello_proves_the_socket_where_the_clients_was_not_seen() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_unseen_hello", "");
+        let probed = Probed::start(backend, generator.pid(), &[ANOTHER, LAYOUT]);
+        generator.tell("go");
+        let told: Vec<String> = (0..4).map(|_| generator.hear()).collect();
+        generator.finish();
+        let captured = probed.session.finish();
+        check_ends(&captured, &told[0], 0, 1);
+        check_ends(&captured, &told[1], 0, 1);
+        for told in &told[2..] {
+            assert!(inside(&captured, told).is_empty(), "a random that is none proves nothing");
+        }
+        assert_eq!((captured.counter(Counter::TlsBound), captured.counter(Counter::TlsUnbound)), (4, 4));
+    });
+}
+
+#[test]
+fn a_connection_whose_hello_is_older_than_the_probes_is_joined_late() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_between_hellos", "");
+        let session = Probed::capture(backend, generator.pid(), Failpoints::default());
+        generator.tell("go");
+        generator.hear();
+        let probed = Probed::of(session, &[LAYOUT]);
+        generator.tell("go");
+        let told = generator.hear();
+        generator.finish();
+        check_ends(&probed.session.finish(), &told, LATE, 1);
+    });
+}
+
+#[test]
+fn a_hello_that_is_passed_on_is_of_the_sockets_at_its_ends() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_passed_on", "");
+        let probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+        generator.tell("go");
+        let told: Vec<String> = (0..4).map(|_| generator.hear()).collect();
+        generator.finish();
+        let captured = probed.session.finish();
+        let ends = told.iter().zip([true, false, true, false]).enumerate();
+        for (index, (told, is_client)) in ends {
+            let ends = inside(&captured, told);
+            assert!(!ends.contains_key(&!is_client), "the other end is not this connection's");
+            let found = ends.get(&is_client).map_or(&[][..], Vec::as_slice);
+            match found {
+                [] if index == 2 => {}
+                [(id, connection)] if index != 2 => check_end(*id, connection, is_client, 0, 1),
+                _ => panic!("inside {told}, number {index}: {}", found.len()),
+            }
+        }
+        assert_eq!(captured.counter(Counter::TlsUnbound), 1, "the client that received its only proof twice");
     });
 }
 
