@@ -125,6 +125,7 @@ metrics! {
     KERNEL_PROGRAM_RUNS = Counter "telltale_kernel_program_runs" ["program"] "Runs of a kernel program, while BPF statistics are enabled.";
     KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while BPF statistics are enabled.";
     SKIPS_REFUSED = Counter "telltale_skip_positions_refused" [] "Times that the kernel's table of what need not be copied was full; it is copied then.";
+    TLS_SOCKETS_EVICTED = Counter "telltale_tls_sockets_evicted" [] "Sockets that were forgotten because too many may carry TLS at once; what was inside theirs ended early.";
     NOT_COVERED = Counter "telltale_sockets_not_covered" ["kind"] "Sockets whose bytes cannot be seen.";
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";
     KUBERNETES_EVENTS = Counter "telltale_kubernetes_events" ["kind"] "Objects that the API server told of, in lists and afterwards.";

@@ -103,6 +103,10 @@ impl Worker for Keeper {
     fn malformed(&mut self) {
         self.captured.malformed += 1;
     }
+
+    fn sockets_evicted(&mut self, count: u64) {
+        assert_eq!(count, 0, "no test has so many sockets");
+    }
 }
 
 /// A capture whose events nobody takes yet.

@@ -102,6 +102,10 @@ impl Worker for Follows {
     fn malformed(&mut self) {
         panic!("a record that cannot be read");
     }
+
+    fn sockets_evicted(&mut self, count: u64) {
+        assert_eq!(count, 0, "there are few");
+    }
 }
 
 fn now() -> Timestamp {

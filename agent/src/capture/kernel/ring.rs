@@ -37,6 +37,8 @@ pub trait Worker {
     fn tick(&mut self, skips: &mut Skips);
     /// A record was malformed.
     fn malformed(&mut self);
+    /// So many sockets were forgotten for others, and what was inside their TLS ended early.
+    fn sockets_evicted(&mut self, count: u64);
 }
 
 /// One ring, for one worker.
@@ -144,6 +146,7 @@ impl Ring {
             let taken = self.drain(worker, BATCH);
             if let Some(sockets) = &mut self.sockets {
                 sockets.tick(Instant::now(), &mut |event| worker.event(event, &mut self.skips));
+                worker.sockets_evicted(sockets.take_evicted());
             }
             worker.tick(&mut self.skips);
             match taken {
@@ -173,13 +176,13 @@ impl Ring {
 
     /// Gives at most so many events to the worker, and says how many.
     fn drain(&mut self, worker: &mut impl Worker, most: usize) -> usize {
-        let mut taken = 0;
+        let (mut taken, now) = (0, Instant::now());
         while taken < most {
             let Some(item) = self.records.next() else { break };
             taken += 1;
             match record::decode(&item, self.clock) {
                 Ok(event) => match &mut self.sockets {
-                    Some(sockets) => sockets.event(event, &mut |event| worker.event(event, &mut self.skips)),
+                    Some(sockets) => sockets.event(event, now, &mut |event| worker.event(event, &mut self.skips)),
                     None => worker.event(event, &mut self.skips),
                 },
                 Err(_) => worker.malformed(),

@@ -128,6 +128,7 @@ impl Capturing {
                 recorder: recorder.map(recording::Recorder::handle),
                 malformed: outputs.health.counter(&table::KERNEL_DROPS, &["malformed"]),
                 refused: outputs.health.counter(&table::SKIPS_REFUSED, &[]),
+                sockets_evicted: outputs.health.counter(&table::TLS_SOCKETS_EVICTED, &[]),
                 tls: connections.clone().map(|follower| Connections { follower, told: HashSet::default() }),
                 #[cfg(debug_assertions)]
                 panics: std::env::var_os(PANIC).is_some(),

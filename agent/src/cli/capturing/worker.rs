@@ -45,6 +45,8 @@ pub(super) struct CaptureWorker {
     pub(super) malformed: Counter,
     /// Skip positions that did not fit into the kernel's table.
     pub(super) refused: Counter,
+    /// Sockets that made room for others in the table of those that may carry TLS.
+    pub(super) sockets_evicted: Counter,
     /// Who looks for TLS libraries is told of the processes that connections are of.
     pub(super) tls: Option<Connections>,
     /// A test wants to see a panic.
@@ -89,5 +91,9 @@ impl Worker for CaptureWorker {
 
     fn malformed(&mut self) {
         self.malformed.add(1);
+    }
+
+    fn sockets_evicted(&mut self, count: u64) {
+        self.sockets_evicted.add(count);
     }
 }
