@@ -163,9 +163,14 @@ pub(super) fn lines_of(text: &str) -> Vec<Value> {
 
 fn spans_of(request: &Value) -> Vec<Value> {
     let array = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-    array(request, "resourceSpans")
-        .iter()
-        .flat_map(|resource| array(resource, "scopeSpans"))
-        .flat_map(|scope| array(&scope, "spans"))
-        .collect()
+    let spans = |resource: &Value| -> Vec<Value> {
+        let of_scopes = array(resource, "scopeSpans").into_iter().flat_map(|scope| array(&scope, "spans"));
+        // Whose a span is, beside what it tells.
+        let with_resource = of_scopes.map(|mut span| {
+            span["resource"] = resource["resource"].clone();
+            span
+        });
+        with_resource.collect()
+    };
+    array(request, "resourceSpans").iter().flat_map(spans).collect()
 }

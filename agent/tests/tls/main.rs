@@ -8,6 +8,7 @@
 mod common;
 
 mod files;
+mod forks;
 mod installed;
 mod load;
 mod models;

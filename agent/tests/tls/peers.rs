@@ -137,6 +137,6 @@ pub(crate) fn base(port: u16) -> String {
     format!("https://localhost:{port}")
 }
 
-fn file(name: &str) -> PathBuf {
+pub(crate) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/programs").join(name)
 }
