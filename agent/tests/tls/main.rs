@@ -7,6 +7,7 @@
 #[expect(dead_code, reason = "the tests of local runs use the rest")]
 mod common;
 
+mod crashes;
 mod files;
 mod forks;
 mod installed;

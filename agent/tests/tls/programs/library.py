@@ -97,7 +97,7 @@ nowhere = pointer(8)
 if way == "writes":
     ssl.SSL_write(connection, nowhere, 100)
 if way == "reads":
-    ask("GET", "/bytes/8", b"")
+    ask("GET", "/bytes/0", b"")
     ssl.SSL_read(connection, nowhere, 100)
 if way == "exits":
     threading.Timer(0.3, os._exit, [3]).start()
