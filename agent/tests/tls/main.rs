@@ -16,3 +16,4 @@ mod models;
 mod page;
 mod peers;
 mod programs;
+mod replaced;
