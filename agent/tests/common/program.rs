@@ -56,9 +56,14 @@ impl Program {
         self.child.id()
     }
 
+    /// Closes its standard input.
+    pub(crate) fn close_input(&mut self) {
+        drop(self.input.take());
+    }
+
     /// Closes its standard input and waits until it ends by itself.
     pub(crate) fn finish(mut self) {
-        drop(self.input.take());
+        self.close_input();
         let status = wait_for("a program's end", || self.child.try_wait().expect("it is our child"));
         assert!(status.success(), "a program ended with {status}");
     }

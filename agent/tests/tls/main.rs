@@ -11,6 +11,7 @@ mod crashes;
 mod files;
 mod forks;
 mod installed;
+mod killed;
 mod load;
 mod models;
 mod page;
