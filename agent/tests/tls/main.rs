@@ -18,3 +18,4 @@ mod page;
 mod peers;
 mod programs;
 mod replaced;
+mod summary;

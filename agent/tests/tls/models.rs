@@ -121,23 +121,69 @@ pub(crate) type Row = (String, Box<dyn Fn() -> Tested>);
 
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
     let sdks = SDKS.iter().map(|sdk| -> Row { (sdk.name.to_owned(), Box::new(|| test(sdk))) });
-    sdks.chain([("sse", "sessions", 11), ("json", "newest", 6)].map(|(server, client, exchanges)| -> Row {
-        (format!("`mcp` for Python, {client}"), Box::new(move || mcp(server, client, exchanges)))
-    }))
+    sdks.chain(MCP.iter().map(|pair| -> Row { (pair.name.to_owned(), Box::new(|| mcp(pair))) }))
 }
 
-/// The SDK of the Model Context Protocol against itself, on `uvicorn`: both ends of each exchange that the server recorded.
-fn mcp(way: &str, client: &str, exchanges: usize) -> Tested {
+/// A client of the Model Context Protocol, how its server answers, and how many exchanges it makes.
+struct Pair {
+    name: &'static str,
+    /// The library of the client, if not that of the server.
+    library: Option<&'static str>,
+    client: fn() -> Command,
+    way: &'static str,
+    server: &'static str,
+    exchanges: usize,
+}
+
+const MCP: &[Pair] = &[
+    Pair {
+        name: "`mcp` for Python, sessions",
+        library: None,
+        client: client_of_python,
+        way: "sessions",
+        server: "sse",
+        exchanges: 11,
+    },
+    Pair {
+        name: "`mcp` for Python, newest",
+        library: None,
+        client: client_of_python,
+        way: "newest",
+        server: "json",
+        exchanges: 6,
+    },
+    Pair {
+        name: "`@modelcontextprotocol/sdk` for Node",
+        library: Some("OpenSSL, inside `node`, and of the interpreter's `_ssl`"),
+        client: || {
+            let mut command = Command::new("node");
+            command.arg(file("client_node.cjs")).env("NODE_PATH", node_modules());
+            command
+        },
+        way: "mcp",
+        server: "sse",
+        exchanges: 9,
+    },
+];
+
+fn client_of_python() -> Command {
+    let mut command = Command::new(with_sdks());
+    command.arg("-W").arg("ignore").arg(file("client_mcp.py"));
+    command
+}
+
+/// A client of the Model Context Protocol with a server by the SDK for Python, on `uvicorn`: both ends of each exchange that the server recorded.
+fn mcp(pair: &Pair) -> Tested {
+    let exchanges = pair.exchanges;
     let authority = Authority::new();
     let record = authority.file("record");
     let mut command = Command::new(with_sdks());
-    command.arg("-W").arg("ignore").arg(file("server_mcp.py")).arg(way).arg(&record);
+    command.arg("-W").arg("ignore").arg(file("server_mcp.py")).arg(pair.server).arg(&record);
     command.arg(authority.file("cert.pem")).arg(authority.file("key.pem")).env("PYTHONDONTWRITEBYTECODE", "1");
     let server = Server::start(&mut command);
     let run = capture(server.port);
-    let mut command = Command::new(with_sdks());
-    command.arg("-W").arg("ignore").arg(file("client_mcp.py")).arg(client).arg(base(server.port));
-    done(&mut authority.trusted_by(command));
+    let mut command = authority.trusted_by((pair.client)());
+    done(command.arg(pair.way).arg(base(server.port)));
     let lines = || fs::read_to_string(&record).unwrap_or_default();
     wait_for("the record", || (lines().lines().count() >= exchanges).then_some(()));
     let seen = run.stop_after(2 * exchanges);
@@ -159,12 +205,13 @@ fn mcp(way: &str, client: &str, exchanges: usize) -> Tested {
     }
     let calls = seen.spans.iter().filter(|span| attribute(span, "gen_ai.tool.name").as_deref() == Some("add")).count();
     assert_eq!(calls, 2, "the call of a tool at both ends");
-    let name = format!("`mcp` for Python, {client}, with its server on `uvicorn`: both ends");
-    Tested { name, end: "both", library: "OpenSSL, of the interpreter's `_ssl`", requests: exchanges }
+    let name = format!("{}, with the server for Python on `uvicorn`: both ends", pair.name);
+    let library = pair.library.unwrap_or("OpenSSL, of the interpreter's `_ssl`");
+    Tested { name, end: "both", library, requests: exchanges }
 }
 
 /// The server of the models' wire formats, inside TLS.
-fn server(authority: &Authority, clock: &Path) -> Server {
+pub(crate) fn server(authority: &Authority, clock: &Path) -> Server {
     let mut command = Command::new(tools::interpreter());
     command.arg(file("models.py")).arg(clock).arg(authority.file("cert.pem")).arg(authority.file("key.pem"));
     command.env("PYTHONDONTWRITEBYTECODE", "1");
