@@ -4,6 +4,7 @@ pub mod backend;
 pub mod btf;
 pub mod capability;
 mod clock;
+pub(in crate::capture) mod confined;
 mod counters;
 mod debug_log;
 mod inside;

@@ -1,13 +1,13 @@
 //! Whether this machine lets the agent look inside TLS.
 
-use super::maps;
+use super::trial;
 use crate::capture::kernel::{
     Capture, Settings,
     capability::{Capability, Status},
 };
 
 const NAME: &str = "inside TLS";
-const TRIED: &str = "attach a probe to this program";
+const TRIED: &str = "call a function with probes in a confined process";
 
 /// Attaches to a function of this program for a moment: a row of `telltale check`.
 pub fn capability() -> Capability {
@@ -24,12 +24,6 @@ fn attach() -> Result<&'static str, String> {
     let settings = Settings { ring_bytes: 4096, tls: true, ..Settings::default() };
     let capture = Capture::start(&settings).map_err(|error| error.to_string())?;
     let mut probes = capture.tls_probes().map_err(|error| error.to_string())?.ok_or("not asked for")?;
-    let mapped = maps::of_process(std::process::id()).map_err(|error| error.to_string())?;
-    // A function that nobody calls meanwhile.
-    let address = capability as *const () as u64;
-    let own = |mapping: &&maps::Mapping| (mapping.start..mapping.end).contains(&address);
-    let mapping = mapped.files.iter().find(own).ok_or("the program does not find its own code")?;
-    let offset = address - mapping.start + mapping.offset;
-    probes.attach_linker("/proc/self/exe".as_ref(), offset).map_err(|error| error.to_string())?;
+    trial::run(&mut probes).map_err(|error| error.to_string())?;
     Ok(probes.means())
 }

@@ -24,6 +24,7 @@ use super::{
     prepare::Surroundings,
     processes::{Members, System},
     targets::{Targets, layouts},
+    trial::{self, TrialError},
 };
 use crate::{
     admin::{Counter, Gauge, Health, table},
@@ -93,6 +94,7 @@ impl Follower {
     /// # Errors
     /// The kernel side refuses the layouts, or there can be no thread.
     pub fn start(mut probes: TlsProbes, targets: Targets, scope: Scope, health: &Health) -> Result<Self, StartError> {
+        trial::run(&mut probes)?;
         probes.set_layouts(&layouts())?;
         let notices = probes.take_notices().ok_or(TlsError::Over)?;
         let source = System { scope: scope.members };
@@ -138,6 +140,9 @@ pub enum StartError {
     /// The kernel side refuses.
     #[error(transparent)]
     Probes(#[from] TlsError),
+    /// Probes do not work here, or do harm.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
     /// The system refuses.
     #[error("cannot follow processes: {0}")]
     Io(#[from] io::Error),

@@ -13,3 +13,5 @@ pub mod maps;
 pub mod prepare;
 pub mod processes;
 pub mod targets;
+#[cfg(feature = "ebpf")]
+pub mod trial;
