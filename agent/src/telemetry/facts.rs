@@ -191,34 +191,38 @@ impl<'a> Facts<'a> {
         Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host))
     }
 
-    /// `url.scheme`. A server believes a proxy's `Forwarded` or `X-Forwarded-Proto`.
+    /// `url.scheme`: that of an absolute target, else what the connection tells. A server believes a proxy's `Forwarded` or `X-Forwarded-Proto`.
     pub fn scheme(&self) -> &'static str {
-        if self.role == Role::Server {
-            let said = (self.fields.forwarded.and_then(|value| host::forwarded(value, "proto")))
-                .or_else(|| self.fields.forwarded_proto.and_then(host::first));
-            match said {
-                Some(scheme) if scheme.eq_ignore_ascii_case("https") => return "https",
-                Some(scheme) if scheme.eq_ignore_ascii_case("http") => return "http",
-                _ => {}
-            }
-        }
-        if self.exchange.connection.open.tls { "https" } else { "http" }
+        let of_proxy = || {
+            let of_standard = self.fields.forwarded.and_then(|value| host::forwarded(value, "proto"));
+            of_standard.or_else(|| self.fields.forwarded_proto.and_then(host::first))
+        };
+        let forwarded = if self.role == Role::Server { of_proxy() } else { None };
+        let in_target = || if self.target.starts_with('/') { None } else { self.parsed_target().scheme };
+        let said = forwarded.and_then(host::scheme).or_else(|| in_target().and_then(host::scheme));
+        said.unwrap_or(if self.exchange.connection.open.tls { "https" } else { "http" })
+    }
+
+    /// The port of an authority that names none: that of the scheme (RFC 9110 section 4.2). Where a proxy is asked, the other end of the connection has
+    /// another one.
+    fn scheme_port(&self) -> u16 {
+        if self.scheme() == "https" { 443 } else { 80 }
     }
 
     /// `server.address` and `server.port`.
     ///
-    /// For a client: the authority, else the server name of TLS, its port or else the peer's; without either the peer. For a server: the host that a
-    /// proxy forwarded, else the authority, else the server name, its port or else the scheme's; absent without any.
+    /// For a client: the authority, its port or else the scheme's; without one the server name of TLS and the peer's port; without either the peer. For
+    /// a server: the host that a proxy forwarded, else the authority, else the server name, its port or else the scheme's; absent without any.
     pub fn server(&self) -> Option<(Cow<'a, str>, u16)> {
         let connection = &self.exchange.connection;
         let asked_for = || connection.hello.as_deref().and_then(|hello| hello.server_name.as_deref());
         if self.role == Role::Client {
+            if let Some((host, port)) = self.authority().and_then(host::split) {
+                return Some((Cow::Borrowed(host), port.unwrap_or_else(|| self.scheme_port())));
+            }
             let peer = self.peer();
-            // Where the address is not known, the port is that of the scheme.
-            let peer_port = peer.map_or(if connection.open.tls { 443 } else { 80 }, |peer| peer.port());
-            let authority = self.authority().and_then(host::split).or_else(|| Some((asked_for()?, None)));
-            return match authority {
-                Some((host, port)) => Some((Cow::Borrowed(host), port.unwrap_or(peer_port))),
+            return match asked_for() {
+                Some(name) => Some((Cow::Borrowed(name), peer.map_or_else(|| self.scheme_port(), |peer| peer.port()))),
                 None => peer.map(|peer| (Cow::Owned(peer.ip().to_string()), peer.port())),
             };
         }
@@ -226,7 +230,7 @@ impl<'a> Facts<'a> {
             .or_else(|| self.fields.forwarded_host.and_then(host::first));
         let host = forwarded.and_then(host::split).or_else(|| self.authority().and_then(host::split));
         let (host, port) = host.or_else(|| Some((asked_for()?, None)))?;
-        Some((Cow::Borrowed(host), port.unwrap_or(if self.scheme() == "https" { 443 } else { 80 })))
+        Some((Cow::Borrowed(host), port.unwrap_or_else(|| self.scheme_port())))
     }
 
     /// `client.address` of a server: who a proxy says it was, else the peer.
@@ -257,8 +261,10 @@ impl<'a> Facts<'a> {
         let peer = self.peer()?;
         let asks = self.role == Role::Client && self.exchange.connection.workload.pod.is_some();
         Some(match self.authority().filter(|_| asks).and_then(host::split) {
-            Some((host, port)) if host.contains(':') => format!("[{host}]:{}", port.unwrap_or(peer.port())),
-            Some((host, port)) => format!("{host}:{}", port.unwrap_or(peer.port())),
+            Some((host, port)) if host.contains(':') => {
+                format!("[{host}]:{}", port.unwrap_or_else(|| self.scheme_port()))
+            }
+            Some((host, port)) => format!("{host}:{}", port.unwrap_or_else(|| self.scheme_port())),
             None => peer.to_string(),
         })
     }
@@ -301,7 +307,7 @@ fn both_ends_seen(exchange: &Exchange) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{capture::GapReason, telemetry::test_support::Sample};
+    use crate::{capture::GapReason, protocol::tls::Hello, telemetry::test_support::Sample};
 
     #[test]
     fn targets() {
@@ -356,6 +362,15 @@ mod tests {
         assert_eq!(server(Sample::new(Role::Client).header("host", "shop.example")), is("shop.example", 80));
         assert_eq!(server(Sample::new(Role::Client).header("host", "")), is("10.0.0.2", 80));
         assert_eq!(server(Sample::new(Role::Client).target("GET", "http://other:81/x")), is("other", 81));
+        // The peer is a proxy, at a port of its own.
+        let by_proxy =
+            |target| Sample::new(Role::Client).target("GET", target).header("host", "ignored").peer_port(3128);
+        assert_eq!(server(by_proxy("http://other/x")), is("other", 80));
+        assert_eq!(server(by_proxy("HTTPS://other/x")), is("other", 443));
+        assert_eq!(by_proxy("https://other/x").facts(|facts| facts.scheme()), "https");
+        let tunnelled = || Sample::new(Role::Client).peer_port(3128).inside_tls(Hello::default());
+        assert_eq!(server(tunnelled().header("host", "api.example")), is("api.example", 443));
+        assert_eq!(server(tunnelled().header("host", "")), is("10.0.0.2", 3128));
         let with_user_info = Sample::new(Role::Client).header("host", "alice:s3cret@shop.example:8080");
         with_user_info.facts(|facts| assert_eq!(facts.authority(), Some("shop.example:8080")));
         assert_eq!(server(with_user_info), is("shop.example", 8080));

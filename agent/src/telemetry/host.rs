@@ -35,6 +35,11 @@ pub(super) fn first(value: &str) -> Option<&str> {
     value.split(',').next().map(str::trim).filter(|value| !value.is_empty())
 }
 
+/// A scheme of HTTP (RFC 9110 section 4.2), whatever its case; `None` for any other.
+pub(super) fn scheme(value: &str) -> Option<&'static str> {
+    ["https", "http"].into_iter().find(|known| value.eq_ignore_ascii_case(known))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

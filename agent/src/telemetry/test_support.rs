@@ -2,7 +2,7 @@
 
 pub(crate) mod calls;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::Facts;
 use crate::{
@@ -36,6 +36,7 @@ pub(crate) struct Sample {
     begins: u64,
     /// Of the client.
     port: u16,
+    server_port: u16,
     /// It is inside TLS, whose handshake says this.
     tls: Option<Hello>,
     /// It is not known which connection it was.
@@ -68,6 +69,7 @@ impl Sample {
             call: None,
             begins: 0,
             port: 4000,
+            server_port: 80,
             tls: None,
             unknown: false,
         }
@@ -155,6 +157,12 @@ impl Sample {
         self
     }
 
+    /// The server, or the proxy that was asked, has this port.
+    pub(crate) fn peer_port(mut self, port: u16) -> Self {
+        self.server_port = port;
+        self
+    }
+
     /// Of another process.
     pub(crate) fn service(mut self, name: &str) -> Self {
         name.clone_into(&mut self.workload.service_name);
@@ -197,7 +205,8 @@ impl Sample {
     }
 
     pub(crate) fn exchange(&self) -> Exchange {
-        let (client, server) = (format!("10.0.0.1:{}", self.port).parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+        let (client, server) =
+            (SocketAddr::from(([10, 0, 0, 1], self.port)), SocketAddr::from(([10, 0, 0, 2], self.server_port)));
         let (local, peer) = if self.role == Role::Client { (client, server) } else { (server, client) };
         let (local, peer) = if self.unknown { (Open::NO_ADDRESS, Open::NO_ADDRESS) } else { (local, peer) };
         let (client_isn, server_isn) = self.isn.unzip();

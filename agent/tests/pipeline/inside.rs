@@ -112,6 +112,29 @@ fn what_is_read_inside_of_is_told_once() {
     }
 }
 
+/// The other end of the connection is the proxy; who is asked has the port of the scheme, unless the request says another.
+#[test]
+fn behind_a_proxy_the_server_has_the_port_of_its_scheme() {
+    let mut bench = Bench::new(4);
+    let [client, server] = hellos();
+    let (connect, opened) =
+        (b"CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n");
+    bench.open(7);
+    bench.data(7, Direction::Out, 0, connect);
+    bench.data(7, Direction::In, 0, opened);
+    bench.data(7, Direction::Out, connect.len() as u64, &client);
+    bench.data(7, Direction::In, opened.len() as u64, &server);
+    let inside = bench.open_inside(7);
+    bench.data(inside, Direction::Out, 0, b"GET /x HTTP/1.1\r\nHost: api.test\r\n\r\n");
+    bench.data(inside, Direction::In, 0, OK);
+    bench.pipeline.finish();
+    let requests: Vec<_> = bench.series("http.client.request.duration").into_keys().collect();
+    let [own, tunnel] = &requests[..] else { panic!("{requests:?}") };
+    for series in [own, tunnel] {
+        assert!(series.contains("server.address=api.test server.port=443"), "{series}");
+    }
+}
+
 #[test]
 fn http2_inside_is_told_as_what_is_not_parsed_yet() {
     let mut bench = Bench::new(4);

@@ -177,13 +177,15 @@ impl<'a> ConnectionSubject<'a> {
         Ends { connection, role: self.0.role.unwrap_or(connection.role) }
     }
 
-    /// The server: the name that the client asked for, else its address.
+    /// The server: the name that the client asked for, else its address. The other end of a tunnel is a proxy, whose port is not that of the name.
     fn server(self, key: Key) -> Option<Value<'a>> {
+        let Connection { hello, protocol, .. } = &*self.0.connection;
         let address = self.ends().address(End::Destination);
+        let name = hello.as_deref().and_then(|hello| hello.server_name.as_deref());
         if key == Key::ServerPort {
-            return Some(Value::Int(address?.port().into()));
+            let is_tunnel = *protocol == Protocol::Upgraded && name.is_some();
+            return Some(Value::Int(address.filter(|_| !is_tunnel)?.port().into()));
         }
-        let name = self.0.connection.hello.as_deref().and_then(|hello| hello.server_name.as_deref());
         name.map(Value::from).or_else(|| Some(address?.ip().to_string().into()))
     }
 }

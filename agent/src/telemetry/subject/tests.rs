@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::*;
 use crate::{
     exchange::{
-        Omission,
+        Connection, Ended, Omission, OpaqueReason, Visibility,
         genai::{self, CallContent, GenAi, ToolCall, Usage},
         mcp::{Message, Messages, Party},
     },
@@ -13,7 +13,10 @@ use crate::{
         model::{Attribute, AttributeSource, FieldPath},
         objects::{ObjectName, Pod},
     },
-    protocol::tls::{Hello, Version},
+    protocol::{
+        Protocol,
+        tls::{Hello, Version},
+    },
     telemetry::{
         test_support::{
             Sample,
@@ -393,6 +396,22 @@ fn what_is_inside_tls_has_what_its_handshake_says() {
     let without = Sample::new(Role::Server).without("host").inside_tls(hello());
     assert_eq!(value(&without, Key::ServerAddress).as_deref(), Some("api.example"));
     assert_eq!(value(&without, Key::ServerPort).as_deref(), Some("443"));
+}
+
+/// Through a tunnel the name is that of the server, the address and the port are those of the proxy.
+#[test]
+fn a_server_is_not_paired_with_the_port_of_a_proxy() {
+    let exchange = Sample::new(Role::Client).peer_port(3128).inside_tls(hello()).exchange();
+    let server = |protocol| {
+        let connection = Arc::new(Connection { protocol, ..(*exchange.connection).clone() });
+        let (visibility, bytes) = (Some(Visibility::Opaque(OpaqueReason::Tls)), [1; 2]);
+        let ended = Ended { role: None, tls: true, protocol, visibility, duration: None, bytes, connection };
+        let subject = ConnectionSubject(&ended);
+        let text = |key| subject.key(key).map(|value| value.into_text().into_owned());
+        [Key::ServerAddress, Key::ServerPort].map(text)
+    };
+    assert_eq!(server(Protocol::Tls), [Some("api.example".to_owned()), Some("3128".to_owned())]);
+    assert_eq!(server(Protocol::Upgraded), [Some("api.example".to_owned()), None]);
 }
 
 #[test]
