@@ -84,9 +84,11 @@ pub(super) fn ended(id: ConnectionId, tracked: &Tracked, ending: Ending, time: T
         return None;
     }
     let connection = Arc::clone(tracked.assembler.connection());
-    let own = connection.protocol;
+    let own = if connection.open.tls { Protocol::Tls } else { connection.protocol };
     let silent = bytes == [0; 2];
-    let inside = if connection.open.tls { Some(own) } else { inside };
+    let inside = if connection.open.tls { Some(connection.protocol) } else { inside };
+    // What is not to be told of was not read.
+    let inside = inside.filter(|_| tracked.followed.current().wants(true));
     let own = if own == Protocol::Upgraded && connection.hello.is_some() { Protocol::Tls } else { own };
     let closed = matches!(ending, Ending::Closed(_));
     Some(Ended {

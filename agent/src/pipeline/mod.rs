@@ -10,6 +10,7 @@ mod view;
 
 use std::{collections::VecDeque, sync::Arc};
 
+use agent_common::tls;
 use foldhash::HashSet;
 
 pub use self::view::ConnectionView;
@@ -128,7 +129,12 @@ struct Tracked {
 impl Tracked {
     /// Whether no plan asks for anything of it, now or for an exchange that is not over.
     fn is_unwanted(&self) -> bool {
-        self.followed.current().capture == Capture::Nothing && self.assembler.pending() == 0
+        !self.followed.current().wants(self.is_inside_tls()) && self.assembler.pending() == 0
+    }
+
+    /// Whether its bytes are what is inside TLS.
+    fn is_inside_tls(&self) -> bool {
+        self.assembler.connection().open.tls
     }
 
     /// Nothing is read; capture need not copy.
@@ -150,7 +156,7 @@ impl Tracked {
     /// Another plan holds: what it asks for is read from now on.
     fn follow(&mut self, id: ConnectionId, plan: &Arc<Plan>, means: &Means, skips: &mut Vec<Skip>) {
         let Some(epoch) = self.followed.follow(plan, |epoch| self.assembler.has_pending_of(epoch)) else { return };
-        if self.unread && plan.capture != Capture::Nothing {
+        if self.unread && plan.wants(self.is_inside_tls()) {
             // It was passed over: it is joined late.
             let Connection { open, workload, peer, .. } = &**self.assembler.connection();
             self.parser = protocol::Connection::new(open.role);
@@ -313,6 +319,19 @@ impl Pipeline {
         let workload = self.registry.workload(open);
         let told = open.pid != 0 && workload.pod.is_none() && workload.service_name != open.comm;
         told.then(|| workload.service_name.clone())
+    }
+
+    /// Whether a connection's bytes are what is inside TLS and may not be kept by anybody: its plan leaves that out, or it is not known which one holds.
+    pub fn withholds(&self, id: ConnectionId) -> bool {
+        match self.connections.peek(id) {
+            Some(tracked) => tracked.is_inside_tls() && !tracked.followed.current().wants(true),
+            None => tls::is_inside(id.0),
+        }
+    }
+
+    /// Whether what is inside the TLS of this connection is asked for, should it be TLS.
+    pub fn wants_inside(&self, id: ConnectionId) -> bool {
+        self.connections.peek(id).is_some_and(|tracked| tracked.followed.current().wants(true))
     }
 
     /// What capture may leave out, since the last call.

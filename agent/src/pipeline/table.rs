@@ -39,6 +39,12 @@ impl<T> Table<T> {
         Some(&mut slot.value)
     }
 
+    /// The connection of this id, to look at.
+    pub(super) fn peek(&self, id: ConnectionId) -> Option<&T> {
+        let slot = self.slots.get(*self.by_id.get(&id)? as usize)?.as_ref()?;
+        Some(&slot.value)
+    }
+
     /// The connection of this id, which does not count as a use.
     pub(super) fn peek_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
         let slot = self.slots.get_mut(*self.by_id.get(&id)? as usize)?.as_mut()?;

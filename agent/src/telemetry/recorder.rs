@@ -17,7 +17,7 @@ use crate::{
     exchange::{Ended, Exchange},
     export::{LineSink, is_telltale_user_agent},
     policy::{
-        Capture, Plan,
+        Plan,
         plan::{ContextFormat, TracingPlan},
     },
     telemetry::KnownMethods,
@@ -184,7 +184,7 @@ impl Recorder {
     /// would feed itself. Returns what it read of an exchange that it recorded.
     pub fn record<'a>(&mut self, exchange: &'a Exchange, plan: &Arc<Plan>) -> Option<Facts<'a>> {
         let connection = &exchange.connection;
-        if plan.capture == Capture::Nothing || !plan.reports(connection.role, connection.open.tls) {
+        if !plan.reports(connection.role, connection.open.tls) {
             return None;
         }
         let mut facts = Facts::of(exchange)?;
@@ -238,8 +238,7 @@ impl Recorder {
 
     /// Records a connection that is over.
     pub fn connection(&mut self, ended: &Ended, plan: &Arc<Plan>) {
-        // What of it was inside TLS and is not to be told of was opaque.
-        if plan.capture == Capture::Nothing || ended.role.is_some_and(|role| !plan.reports(role, false)) {
+        if !plan.wants(false) || ended.role.is_some_and(|role| !plan.reports(role, false)) {
             return;
         }
         let place = self.place(plan);

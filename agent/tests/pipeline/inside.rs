@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use agent_common::tls;
 use telltale::{
-    capture::{Direction, EventKind, GapReason, Open, Role},
+    capture::{ConnectionId, Direction, EventKind, GapReason, Open, Role},
+    policy::{Plan, PlanStore, Plans, model::Tls},
     telemetry::metrics::Data,
 };
 
@@ -133,6 +134,40 @@ fn behind_a_proxy_the_server_has_the_port_of_its_scheme() {
     for series in [own, tunnel] {
         assert!(series.contains("server.address=api.test server.port=443"), "{series}");
     }
+}
+
+/// A policy that leaves out what is inside TLS: nobody reads or keeps it, and the connection is as any that nobody could read inside of.
+#[test]
+fn what_is_not_to_be_read_inside_of_is_opaque() {
+    let plan = |tls| Plans::everywhere(Plan { tls, ..Plan::of_signals(true, false, true) });
+    let plans = PlanStore::new(plan(Tls::Disabled));
+    let mut bench = Bench::following_many(&plans, 4);
+    bench.handshake(7);
+    let inside = bench.open_inside(7);
+    bench.pipeline.take_skips().for_each(drop);
+    bench.data(inside, Direction::Out, 0, GET);
+    bench.data(inside, Direction::In, 0, OK);
+    let skips: Vec<_> = bench.pipeline.take_skips().map(|skip| (skip.connection.0, skip.until)).collect();
+    assert_eq!(skips, [(inside, u64::MAX); 2]);
+    let [of_socket, of_inside, of_nobody] =
+        [7, inside, tls::inside(8, 0)].map(|id| bench.pipeline.withholds(ConnectionId(id)));
+    assert_eq!((of_socket, of_inside, of_nobody), (false, true, true));
+    assert!(!bench.pipeline.wants_inside(ConnectionId(7)));
+    bench.close(7);
+    bench.close(inside);
+    let opaque = "visibility=opaque opaque_reason=tls tls.protocol.version=1.2 server.address=api.test";
+    assert_eq!(bench.series("telltale.connections"), rows([(opaque, 1)]));
+    assert!(bench.lines.take().is_empty());
+    // It is joined late once it may be read.
+    bench.handshake(9);
+    let inside = bench.open_inside(9);
+    bench.data(inside, Direction::Out, 0, GET);
+    plans.replace(plan(Tls::Enabled));
+    bench.data(inside, Direction::Out, GET.len() as u64, GET);
+    bench.data(inside, Direction::In, OK.len() as u64, OK);
+    assert!(!bench.pipeline.withholds(ConnectionId(inside)));
+    bench.pipeline.finish();
+    assert_eq!(bench.lines.take().len(), 1);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use crate::replayed::{recording, replay};
+use crate::replayed::{Replayed, recording, replay};
 
-/// The access log of one request to a server, with this in its `open` event and these fields in the policy.
-fn lines(open: &str, fields: &str) -> usize {
+/// What is told of one request to a server, with this in its `open` event and these fields in the policy.
+fn told(open: &str, fields: &str) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: String| {
         let path = folder.path().join(name);
@@ -15,9 +15,13 @@ fn lines(open: &str, fields: &str) -> usize {
     let traffic = recording([("/", String::new())]).replace("\"pid\":1,", &format!("\"pid\":1,{open}"));
     let policy = format!(
         "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: TelemetryPolicy\nmetadata: {{name: p, namespace: shop}}\n\
-         spec:\n  targetRefs: [{{group: '', kind: Namespace, name: shop}}]\n  accessLogs: {{mode: Enabled}}\n{fields}"
+         spec:\n  targetRefs: [{{group: '', kind: Namespace, name: shop}}]\n  metrics: {{}}\n  accessLogs: {{mode: Enabled}}\n{fields}"
     );
-    replay(&write("traffic.jsonl", traffic), &[&write("policy.yaml", policy)], None).lines.lines().count()
+    replay(&write("traffic.jsonl", traffic), &[&write("policy.yaml", policy)], None)
+}
+
+fn lines(open: &str, fields: &str) -> usize {
+    told(open, fields).lines.lines().count()
 }
 
 #[test]
@@ -34,4 +38,12 @@ fn what_is_inside_tls_is_reported_unless_the_policy_forbids_it() {
         assert_eq!(lines(open, &format!("  tls: {{mode: {mode}}}\n")), expected, "{inside} {mode}");
     }
     assert_eq!(lines("\"tls\":true,", ""), 1);
+    // Of its connection what the socket shows.
+    for (mode, expected) in [("Enabled", "visibility=\"decrypted\""), ("Disabled", "opaque_reason=\"tls\"")] {
+        let metrics = told("\"tls\":true,", &format!("  tls: {{mode: {mode}}}\n")).metrics;
+        let connections: Vec<_> =
+            metrics.lines().filter(|line| line.starts_with("telltale_connections_total{")).collect();
+        assert!(matches!(&connections[..], [one] if one.contains(expected) && one.ends_with(" 1")), "{connections:?}");
+        assert_eq!(metrics.contains("network_protocol_name=\"http\""), mode == "Enabled", "{metrics}");
+    }
 }

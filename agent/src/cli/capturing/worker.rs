@@ -54,27 +54,51 @@ pub(super) struct CaptureWorker {
     pub(super) panics: bool,
 }
 
+impl CaptureWorker {
+    /// Keeps an event, if a recording is written and may hold it.
+    fn record(&mut self, event: &Event<'_>) {
+        let Some(recorder) = self.recorder.as_mut().filter(|_| !self.pipeline.withholds(event.connection)) else {
+            return;
+        };
+        if let EventKind::Open(open) = &event.kind {
+            let mut open = open.clone();
+            open.service = self.pipeline.service(&open);
+            recorder.record(&Event { kind: EventKind::Open(open), ..*event });
+        } else {
+            recorder.record(event);
+        }
+    }
+}
+
 impl Worker for CaptureWorker {
     fn event(&mut self, event: Event<'_>, skips: &mut Skips) {
         #[cfg(debug_assertions)]
         assert!(!self.panics, "a test asked for it");
-        if let Some(recorder) = &mut self.recorder {
-            let mut event = event.clone();
-            if let EventKind::Open(open) = &mut event.kind {
-                open.service = self.pipeline.service(open);
-            }
-            recorder.record(&event);
-        }
-        if let (Some(tls), EventKind::Open(open)) = (&mut self.tls, &event.kind) {
-            tls.opened(open.pid);
+        // Of an end it is known before whose it is, of all else afterwards.
+        let ends = matches!(event.kind, EventKind::Close { .. });
+        if ends {
+            self.record(&event);
         }
         self.pipeline.event(&event);
-        if matches!(event.kind, EventKind::Close { .. }) {
+        if ends {
             skips.remove(event.connection);
+        } else {
+            self.record(&event);
         }
-        // A recording is to hold what can be had, so nothing is skipped while one is written.
-        let wanted = self.recorder.is_none();
-        for skip in self.pipeline.take_skips().filter(|_| wanted) {
+        if let (Some(tls), EventKind::Open(open)) = (&mut self.tls, &event.kind)
+            && self.pipeline.wants_inside(event.connection)
+        {
+            tls.opened(open.pid);
+        }
+        if self.recorder.is_none() {
+            for skip in self.pipeline.take_skips() {
+                skips.set(skip.connection, skip.direction, skip.until);
+            }
+            return;
+        }
+        // A recording is to hold what can be had: nothing that it may hold is skipped.
+        let taken: Vec<_> = self.pipeline.take_skips().collect();
+        for skip in taken.into_iter().filter(|skip| self.pipeline.withholds(skip.connection)) {
             skips.set(skip.connection, skip.direction, skip.until);
         }
     }

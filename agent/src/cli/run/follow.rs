@@ -37,6 +37,8 @@ pub(super) struct Follower {
     pub(super) tls: Option<FollowerHandle>,
     /// The cgroups that the flags put into scope.
     pub(super) own_cgroups: Vec<PathBuf>,
+    /// Probes can come to be where what is inside TLS is to be read, or never are to.
+    pub(super) looks_inside_tls: bool,
     /// What those see who look.
     pub(super) live: LiveState,
 }
@@ -69,7 +71,11 @@ impl Follower {
         self.directory.replace(Directory::of(&plans.objects));
         self.plans.replace(plans);
         self.live.set_policies(self.policies.compiled());
-        let plain = plain_cgroups(&self.plans.current().1);
+        let plans = self.plans.current().1;
+        let plain = plain_cgroups(&plans, &self.own_cgroups);
+        if !self.looks_inside_tls && is_inside_tls_wanted(&plans) {
+            tracing::warn!("tls.mode was Disabled at the start: what is inside TLS is read after the next start");
+        }
         if let Err(error) = self.scope.set_cgroups(&cgroups, &plain) {
             tracing::error!("{error}; the scope from before holds on");
         } else if let Some(tls) = &self.tls {
@@ -79,12 +85,17 @@ impl Follower {
     }
 }
 
-/// Those of the pods whose policy says `tls.mode: Disabled`.
-pub(super) fn plain_cgroups(plans: &Plans) -> Vec<PathBuf> {
-    annotated_cgroups(&plans.objects)
-        .filter(|(pod, _)| plans.of(Some(pod)).tls == Tls::Disabled)
-        .map(|(_, path)| path.to_owned())
-        .collect()
+/// Those of whom the policy says `tls.mode: Disabled`: pods, and, of local processes, the cgroups of the flags.
+pub(super) fn plain_cgroups(plans: &Plans, own: &[PathBuf]) -> Vec<PathBuf> {
+    let pods = annotated_cgroups(&plans.objects).filter(|(pod, _)| plans.of(Some(pod)).tls == Tls::Disabled);
+    let own = own.iter().filter(|_| plans.local.tls == Tls::Disabled);
+    pods.map(|(_, path)| path.to_owned()).chain(own.cloned()).collect()
+}
+
+/// Whether the policy of anybody lets what is inside TLS be read.
+pub(super) fn is_inside_tls_wanted(plans: &Plans) -> bool {
+    let mut pods = annotated_cgroups(&plans.objects);
+    plans.local.tls == Tls::Enabled || pods.any(|(pod, _)| plans.of(Some(pod)).wants(true))
 }
 
 /// The cgroups of the pods of which a plan asks for something (`telltale.dev/cgroup`).

@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::runtime::Runtime;
 
 use super::{
-    follow::{Follower, plain_cgroups, pod_cgroups},
+    follow::{Follower, is_inside_tls_wanted, plain_cgroups, pod_cgroups},
     launch::{self, Identity},
 };
 use crate::{
@@ -36,6 +36,7 @@ use crate::{
         signals::Signals,
     },
     config::{Author, Config},
+    policy::{Plans, model::Tls},
     workload::{CGROUP_ANNOTATION, Directory},
 };
 
@@ -85,21 +86,24 @@ impl<'a> Session<'a> {
         let (mut outputs, setting, fallback) = Outputs::live(&output, &runtime)?;
         outputs.tree = args.tree;
         let policies = Policies::load(&args.policy, setting, fallback)?;
-        let plans = policies.plans();
-        outputs.attribution.directory.replace(Directory::of(&plans.objects));
-        outputs.plans.replace(plans);
+        let compiled = policies.plans();
+        outputs.attribution.directory.replace(Directory::of(&compiled.objects));
+        outputs.plans.replace(compiled);
         let mut scope = scope(args, cgroup.as_ref());
         let own_cgroups = scope.cgroups.clone();
-        scope.cgroups.extend(pod_cgroups(&outputs.plans.current().1));
-        let plain = plain_cgroups(&outputs.plans.current().1);
+        let plans = outputs.plans.current().1;
+        scope.cgroups.extend(pod_cgroups(&plans));
+        let plain = plain_cgroups(&plans, &own_cgroups);
         let cgroups = scope.cgroups.clone();
-        let inside_tls = (!args.live.no_tls).then(|| InsideTls {
+        let follows_cgroups = !scope.all && scope.ports.is_empty() && !scope.follows_processes();
+        // Who is in a cgroup can be left out by it. Others could not be: where nobody is to be read, there are no probes.
+        let looks_inside_tls = !args.live.no_tls && (follows_cgroups || is_inside_tls_wanted(&plans));
+        let inside_tls = looks_inside_tls.then(|| InsideTls {
             targets: config.tls_targets(),
-            scope: tls_scope(args, &scope, &plain),
+            scope: tls_scope(args, &scope, &plain, &plans),
             by_connections: true,
         });
-        let follows_cgroups = !scope.all && scope.ports.is_empty() && !scope.follows_processes();
-        let settings = settings(args, scope)?;
+        let settings = settings(args, scope, looks_inside_tls)?;
         let live = LiveState::new(
             About::of_this_process(None),
             &outputs.health,
@@ -132,16 +136,18 @@ impl<'a> Session<'a> {
             capture.backend().name(),
             server.address()
         );
+        let mut scope = capture.scope_control().map_err(anyhow::Error::from)?;
+        if !plain.is_empty() {
+            scope.set_cgroups(&cgroups, &plain).map_err(anyhow::Error::from)?;
+        }
         if policies.may_change() {
-            let mut scope = capture.scope_control().map_err(anyhow::Error::from)?;
-            if !plain.is_empty() {
-                scope.set_cgroups(&cgroups, &plain).map_err(anyhow::Error::from)?;
-            }
+            let looks_inside_tls = looks_inside_tls || args.live.no_tls;
             let plans = Arc::clone(&outputs.plans);
             let series = outputs.series();
             let directory = Arc::clone(&outputs.attribution.directory);
             let tls = follows_cgroups.then(|| capturing.tls()).flatten();
-            let follower = Follower { policies, plans, series, directory, scope, tls, own_cgroups, live };
+            let follower =
+                Follower { policies, plans, series, directory, scope, tls, own_cgroups, looks_inside_tls, live };
             follower.start(capturing.stopping()).context("cannot start the thread that follows policies")?;
         }
         capture_gate.open();
@@ -253,21 +259,14 @@ fn record_to(path: &Path) -> anyhow::Result<recording::Recorder> {
     recording::Recorder::start(path).with_context(|| format!("cannot record to {}", path.display()))
 }
 
-fn settings(args: &RunArgs, scope: Scope) -> Result<Settings, Failure> {
+fn settings(args: &RunArgs, scope: Scope, tls: bool) -> Result<Settings, Failure> {
     if scope.kinds() == 0 && !scope.descendants {
         return Err(Failure::Usage(format!(
             "nothing to capture: no Pod of --policy has a policy and the annotation {CGROUP_ANNOTATION}; give --pid, --cgroup, --port or --all, or a COMMAND after `--`"
         )));
     }
     let backend = capturing::backend(args.live.backend.as_deref())?;
-    Ok(Settings {
-        backend,
-        scope,
-        workers: capturing::workers(),
-        debug: args.debug_ebpf,
-        tls: !args.live.no_tls,
-        ..Settings::default()
-    })
+    Ok(Settings { backend, scope, workers: capturing::workers(), debug: args.debug_ebpf, tls, ..Settings::default() })
 }
 
 /// What the flags say.
@@ -285,7 +284,7 @@ fn scope(args: &RunArgs, cgroup: Option<&CommandCgroup>) -> Scope {
 }
 
 /// Whose TLS libraries get probes, before COMMAND is started.
-fn tls_scope(args: &RunArgs, scope: &Scope, plain: &[PathBuf]) -> TlsScope {
+fn tls_scope(args: &RunArgs, scope: &Scope, plain: &[PathBuf], plans: &Plans) -> TlsScope {
     let members = if scope.all || !scope.ports.is_empty() {
         // Anybody may use a port.
         Members::All
@@ -294,6 +293,7 @@ fn tls_scope(args: &RunArgs, scope: &Scope, plain: &[PathBuf]) -> TlsScope {
     } else {
         Members::Cgroups { included: scope.cgroups.clone(), excluded: plain.to_vec() }
     };
-    let command = (!args.command.is_empty()).then(|| args.command.clone());
+    let reads_command = !args.command.is_empty() && plans.local.tls == Tls::Enabled;
+    let command = reads_command.then(|| args.command.clone());
     TlsScope { members, processes: scope.processes.clone(), command }
 }

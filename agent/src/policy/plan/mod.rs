@@ -71,9 +71,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether anything is asked of what is inside TLS, or of what is not.
+    pub fn wants(&self, inside_tls: bool) -> bool {
+        self.capture != Capture::Nothing && !(inside_tls && self.tls == Tls::Disabled)
+    }
+
     /// Whether exchanges of this end, inside TLS or not, are reported.
     pub fn reports(&self, role: Role, inside_tls: bool) -> bool {
-        if inside_tls && self.tls == Tls::Disabled {
+        if !self.wants(inside_tls) {
             return false;
         }
         match self.direction {
