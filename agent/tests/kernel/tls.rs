@@ -595,7 +595,7 @@ fn probes_are_one_link_for_each_program_since_6_6() {
     let error = probes.attach(&path, &past_its_end).err().expect("there is no such place").to_string();
     assert!(error.starts_with(&format!("attach to SSL_read of {}: ", path.display())), "{error}");
     assert_eq!(open() - before, if expected == "uprobe_multi" { 3 } else { 11 });
-    probes.detach(attached);
+    drop(attached);
     drop(session);
 }
 

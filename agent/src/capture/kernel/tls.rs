@@ -3,6 +3,7 @@
 use std::{
     os::fd::{AsFd, BorrowedFd},
     path::Path,
+    sync::mpsc::{Receiver, Sender, channel},
 };
 
 use agent_common::tls::{self, FILES, Function, LAYOUTS, NOTICE_EXEC, ObjectLayout};
@@ -71,18 +72,17 @@ pub struct TlsProbes {
     notices: Option<Notices>,
     /// Indices of the table of files that are free.
     free: Vec<u32>,
+    /// Those that were of files whose probes are out by now.
+    freed: (Sender<u32>, Receiver<u32>),
 }
 
-/// The probes of one file. They are detached in the background when it is dropped; [`TlsProbes::detach`] also lets their place be used again.
-pub struct Attached {
-    probes: Probes,
-    file: Option<u32>,
-}
+/// The probes of one file. They are detached in the background when it is dropped; then their place may be used again.
+pub struct Attached(Probes);
 
 impl Attached {
     /// Number of probes.
     pub fn probes(&self) -> usize {
-        self.probes.places()
+        self.0.places()
     }
 }
 
@@ -107,6 +107,7 @@ impl TlsProbes {
                 layouts: Array::try_from(Map::Array(share(ebpf, "TLS_LAYOUTS")?))?,
                 notices: Some(Notices { records: RingBuf::try_from(notices)? }),
                 free: (0..FILES).rev().collect(),
+                freed: channel(),
             })
         });
         opened.ok_or(TlsError::Over)?
@@ -134,9 +135,13 @@ impl TlsProbes {
     /// # Errors
     /// The file cannot be opened or probed, or there are too many.
     pub fn attach(&mut self, path: &Path, functions: &[(Function, u64)]) -> Result<Attached, TlsError> {
+        self.free.extend(self.freed.1.try_iter());
         let file = self.free.pop().ok_or(TlsError::TooMany)?;
         match self.attach_as(file, path, functions) {
-            Ok(probes) => Ok(Attached { probes, file: Some(file) }),
+            Ok(mut probes) => {
+                probes.tell(self.freed.0.clone(), file);
+                Ok(Attached(probes))
+            }
             Err(error) => {
                 self.free.push(file);
                 Err(error)
@@ -164,16 +169,7 @@ impl TlsProbes {
     /// As [`Self::attach`].
     pub fn attach_linker(&mut self, path: &Path, offset: u64) -> Result<Attached, TlsError> {
         let points = vec![Point { offset, cookie: 0 }];
-        Ok(Attached { probes: self.uprobes.attach(path, "_dl_debug_state", &[(LIBRARIES, points)])?, file: None })
-    }
-
-    /// Detaches the probes of a file.
-    pub fn detach(&mut self, mut attached: Attached) {
-        if let Some(file) = attached.file.take() {
-            // A refusal leaves a time behind that the next file replaces.
-            let _ = self.files.set(file, 0, 0);
-            self.free.push(file);
-        }
+        Ok(Attached(self.uprobes.attach(path, "_dl_debug_state", &[(LIBRARIES, points)])?))
     }
 
     /// What tells of processes that may map other files now; once.

@@ -54,24 +54,47 @@ pub(super) struct Uprobes {
     programs: Programs,
     /// To the thread that detaches: for each link the kernel waits until all CPUs are done with it, tens of milliseconds, and for no two at once. It ends
     /// by itself when nothing is left; the process may end before.
-    detaching: Sender<Vec<Link>>,
+    detaching: Sender<Detaching>,
 }
 
 /// The probes of one file. They are detached in the background when it is dropped.
 pub(super) struct Probes {
-    links: Vec<Link>,
+    held: Option<Detaching>,
     places: usize,
-    detaching: Sender<Vec<Link>>,
+    detaching: Sender<Detaching>,
+}
+
+/// What is to be detached, and who is told a number then.
+struct Detaching {
+    links: Vec<Link>,
+    then: Option<(Sender<u32>, u32)>,
+}
+
+impl Drop for Detaching {
+    fn drop(&mut self) {
+        self.links.clear();
+        if let Some((sender, number)) = self.then.take() {
+            // Nobody may want to know any more.
+            let _ = sender.send(number);
+        }
+    }
 }
 
 impl Drop for Probes {
     fn drop(&mut self) {
         // Without the thread they are detached here.
-        let _ = self.detaching.send(std::mem::take(&mut self.links));
+        let _ = self.held.take().map(|held| self.detaching.send(held));
     }
 }
 
 impl Probes {
+    /// Has this number sent when they are detached.
+    pub(super) fn tell(&mut self, sender: Sender<u32>, number: u32) {
+        if let Some(held) = &mut self.held {
+            held.then = Some((sender, number));
+        }
+    }
+
     /// Number of probes.
     pub(super) fn places(&self) -> usize {
         self.places
@@ -105,7 +128,7 @@ impl Uprobes {
     /// # Errors
     /// The file cannot be opened or probed, or the capture is over.
     pub(super) fn attach(&self, path: &Path, of: &str, wanted: &[(Program, Vec<Point>)]) -> Result<Probes, TlsError> {
-        let mut probes = Probes { links: Vec::new(), places: 0, detaching: self.detaching.clone() };
+        let mut links = Vec::new();
         for (program, points) in wanted.iter().filter(|(_, points)| !points.is_empty()) {
             let step = || format!("attach to {of} of {}", path.display());
             let attached = self.programs.with(|ebpf| match self.programs.uprobe_multi() {
@@ -117,10 +140,10 @@ impl Uprobes {
                     perf(ebpf, program.name, path, points)?.map(Link::Perf).map_err(|error| failed(&step(), &error))
                 }
             });
-            probes.links.push(attached.ok_or(TlsError::Over)??);
-            probes.places += points.len();
+            links.push(attached.ok_or(TlsError::Over)??);
         }
-        Ok(probes)
+        let places = wanted.iter().map(|(_, points)| points.len()).sum();
+        Ok(Probes { held: Some(Detaching { links, then: None }), places, detaching: self.detaching.clone() })
     }
 }
 
@@ -144,10 +167,10 @@ fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, TlsError
 }
 
 /// Starts what detaches the probes that it is sent.
-fn detacher() -> Sender<Vec<Link>> {
-    let (sender, links) = channel();
+fn detacher() -> Sender<Detaching> {
+    let (sender, received) = channel();
     let thread = std::thread::Builder::new().name("telltale-detach".to_owned());
-    if let Err(error) = thread.spawn(move || links.into_iter().for_each(drop)) {
+    if let Err(error) = thread.spawn(move || received.into_iter().for_each(drop)) {
         tracing::debug!("probes are detached without a thread: {error}");
     }
     sender

@@ -160,7 +160,7 @@ impl Prober for TlsProbes {
     }
 
     fn detach(&mut self, attached: Attached) {
-        Self::detach(self, attached);
+        drop(attached);
     }
 }
 

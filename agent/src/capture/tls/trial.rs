@@ -32,7 +32,7 @@ pub(super) fn run(probes: &mut TlsProbes) -> Result<(), TrialError> {
     let offset = offset_of(probed as *const () as u64)?;
     let attached = probes.attach(Path::new("/proc/self/exe"), &[(Function::Read, offset)])?;
     let survived = confined::survives(probed);
-    probes.detach(attached);
+    drop(attached);
     if survived? { Ok(()) } else { Err(TrialError::Harmful) }
 }
 
