@@ -12,7 +12,8 @@ use agent_common::tls::Function;
 use super::{
     elf::{Elf, ElfError},
     examine::{Examined, Found, examine},
-    processes::{FileId, Opened, Processes, Stamp},
+    files::{FileId, Opened, Stamp},
+    processes::Processes,
     targets::Targets,
 };
 

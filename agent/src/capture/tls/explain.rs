@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::{
     elf::{Elf, ElfError, ReadAt},
     examine::{Examined, examine},
-    processes::{Opened, Processes, System},
+    files::Opened,
+    processes::{Processes, System},
     targets::Targets,
 };
 

@@ -6,8 +6,9 @@ use std::{
     os::fd::AsFd as _,
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -31,8 +32,10 @@ use crate::{
     capture::kernel::{Attached, Notice, Notices, TlsError, TlsProbes},
 };
 
-/// Requests that wait at once; more connections than that are told of in vain, and their processes found otherwise.
-const REQUESTS: usize = 1024;
+/// Connections that wait at once; more than that are told of in vain, and their processes found otherwise.
+const CONNECTIONS: usize = 1024;
+/// How long it is waited for the thread when it is to end. What it looks at may be a file system that does not answer.
+const END: Duration = Duration::from_secs(5);
 /// Notices that are taken before requests are looked at.
 const NOTICES: usize = 256;
 /// Programs of which is remembered that what they need was looked for.
@@ -49,33 +52,39 @@ pub struct Scope {
     pub command: Option<Vec<std::ffi::OsString>>,
 }
 
-/// What others tell the thread.
-enum Request {
-    /// These are in scope from now on.
-    Members(Members),
-    /// This process has a connection in scope.
-    Connection(u32),
-    Stop,
+/// What the thread has been told and has not done yet. Nobody who tells it waits for it.
+#[derive(Debug, Default)]
+struct Told {
+    /// These are in scope from now on; what was told before that does not matter any more.
+    members: Mutex<Option<Members>>,
+    stop: AtomicBool,
+}
+
+impl Told {
+    fn members(&self) -> MutexGuard<'_, Option<Members>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Tells the thread. Clones tell the same one.
 #[derive(Clone, Debug)]
 pub struct FollowerHandle {
-    requests: SyncSender<Request>,
+    told: Arc<Told>,
+    /// Processes that have a connection in scope.
+    connections: SyncSender<u32>,
     wake: Arc<EventFd>,
 }
 
 impl FollowerHandle {
-    /// These are in scope from now on.
+    /// These are in scope from now on. Does not wait.
     pub fn set_members(&self, members: Members) {
-        // The thread ends only when it is told to.
-        let _ = self.requests.send(Request::Members(members));
+        *self.told.members() = Some(members);
         let _ = self.wake.write(1);
     }
 
     /// This process has a connection in scope. Does not wait.
     pub fn connection(&self, pid: u32) {
-        if self.requests.try_send(Request::Connection(pid)).is_ok() {
+        if self.connections.try_send(pid).is_ok() {
             let _ = self.wake.write(1);
         }
     }
@@ -86,6 +95,8 @@ impl FollowerHandle {
 pub struct Follower {
     handle: FollowerHandle,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl Follower {
@@ -99,13 +110,15 @@ impl Follower {
         let notices = probes.take_notices().ok_or(TlsError::Over)?;
         let source = System { scope: scope.members };
         let discovery = Discovery::new(probes, source, targets, Limits::default());
-        let (requests, received) = sync_channel(REQUESTS);
+        let (connections, received) = sync_channel(CONNECTIONS);
+        let told = Arc::new(Told::default());
         let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map_err(io::Error::from)?;
         let wake = Arc::new(wake);
         let mut work = Work {
             discovery,
             notices,
-            received,
+            told: Arc::clone(&told),
+            connections: received,
             wake: Arc::clone(&wake),
             around: scope.command.as_ref().map(|_| Surroundings::of_this_process()),
             programs: HashSet::new(),
@@ -113,8 +126,12 @@ impl Follower {
             begin: Instant::now(),
         };
         work.begin(&scope.processes, scope.command.as_deref().unwrap_or_default());
-        let thread = std::thread::Builder::new().name("telltale-tls".to_owned()).spawn(move || work.run())?;
-        Ok(Self { handle: FollowerHandle { requests, wake }, thread: Some(thread) })
+        let (end, ended) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("telltale-tls".to_owned()).spawn(move || {
+            let _end = end;
+            work.run();
+        })?;
+        Ok(Self { handle: FollowerHandle { told, connections, wake }, thread: Some(thread), ended })
     }
 
     /// To tell it.
@@ -125,8 +142,13 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        let _ = self.handle.requests.send(Request::Stop);
+        self.handle.told.stop.store(true, Ordering::Release);
         let _ = self.handle.wake.write(1);
+        if self.ended.recv_timeout(END) == Err(RecvTimeoutError::Timeout) {
+            return tracing::warn!(
+                "what looks for TLS libraries does not answer: its probes are taken out when this program ends"
+            );
+        }
         if let Some(thread) = self.thread.take() {
             // Its panic is in the log, and nothing depends on it.
             let _ = thread.join();
@@ -167,7 +189,8 @@ impl Prober for TlsProbes {
 struct Work {
     discovery: Discovery<TlsProbes, System>,
     notices: Notices,
-    received: Receiver<Request>,
+    told: Arc<Told>,
+    connections: Receiver<u32>,
     wake: Arc<EventFd>,
     /// There is a command, whose programs are looked at as soon as they start.
     around: Option<Surroundings>,
@@ -240,22 +263,21 @@ impl Work {
 
     /// Whether it is to stop.
     fn take_requests(&mut self) -> bool {
-        loop {
-            let now = self.now();
-            match self.received.try_recv() {
-                Ok(Request::Members(members)) => {
-                    self.discovery.source().scope = members;
-                    self.discovery.rescan(now);
-                }
-                Ok(Request::Connection(pid)) => {
-                    if !self.discovery.knows(pid) {
-                        self.discovery.look(pid, Cause::Connection, now);
-                    }
-                }
-                Ok(Request::Stop) | Err(TryRecvError::Disconnected) => return true,
-                Err(TryRecvError::Empty) => return false,
+        if self.told.stop.load(Ordering::Acquire) {
+            return true;
+        }
+        let members = self.told.members().take();
+        if let Some(members) = members {
+            self.discovery.source().scope = members;
+            self.discovery.rescan(self.now());
+        }
+        for _ in 0..CONNECTIONS {
+            let Ok(pid) = self.connections.try_recv() else { break };
+            if !self.discovery.knows(pid) {
+                self.discovery.look(pid, Cause::Connection, self.now());
             }
         }
+        false
     }
 
     /// A program of the command: what it needs gets its probes before it is mapped.

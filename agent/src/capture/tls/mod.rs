@@ -6,6 +6,7 @@ pub mod discovery;
 pub mod elf;
 pub mod examine;
 pub mod explain;
+pub mod files;
 #[cfg(feature = "ebpf")]
 pub mod follower;
 pub mod linker_cache;

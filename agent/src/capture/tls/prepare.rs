@@ -5,13 +5,12 @@
 use std::{
     collections::HashSet,
     ffi::{OsStr, OsString},
-    fs::File,
     io::Read as _,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-use super::{elf::Elf, linker_cache::LinkerCache};
+use super::{elf::Elf, files, linker_cache::LinkerCache};
 
 /// Files that are looked at for one command.
 const MOST_FILES: usize = 512;
@@ -110,7 +109,7 @@ impl Search<'_> {
             return;
         }
         let mut head = [0; 256];
-        let Ok(length) = File::open(&real).and_then(|mut file| file.read(&mut head)) else { return };
+        let Ok(length) = files::open(&real).and_then(|mut file| file.read(&mut head)) else { return };
         if let Some(line) = head[..length].strip_prefix(b"#!") {
             let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
             return self.script(line, depth);
@@ -142,7 +141,7 @@ impl Search<'_> {
 
     /// An ELF file with what it needs.
     fn load(&mut self, real: &Path, depth: u32) {
-        let Ok(elf) = File::open(real).map_err(Into::into).and_then(Elf::open) else { return };
+        let Ok(elf) = files::open(real).map_err(Into::into).and_then(Elf::open) else { return };
         self.found.push(real.to_owned());
         if let Ok(Some(linker)) = elf.interpreter() {
             self.library(Path::new(OsStr::from_bytes(&linker)), depth + 1);

@@ -1,80 +1,14 @@
-//! The files of processes, each the same whoever maps it.
+//! Processes: which files they execute code of, and which of them are in scope.
 
 use std::{
-    fs::{File, Metadata},
     io,
-    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
-use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, fstatfs};
-
-use super::maps::{self, Mapped, Mapping};
-
-/// Which file it is. Two that are equal are one to the kernel's probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId {
-    /// The device; of an overlay, whose every mount has another one, what else tells files of it apart.
-    device: u64,
-    inode: u64,
-}
-
-/// What changes when a file is written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stamp {
-    size: u64,
-    /// Nanoseconds since the epoch.
-    modified: i64,
-}
-
-/// A file that was opened.
-#[derive(Debug)]
-pub struct Opened {
-    /// Which.
-    pub id: FileId,
-    /// What it was like.
-    pub stamp: Stamp,
-    /// To be read.
-    pub file: File,
-}
-
-impl Opened {
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// It is not there, or is no regular file.
-    pub fn at(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        }
-        let stamp = Stamp {
-            size: metadata.size(),
-            modified: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
-        };
-        Ok(Self { id: id(&file, &metadata, stamp), stamp, file })
-    }
-
-    /// A path that leads to this very file while it is open, whatever became of the one that it was opened by.
-    pub fn path(&self) -> PathBuf {
-        Path::new("/proc/self/fd").join(self.file.as_raw_fd().to_string())
-    }
-}
-
-/// On an overlay the number of a file is that of the file below, on whose contents alone the kernel's probes are, while each mount has a device of
-/// its own: the containers of an image would each bring the same file once more. So what was written when, and how long it is, stands for the
-/// device there.
-fn id(file: &File, metadata: &Metadata, stamp: Stamp) -> FileId {
-    let is_overlay = fstatfs(file).is_ok_and(|system| system.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
-    let device = if is_overlay {
-        // Devices are numbers of 32 bits.
-        1 << 63 | stamp.modified.cast_unsigned().rotate_left(20) ^ stamp.size
-    } else {
-        metadata.dev()
-    };
-    FileId { device, inode: metadata.ino() }
-}
+use super::{
+    files::{Opened, Place},
+    maps::{self, Mapped, Mapping},
+};
 
 /// Where processes are seen.
 pub trait Processes {
@@ -137,14 +71,10 @@ impl Processes for System {
     fn open(&self, pid: u32, mapping: &Mapping) -> io::Result<Opened> {
         let process = Path::new("/proc").join(pid.to_string());
         // The very file, also where another is at its path by now. It takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
-        let very = Opened::at(&process.join("map_files").join(mapping.name()));
-        let denied = match very {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
-            other => return other,
-        };
-        let Ok(path) = mapping.path.strip_prefix("/") else { return Err(denied) };
-        let opened = Opened::at(&process.join("root").join(path))?;
-        if opened.id.inode == mapping.inode { Ok(opened) } else { Err(denied) }
+        match Place::at(&process.join("map_files").join(mapping.name())) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => by_path(&process, mapping)?.ok_or(error),
+            very => very?.open(),
+        }
     }
 
     fn started(&self, pid: u32) -> Option<u64> {
@@ -172,6 +102,17 @@ impl Processes for System {
     }
 }
 
+/// What is at the path of a mapping, if that is still the file that is mapped.
+fn by_path(process: &Path, mapping: &Mapping) -> io::Result<Option<Opened>> {
+    let root = process.join("root");
+    let Ok(path) = mapping.path.strip_prefix("/") else { return Ok(None) };
+    if mapping.is_deleted {
+        return Ok(None);
+    }
+    let place = Place::below(&root, path)?;
+    if place.is(mapping, &process.join("mountinfo")) { place.open().map(Some) } else { Ok(None) }
+}
+
 fn all() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
@@ -197,6 +138,9 @@ fn of_cgroups(included: &[PathBuf], excluded: &[PathBuf]) -> Vec<u32> {
     found.dedup();
     found
 }
+
+#[cfg(test)]
+mod hostile;
 
 #[cfg(test)]
 mod tests {
