@@ -11,6 +11,7 @@ use std::{
         unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use nix::{
@@ -168,13 +169,22 @@ fn is_overlay(file: &File) -> bool {
     fstatfs(file).is_ok_and(|system| system.filesystem_type() == OVERLAYFS_SUPER_MAGIC)
 }
 
-/// On an overlay the number of a file is that of the file below, on whose contents alone the kernel's probes are, while each mount has a device of
-/// its own: the containers of an image would each bring the same file once more. So what was written when, and how long it is, stands for the
-/// device there.
+/// Probes are on the file below an overlay, of which the overlay shows the number, and each mount has a device of its own: the containers of an
+/// image would each bring the same file once more. A container that changes a file, or only its owner, gets a copy of its own, which still has the
+/// number of the file that it was copied from, and its size and time of change. When it was made tells them apart, and stays as long as it lives.
+/// So that stands for the device there, and where a file system does not keep it all that it has instead.
 fn id(file: &File, metadata: &Metadata, stamp: Stamp) -> FileId {
     let device = if is_overlay(file) {
+        let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+        let told_apart = match made {
+            Some(made) => made.as_nanos() as u64,
+            None => {
+                let changed = metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec());
+                changed.cast_unsigned() ^ stamp.modified.cast_unsigned().rotate_left(20) ^ stamp.size
+            }
+        };
         // Devices are numbers of 32 bits.
-        1 << 63 | stamp.modified.cast_unsigned().rotate_left(20) ^ stamp.size
+        1 << 63 | told_apart
     } else {
         metadata.dev()
     };
@@ -205,6 +215,66 @@ mod tests {
         std::fs::rename(&fifo, &file).unwrap();
         assert_eq!(std::fs::read(opened.path()).unwrap(), b"text");
         assert_eq!(Opened::at(&opened.path()).unwrap().id, opened.id);
+    }
+
+    /// A mount of an overlay on one lower folder.
+    struct Overlay {
+        mount: PathBuf,
+    }
+
+    impl Overlay {
+        /// Nothing where it may not be mounted.
+        fn new(folder: &Path, name: &str) -> Option<Self> {
+            let own = ["upper", "work", "mount"].map(|part| folder.join(format!("{name}-{part}")));
+            own.iter().for_each(|path| std::fs::create_dir(path).unwrap());
+            let [upper, work, mount] = own;
+            let lower = folder.join("lower");
+            let options =
+                format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+            let mut command = std::process::Command::new("mount");
+            command.args(["-t", "overlay", "overlay", "-o", &options]).arg(&mount);
+            let is_mounted = command.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+            is_mounted.then_some(Self { mount })
+        }
+
+        fn id(&self) -> FileId {
+            Opened::at(&self.mount.join("libssl.so")).unwrap().id
+        }
+    }
+
+    impl Drop for Overlay {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg("-l").arg(&self.mount).status();
+        }
+    }
+
+    #[test]
+    fn copies_of_a_file_of_an_overlay_are_files_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let lower = folder.path().join("lower");
+        std::fs::create_dir(&lower).unwrap();
+        std::fs::write(lower.join("libssl.so"), "text").unwrap();
+        let mount = |name: &str| Overlay::new(folder.path(), name);
+        let (Some(first), Some(second), Some(third)) = (mount("first"), mount("second"), mount("third")) else {
+            return eprintln!("skipped: an overlay cannot be mounted here");
+        };
+        let shared = first.id();
+        assert_eq!([second.id(), third.id()], [shared; 2]);
+        // As an entrypoint does it that gives its files to another user: size and time of change stay.
+        let change = |overlay: &Overlay, mode: u32| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(overlay.mount.join("libssl.so"), mode).unwrap();
+        };
+        change(&first, 0o700);
+        let copy = first.id();
+        // Clocks of file systems tick some hundred times a second.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        change(&second, 0o700);
+        assert!(copy != shared && copy != second.id() && second.id() != shared);
+        assert_eq!(third.id(), shared);
+        // The copy is the same whatever else is done to it.
+        change(&first, 0o755);
+        assert_eq!(first.id(), copy);
     }
 
     #[test]
