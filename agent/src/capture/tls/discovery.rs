@@ -277,7 +277,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         let (mut own, mut has_linker, mut is_told) = (Vec::new(), false, true);
         for mapping in &mapped.files {
             // It may be mapped no more: then a notice of that comes.
-            let Ok(opened) = self.source.open(pid, mapping) else { continue };
+            let Ok(opened) = self.source.open(mapped.task, mapping) else { continue };
             let id = opened.id;
             if !self.know(&opened, &mapping.path) || own.contains(&id) {
                 continue;

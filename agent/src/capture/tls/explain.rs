@@ -89,7 +89,7 @@ pub fn explain(pid: u32, targets: &Targets) -> io::Result<Explanation> {
     let mut explanation = Explanation { pid, files: mapped.files.len(), ..Explanation::default() };
     for mapping in &mapped.files {
         let path = &mapping.path;
-        match system.open(pid, mapping) {
+        match system.open(mapped.task, mapping) {
             Ok(opened) => explanation.look(path, &opened, targets),
             Err(error) => explanation.problems.push(format!("{}: {error}", path.display())),
         }

@@ -25,7 +25,7 @@ pub struct Mapping {
     pub device: (u32, u32),
     /// The file's number on it.
     pub inode: u64,
-    /// The file's path in the process's own root folder; what it was, of one that is gone.
+    /// The file's path as the reader sees it: below the process's root folder where that is another one; what it was, of one that is gone.
     pub path: PathBuf,
     /// The path leads to this file no more.
     pub is_deleted: bool,
@@ -41,19 +41,21 @@ impl Mapping {
 /// What a process executes code of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapped {
+    /// The thread that was asked: the process's first, or another one where that is over.
+    pub task: u32,
     /// The files, each once, with the mapping that comes first.
     pub files: Vec<Mapping>,
     /// There are more than are looked at.
     pub is_cut: bool,
 }
 
-/// Reads the files of process `pid`.
+/// Reads the files of the process that this thread, any of its own, belongs to.
 ///
 /// # Errors
-/// There is no such process, or this one may not look at it.
-pub fn of_process(pid: u32) -> io::Result<Mapped> {
-    let path = Path::new("/proc").join(pid.to_string()).join("maps");
-    read(std::fs::File::open(path)?)
+/// There is no such thread, or this process may not look at it.
+pub fn of_task(task: u32) -> io::Result<Mapped> {
+    let path = Path::new("/proc").join(task.to_string()).join("maps");
+    Ok(Mapped { task, ..read(std::fs::File::open(path)?)? })
 }
 
 /// Reads the text.
@@ -150,9 +152,9 @@ mod tests {
 
     #[test]
     fn the_own_process_executes_itself() {
-        let found = of_process(std::process::id()).unwrap();
+        let found = of_task(std::process::id()).unwrap();
         let own = std::env::current_exe().unwrap();
         assert!(found.files.iter().any(|file| file.path == own), "{found:?}");
-        assert_eq!(of_process(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(of_task(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -294,7 +294,7 @@ mod tests {
         let found = around.files_of_program(&own);
         assert_eq!(found[0], own);
         // As the linker itself found them.
-        let mapped = crate::capture::tls::maps::of_process(std::process::id()).unwrap();
+        let mapped = crate::capture::tls::maps::of_task(std::process::id()).unwrap();
         for file in mapped.files {
             assert!(found.contains(&file.path), "{} is not among {found:?}", file.path.display());
         }

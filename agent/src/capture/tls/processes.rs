@@ -18,11 +18,11 @@ pub trait Processes {
     /// It is gone, or this process may not look at it.
     fn mapped(&self, pid: u32) -> io::Result<Mapped>;
 
-    /// Opens what is mapped.
+    /// Opens what is mapped by a thread, [`Mapped::task`].
     ///
     /// # Errors
     /// It is mapped no more, or cannot be opened.
-    fn open(&self, pid: u32, mapping: &Mapping) -> io::Result<Opened>;
+    fn open(&self, task: u32, mapping: &Mapping) -> io::Result<Opened>;
 
     /// When a process was started, as a number that another process of the same id does not have; `None` if there is none.
     fn started(&self, pid: u32) -> Option<u64>;
@@ -62,14 +62,22 @@ pub enum Members {
 const MOST_MEMBERS: usize = 65_536;
 /// Folders of cgroups that are looked at in one go.
 const MOST_CGROUPS: usize = 16_384;
+/// Threads that are asked what a process maps whose first one is over.
+const MOST_TASKS: usize = 16;
 
 impl Processes for System {
     fn mapped(&self, pid: u32) -> io::Result<Mapped> {
-        maps::of_process(pid)
+        let mapped = maps::of_task(pid);
+        if mapped.as_ref().is_ok_and(|mapped| !mapped.files.is_empty()) {
+            return mapped;
+        }
+        // The first thread may be over, and have nothing mapped, while others go on.
+        let mut others = other_tasks(pid).take(MOST_TASKS).filter_map(|task| maps::of_task(task).ok());
+        others.find(|mapped| !mapped.files.is_empty()).map_or(mapped, Ok)
     }
 
-    fn open(&self, pid: u32, mapping: &Mapping) -> io::Result<Opened> {
-        let process = Path::new("/proc").join(pid.to_string());
+    fn open(&self, task: u32, mapping: &Mapping) -> io::Result<Opened> {
+        let process = Path::new("/proc").join(task.to_string());
         // The very file, also where another is at its path by now. It takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
         match Place::at(&process.join("map_files").join(mapping.name())) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => by_path(&process, mapping)?.ok_or(error),
@@ -83,8 +91,9 @@ impl Processes for System {
         let end = memchr::memrchr(b')', &text)?;
         let mut fields = text[end + 1..].split(|&byte| byte == b' ').filter(|field| !field.is_empty());
         let (state, started) = (fields.next()?, fields.nth(18)?);
-        // One that nobody has waited for yet executes nothing.
-        if state == b"Z" || state == b"X" { None } else { std::str::from_utf8(started).ok()?.parse().ok() }
+        // One that nobody has waited for yet executes nothing, unless it is only the first of its threads that is over.
+        let is_over = (state == b"Z" || state == b"X") && other_tasks(pid).next().is_none();
+        if is_over { None } else { std::str::from_utf8(started).ok()?.parse().ok() }
     }
 
     fn knows_members(&self) -> bool {
@@ -102,10 +111,19 @@ impl Processes for System {
     }
 }
 
+/// Threads of a process beside its first.
+fn other_tasks(pid: u32) -> impl Iterator<Item = u32> {
+    let tasks = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task"));
+    let tasks = tasks.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    tasks.filter(move |&task| task != pid)
+}
+
 /// What is at the path of a mapping, if that is still the file that is mapped.
 fn by_path(process: &Path, mapping: &Mapping) -> io::Result<Option<Opened>> {
     let root = process.join("root");
-    let Ok(path) = mapping.path.strip_prefix("/") else { return Ok(None) };
+    // Both paths are as this process sees them, whatever root that one has given itself (chroot(2)).
+    let seen = std::fs::read_link(&root)?;
+    let Ok(path) = mapping.path.strip_prefix(&seen) else { return Ok(None) };
     if mapping.is_deleted {
         return Ok(None);
     }

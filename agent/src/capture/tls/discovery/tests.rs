@@ -80,7 +80,7 @@ impl Processes for FakeProcesses {
             path: path.clone(),
             is_deleted: false,
         };
-        Ok(Mapped { files: paths.iter().map(mapping).collect(), is_cut: false })
+        Ok(Mapped { task: pid, files: paths.iter().map(mapping).collect(), is_cut: false })
     }
 
     fn open(&self, _: u32, mapping: &Mapping) -> io::Result<Opened> {

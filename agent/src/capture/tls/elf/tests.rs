@@ -7,7 +7,7 @@ use crate::capture::tls::maps::{self, Mapping};
 
 /// The mapping of an address of this process.
 fn mapping_of(address: u64) -> Mapping {
-    let mapped = maps::of_process(std::process::id()).unwrap();
+    let mapped = maps::of_task(std::process::id()).unwrap();
     mapped.files.into_iter().find(|file| (file.start..file.end).contains(&address)).unwrap()
 }
 
