@@ -10,7 +10,7 @@ use std::{
 use agent_common::tls::Function;
 
 use super::{
-    elf::{Elf, ElfError},
+    elf::{BuildId, Elf, ElfError},
     examine::{Examined, Found, examine},
     files::{FileId, Opened, Stamp},
     processes::Processes,
@@ -62,6 +62,10 @@ const AGAIN: [Duration; 4] =
     [Duration::from_millis(5), Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(5)];
 /// How often it is looked whether processes still live: of some ends nobody tells.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// When it is tried again to attach to a file that the system refused, while somebody executes it; the last one for good.
+const RETRY: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
 
 /// Files that are warned of because probes were refused; of more the counter tells.
 const WARNINGS: u64 = 8;
@@ -149,18 +153,33 @@ struct Known<A> {
     stamp: Stamp,
     /// What the agent calls it when it speaks of it.
     path: PathBuf,
+    /// Which build it is, where the file says so.
+    build: Option<BuildId>,
     kind: Kind,
     attached: Option<A>,
+    /// Probes of what the file was before it was written to, until it has others.
+    replaced: Option<A>,
     /// Processes that execute code of it.
     users: usize,
     /// Since when there are none.
     idle: Option<Duration>,
     /// It stays, whoever uses it.
     is_pinned: bool,
-    /// Attaching was tried, and will not be again while anybody uses it.
-    is_refused: bool,
+    refused: Option<Refused>,
 }
 
+/// Attaching was refused.
+#[derive(Clone, Copy)]
+struct Refused {
+    /// When it may be tried again.
+    next: Duration,
+    /// How often it was, before.
+    times: usize,
+    /// Somebody who executes the file is going to be looked at for that.
+    is_asked: bool,
+}
+
+#[derive(PartialEq, Eq)]
 enum Kind {
     Nothing,
     Library(Found),
@@ -254,13 +273,13 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     }
 
     /// Attaches to a file before anybody executes it, if there is something in it, and for good. Whether it has probes now.
-    pub fn pin(&mut self, path: &Path) -> bool {
+    pub fn pin(&mut self, path: &Path, now: Duration) -> bool {
         let Ok(opened) = Opened::at(path) else { return false };
         let id = opened.id;
         if !self.know(&opened, path) {
             return false;
         }
-        self.attach(&opened);
+        self.attach(&opened, now);
         let Some(file) = self.files.get_mut(&id) else { return false };
         file.is_pinned = file.attached.is_some();
         file.is_pinned
@@ -283,7 +302,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
                 continue;
             }
             let was_attached = self.files.get(&id).is_some_and(|file| file.attached.is_some());
-            self.attach(&opened);
+            self.attach(&opened, now);
             let Some(file) = self.files.get(&id) else { continue };
             if matches!(file.kind, Kind::Linker(_)) {
                 has_linker = true;
@@ -347,12 +366,33 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
                 self.ended(pid, now);
             }
         }
+        self.retry(now);
         if !self.due(now).is_empty() {
             // Of a process that only forked nobody tells.
             self.rescan(now);
             for id in self.due(now) {
                 self.forget(id);
             }
+        }
+    }
+
+    /// Looks at somebody who executes a file that was refused, if it is time to try that again.
+    fn retry(&mut self, now: Duration) {
+        let mut due = HashSet::new();
+        for (id, file) in &mut self.files {
+            if let Some(refused) = &mut file.refused
+                && file.users > 0
+                && refused.next <= now
+                && !refused.is_asked
+            {
+                refused.is_asked = true;
+                due.insert(*id);
+            }
+        }
+        let user = |id: &FileId| self.processes.iter().find(|(_, process)| process.files.contains(id));
+        let users: HashSet<u32> = due.iter().filter_map(user).map(|(pid, _)| *pid).collect();
+        for pid in users {
+            self.look(pid, Cause::Again, now);
         }
     }
 
@@ -367,8 +407,10 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     pub fn next_tick(&self, now: Duration) -> Duration {
         let again = self.again.first().map(|(at, _, _)| *at);
         let linger = self.files.values().filter_map(|file| file.idle).min().map(|since| since + self.limits.linger);
+        let refused = self.files.values().filter(|file| file.users > 0).filter_map(|file| file.refused);
+        let retry = refused.filter(|refused| !refused.is_asked).map(|refused| refused.next).min();
         let sweep = (!self.processes.is_empty()).then_some(self.swept + SWEEP);
-        let next = [again, linger, sweep].into_iter().flatten().min();
+        let next = [again, linger, retry, sweep].into_iter().flatten().min();
         next.map_or(SWEEP, |at| at.saturating_sub(now))
     }
 
@@ -386,13 +428,13 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     fn know(&mut self, opened: &Opened, path: &Path) -> bool {
         let Opened { id, stamp, file } = opened;
         let (id, stamp) = (*id, *stamp);
-        if let Some(known) = self.files.get(&id) {
-            if known.stamp == stamp {
-                return known.matters();
-            }
-            // Written to, or another file that has the number of one that is gone: what was found in it holds no more.
-            self.forget(id);
+        if let Some(known) = self.files.get(&id)
+            && known.stamp == stamp
+        {
+            return known.matters();
         }
+        // Written to, or another file that has the number of one that is gone: what was found in it may hold no more, but who executes it still does.
+        let before = self.files.remove(&id);
         if self.files.len() >= self.limits.files {
             self.make_room();
         }
@@ -400,7 +442,11 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             self.counts.refuse(RefusedBecause::Files);
             return false;
         }
+        let mut build = None;
         let examined = Elf::open(file).and_then(|elf| examine(&elf, &self.targets));
+        if let Ok(examined) = &examined {
+            build.clone_from(&examined.build);
+        }
         let kind = match examined {
             Ok(Examined { found: Some(found), .. }) => Kind::Library(found),
             Ok(Examined { linker: Some(offset), .. }) => Kind::Linker(offset),
@@ -411,28 +457,43 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
                 Kind::Nothing
             }
         };
-        let known = Known {
+        let mut known = Known {
             stamp,
             path: path.to_owned(),
+            build,
             kind,
             attached: None,
+            replaced: None,
             users: 0,
             idle: None,
             is_pinned: false,
-            is_refused: false,
+            refused: None,
         };
+        if let Some(before) = before {
+            (known.users, known.idle, known.is_pinned) = (before.users, before.idle, before.is_pinned);
+            if (&before.kind, &before.build) == (&known.kind, &known.build) {
+                // Only its time is another one.
+                (known.attached, known.replaced, known.refused) = (before.attached, before.replaced, before.refused);
+            } else {
+                known.replaced = before.attached;
+                before.replaced.into_iter().for_each(|probes| self.detach(probes));
+            }
+        }
         let matters = known.matters();
+        if !matters && let Some(probes) = known.replaced.take() {
+            self.detach(probes);
+        }
         self.files.insert(id, known);
         matters
     }
 
     /// Attaches to a known file that matters, unless it has probes.
-    fn attach(&mut self, opened: &Opened) {
+    fn attach(&mut self, opened: &Opened, now: Duration) {
         let Some(file) = self.files.get_mut(&opened.id) else { return };
-        if file.attached.is_some() || file.is_refused {
+        if file.attached.is_some() || file.refused.is_some_and(|refused| now < refused.next) {
             return;
         }
-        if self.attached >= self.limits.attached {
+        if self.attached >= self.limits.attached && file.replaced.is_none() {
             return self.counts.refuse(RefusedBecause::Files);
         }
         // Mappings change while a program is loaded, and files are replaced: what is open stays.
@@ -449,11 +510,14 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             Ok(attached) => {
                 tracing::debug!("probes in {} ({what})", file.path.display());
                 file.attached = Some(attached);
+                file.refused = None;
                 self.attached += 1;
                 self.counts.attached += 1;
             }
             Err(error) => {
-                file.is_refused = true;
+                let times = file.refused.map_or(0, |refused| refused.times + 1);
+                let after = RETRY[times.min(RETRY.len() - 1)];
+                file.refused = Some(Refused { next: now + after, times, is_asked: false });
                 self.counts.refuse(RefusedBecause::Attach);
                 // Where a right is missing that is so of every file.
                 if self.counts.refused[RefusedBecause::Attach as usize] <= WARNINGS {
@@ -463,6 +527,16 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
                 }
             }
         }
+        // Only now, so that no call is missed meanwhile.
+        if let Some(probes) = file.replaced.take() {
+            self.detach(probes);
+        }
+    }
+
+    fn detach(&mut self, probes: P::Attached) {
+        self.prober.detach(probes);
+        self.attached -= 1;
+        self.counts.detached += 1;
     }
 
     /// The process executes code of these files that matter, and of no others.
@@ -491,11 +565,9 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     /// Forgets a file, and takes its probes out.
     fn forget(&mut self, id: FileId) {
         let Some(file) = self.files.remove(&id) else { return };
-        if let Some(attached) = file.attached {
+        for probes in file.attached.into_iter().chain(file.replaced) {
             tracing::debug!("no more probes in {}", file.path.display());
-            self.prober.detach(attached);
-            self.attached -= 1;
-            self.counts.detached += 1;
+            self.detach(probes);
         }
     }
 

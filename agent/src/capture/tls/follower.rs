@@ -202,10 +202,10 @@ struct Work {
 impl Work {
     fn begin(&mut self, processes: &[u32], command: &[std::ffi::OsString]) {
         let files = self.around.as_ref().map(|around| around.files_of(command)).unwrap_or_default();
-        for file in files {
-            self.discovery.pin(&file);
-        }
         let now = self.now();
+        for file in files {
+            self.discovery.pin(&file, now);
+        }
         for &pid in processes {
             self.discovery.look(pid, Cause::Start, now);
         }
@@ -293,8 +293,9 @@ impl Work {
             return;
         }
         if self.programs.len() < PROGRAMS && self.programs.insert(program.clone()) {
+            let now = self.begin.elapsed();
             for file in around.files_of_program(&program) {
-                self.discovery.pin(&file);
+                self.discovery.pin(&file, now);
             }
         }
     }

@@ -1,9 +1,4 @@
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    io,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, io, rc::Rc};
 
 use super::*;
 use crate::capture::tls::{
@@ -17,7 +12,7 @@ const LINKER: &[(&str, u64)] = &[("_dl_debug_state", 4096)];
 /// Files that have probes, by path, and what was done.
 #[derive(Default)]
 struct Kernel {
-    attached: BTreeSet<PathBuf>,
+    attached: Vec<PathBuf>,
     done: Vec<String>,
     refuses: bool,
 }
@@ -32,7 +27,7 @@ impl FakeProber {
             return Err("no".to_owned());
         }
         let path = std::fs::read_link(path).unwrap();
-        assert!(kernel.attached.insert(path.clone()), "{} has probes twice", path.display());
+        kernel.attached.push(path.clone());
         kernel.done.push(format!("{what} {}", path.file_name().unwrap().display()));
         Ok(path)
     }
@@ -52,7 +47,8 @@ impl Prober for FakeProber {
 
     fn detach(&mut self, path: PathBuf) {
         let mut kernel = self.0.borrow_mut();
-        assert!(kernel.attached.remove(&path));
+        let at = kernel.attached.iter().position(|known| *known == path).unwrap();
+        kernel.attached.remove(at);
         kernel.done.push(format!("detach {}", path.file_name().unwrap().display()));
     }
 }
@@ -270,11 +266,48 @@ fn a_file_that_is_written_to_is_looked_into_again() {
     let later = std::time::SystemTime::now() + second(10);
     std::fs::File::options().write(true).open(&library).unwrap().set_modified(later).unwrap();
     bench.discovery.look(1, Cause::Libraries, second(1));
-    assert_eq!(bench.take_done(), ["attach libssl.so", "detach libssl.so", "attach libssl.so"]);
+    // The new ones are there before the old ones go.
+    assert_eq!(bench.take_done(), ["attach libssl.so", "attach libssl.so", "detach libssl.so"]);
     bench.end(1);
     bench.discovery.ended(1, second(2));
     bench.discovery.tick(second(9));
     assert_eq!(bench.take_done(), ["detach libssl.so"]);
+}
+
+#[test]
+fn a_file_whose_time_changes_keeps_its_users_and_its_probes() {
+    let mut bench = Bench::new(Limits::default());
+    let (library, pinned) = (bench.file("libssl.so", OPENSSL), bench.file("node", OPENSSL));
+    assert!(bench.discovery.pin(&pinned, second(0)));
+    for pid in [1, 2] {
+        bench.process(pid, &[&library, &pinned]);
+        bench.discovery.look(pid, Cause::Exec, second(0));
+    }
+    let touch = |path: &Path, after: u64| {
+        let time = std::time::SystemTime::now() + second(after);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    };
+    touch(&library, 10);
+    touch(&pinned, 10);
+    bench.discovery.look(1, Cause::Libraries, second(1));
+    assert_eq!(bench.take_done(), ["attach node", "attach libssl.so"]);
+    bench.end(1);
+    bench.discovery.ended(1, second(2));
+    bench.discovery.tick(second(100));
+    // The other one still executes it.
+    assert_eq!(bench.take_done(), [""; 0]);
+    // It is written to, and is no library any more.
+    std::fs::write(&library, testing::file(Symbols::Exports, &[], [3; 4])).unwrap();
+    touch(&library, 20);
+    bench.discovery.look(2, Cause::Libraries, second(101));
+    assert_eq!(bench.take_done(), ["detach libssl.so"]);
+    bench.end(2);
+    bench.discovery.ended(2, second(102));
+    bench.discovery.tick(second(200));
+    let attached: Vec<_> = bench.discovery.attached().map(|file| (file.path, file.users)).collect();
+    assert_eq!(attached, [(pinned, 0)]);
+    let counts = bench.discovery.counts();
+    assert_eq!((counts.attached, counts.detached), (2, 1));
 }
 
 #[test]
@@ -317,7 +350,27 @@ fn what_is_refused_is_not_tried_for_every_process() {
         bench.discovery.look(pid, Cause::Exec, second(0));
     }
     assert_eq!(bench.discovery.counts().refused, [1, 0, 0, 0]);
-    // When all are gone it may be tried again.
+    // While somebody executes it, it is tried again, ever less often.
+    assert_eq!(bench.discovery.next_tick(second(0)), RETRY[0]);
+    let refused = |bench: &Bench| bench.discovery.counts().refused[RefusedBecause::Attach as usize];
+    for (now, expected) in [(1, 2), (2, 2), (11, 3), (12, 3), (71, 4), (600, 4), (671, 5), (1271, 6)] {
+        bench.discovery.tick(second(now));
+        assert_eq!(refused(&bench), expected, "after {now} s");
+    }
+    bench.kernel.0.borrow_mut().refuses = false;
+    bench.discovery.tick(second(1871));
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+}
+
+#[test]
+fn what_was_refused_is_tried_again_for_the_next_ones() {
+    let mut bench = Bench::new(Limits::default());
+    bench.kernel.0.borrow_mut().refuses = true;
+    let library = bench.file("libssl.so", OPENSSL);
+    for pid in 1..5 {
+        bench.process(pid, &[&library]);
+        bench.discovery.look(pid, Cause::Exec, second(0));
+    }
     for pid in 1..5 {
         bench.end(pid);
         bench.discovery.ended(pid, second(1));
@@ -368,8 +421,8 @@ fn who_leaves_the_scope_is_let_go() {
 fn a_pinned_file_stays() {
     let mut bench = Bench::new(Limits::default());
     let (library, nothing) = (bench.file("libssl.so", OPENSSL), bench.file("libz.so", &[]));
-    assert!(bench.discovery.pin(&library));
-    assert!(!bench.discovery.pin(&nothing) && !bench.discovery.pin(Path::new("/nowhere")));
+    assert!(bench.discovery.pin(&library, second(0)));
+    assert!(!bench.discovery.pin(&nothing, second(0)) && !bench.discovery.pin(Path::new("/nowhere"), second(0)));
     bench.process(1, &[&library]);
     bench.discovery.look(1, Cause::Exec, second(0));
     bench.end(1);
@@ -379,6 +432,6 @@ fn a_pinned_file_stays() {
     // Nothing that cannot be a file or is damaged stops anything.
     let damaged = bench.folder.path().join("damaged");
     std::fs::write(&damaged, &testing::file(Symbols::Exports, OPENSSL, [1; 4])[..300]).unwrap();
-    assert!(!bench.discovery.pin(&damaged) && !bench.discovery.pin(bench.folder.path()));
+    assert!(!bench.discovery.pin(&damaged, second(0)) && !bench.discovery.pin(bench.folder.path(), second(0)));
     assert_eq!(bench.discovery.counts().refused[RefusedBecause::Read as usize], 1);
 }
