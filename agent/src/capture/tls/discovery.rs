@@ -1,7 +1,10 @@
 //! Which files have probes: those that processes in scope execute code of, for as long as one does.
 
 use std::{
+    cell::Cell,
     collections::{BTreeSet, HashMap, HashSet},
+    fs::File,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -10,11 +13,12 @@ use std::{
 use agent_common::tls::Function;
 
 use super::{
-    elf::{BuildId, Elf, ElfError},
+    elf::{BuildId, Elf, ElfError, ReadAt},
     examine::{Examined, Found, examine},
     files::{FileId, Opened, Stamp},
     processes::Processes,
     targets::Targets,
+    turns::{Later, Paces},
 };
 
 /// Puts probes into files.
@@ -47,13 +51,15 @@ pub struct Limits {
     pub attached: usize,
     /// Processes that execute code of these.
     pub processes: usize,
+    /// Bytes of files that are read in one look, and of looks in one go: what is left waits until all others had their turn.
+    pub bytes: u64,
     /// How long probes stay in a file that nobody executes any more: so that programs that start and end all the time find them there.
     pub linger: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { files: 8192, attached: 512, processes: 32_768, linger: Duration::from_secs(5) }
+        Self { files: 8192, attached: 512, processes: 32_768, bytes: 256 << 20, linger: Duration::from_secs(5) }
     }
 }
 
@@ -66,6 +72,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// When it is tried again to attach to a file that the system refused, while somebody executes it; the last one for good.
 const RETRY: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
+
+/// Looks in one go, before it is seen whether somebody told of something.
+const LOOKS: usize = 64;
 
 /// Files that are warned of because probes were refused; of more the counter tells.
 const WARNINGS: u64 = 8;
@@ -83,11 +92,13 @@ pub enum Cause {
     Connection,
     /// Nobody told of its libraries.
     Again,
+    /// What was told of it may have been lost.
+    Lost,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Start, Self::Exec, Self::Libraries, Self::Connection, Self::Again];
+    pub const ALL: [Self; 6] = [Self::Start, Self::Exec, Self::Libraries, Self::Connection, Self::Again, Self::Lost];
 
     /// A word for it.
     pub const fn word(self) -> &'static str {
@@ -97,6 +108,7 @@ impl Cause {
             Self::Libraries => "libraries",
             Self::Connection => "connection",
             Self::Again => "again",
+            Self::Lost => "lost",
         }
     }
 }
@@ -197,7 +209,15 @@ impl<A> Known<A> {
 #[derive(Default)]
 struct Process {
     started: Option<u64>,
-    files: Vec<FileId>,
+    files: Vec<Use>,
+}
+
+/// A file, and by what numbers the mappings of a process know it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Use {
+    id: FileId,
+    device: (u32, u32),
+    inode: u64,
 }
 
 /// A file with probes.
@@ -223,6 +243,13 @@ pub struct Discovery<P: Prober, S> {
     /// When, who, and how often before.
     again: BTreeSet<(Duration, u32, usize)>,
     waiting: HashMap<u32, (Duration, usize)>,
+    /// Who is to be looked at when it is its turn.
+    later: Later,
+    paces: Paces,
+    /// Bytes of files that were read.
+    read: u64,
+    /// It was looked whether somebody executes the files that nobody is known to execute.
+    is_rescanned: bool,
     swept: Duration,
     counts: Counts,
 }
@@ -240,6 +267,10 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             processes: HashMap::new(),
             again: BTreeSet::new(),
             waiting: HashMap::new(),
+            later: Later::default(),
+            paces: Paces::default(),
+            read: 0,
+            is_rescanned: false,
             swept: Duration::ZERO,
             counts: Counts::default(),
         }
@@ -285,32 +316,62 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         file.is_pinned
     }
 
-    /// Looks at a process: what it executes gets probes, and what it executes no more loses a user.
+    /// Looks at a process, at once or as soon as it is its turn: what it executes gets probes, and what it executes no more loses a user.
     pub fn look(&mut self, pid: u32, cause: Cause, now: Duration) {
+        match self.paces.next(pid, now) {
+            None => self.look_now(pid, cause, now),
+            Some(at) => self.look_later(pid, cause, at),
+        }
+    }
+
+    fn look_later(&mut self, pid: u32, cause: Cause, at: Duration) {
+        if self.later.len() < 2 * self.limits.processes {
+            self.later.put(pid, cause, at);
+        } else {
+            self.counts.refuse(RefusedBecause::Processes);
+        }
+    }
+
+    fn look_now(&mut self, pid: u32, cause: Cause, now: Duration) {
         self.counts.looks[cause as usize] += 1;
+        self.later.remove(pid);
+        let begun = self.read;
         let Ok(mapped) = self.source.mapped(pid) else { return self.ended(pid, now) };
         let is_known = self.processes.contains_key(&pid);
         if !is_known && self.processes.len() >= self.limits.processes {
             return self.counts.refuse(RefusedBecause::Processes);
         }
-        let (mut own, mut has_linker, mut is_told) = (Vec::new(), false, true);
+        let (mut own, mut has_linker, mut is_told, mut is_cut) = (Vec::<Use>::new(), false, true, false);
         for mapping in &mapped.files {
+            let (device, inode) = (mapping.device, mapping.inode);
+            is_cut |= self.read - begun >= self.limits.bytes;
             // It may be mapped no more: then a notice of that comes.
-            let Ok(opened) = self.source.open(mapped.task, mapping) else { continue };
-            let id = opened.id;
-            if !self.know(&opened, &mapping.path) || own.contains(&id) {
+            let opened = if is_cut { None } else { self.source.open(mapped.task, mapping).ok() };
+            let id = match &opened {
+                Some(opened) if self.know(opened, &mapping.path) => opened.id,
+                Some(_) => continue,
+                // What cannot be opened any more, as one that was replaced on disk, is executed still.
+                None => match self.used(pid, device, inode) {
+                    Some(id) => id,
+                    None => continue,
+                },
+            };
+            if own.iter().any(|known| known.id == id) {
                 continue;
             }
             let was_attached = self.files.get(&id).is_some_and(|file| file.attached.is_some());
-            self.attach(&opened, now);
+            if let Some(opened) = &opened {
+                self.attach(opened, now);
+            }
             let Some(file) = self.files.get(&id) else { continue };
             if matches!(file.kind, Kind::Linker(_)) {
                 has_linker = true;
                 is_told &= was_attached;
             }
-            own.push(id);
+            own.push(Use { id, device, inode });
         }
         self.use_files(pid, own, now);
+        self.paces.took(pid, now, self.read - begun);
         match cause {
             // What a new program needs is mapped after this, and if the linker's probe came only now it may have told already.
             Cause::Exec if has_linker => self.wait(pid, now, 0),
@@ -319,11 +380,35 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             Cause::Again => {}
             _ => self.forget_waiting(pid),
         }
+        if is_cut {
+            let at = self.paces.next(pid, now).unwrap_or(now);
+            self.look_later(pid, cause, at);
+        }
+    }
+
+    /// The file that a process was known to execute by these numbers.
+    fn used(&self, pid: u32, device: (u32, u32), inode: u64) -> Option<FileId> {
+        let known = self.processes.get(&pid)?.files.iter();
+        known.filter(|known| (known.device, known.inode) == (device, inode)).map(|known| known.id).next()
+    }
+
+    /// Looks at those whose turn it is, as far as it goes in one go. Whether some are left.
+    pub fn work(&mut self, now: Duration) -> bool {
+        let begun = self.read;
+        for _ in 0..LOOKS {
+            if self.read - begun >= self.limits.bytes {
+                break;
+            }
+            let Some((pid, cause)) = self.later.take(now) else { return false };
+            self.look_now(pid, cause, now);
+        }
+        self.later.is_due(now)
     }
 
     /// The process is over.
     pub fn ended(&mut self, pid: u32, now: Duration) {
         self.forget_waiting(pid);
+        self.later.remove(pid);
         self.use_files(pid, Vec::new(), now);
     }
 
@@ -332,19 +417,30 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         &mut self.source
     }
 
-    /// Looks for processes in scope that nobody told of, and lets those go that are in scope no more.
+    /// Looks for processes in scope that nobody told of, and lets those go that are in scope no more. Who does not get its turn at once is looked at
+    /// by [`Self::work`] and [`Self::tick`].
     pub fn rescan(&mut self, now: Duration) {
         let Some(members) = self.source.members() else { return };
         let wanted: HashSet<u32> = members.into_iter().collect();
-        let known = self.processes.keys().chain(self.waiting.keys()).copied();
-        for pid in known.filter(|pid| !wanted.contains(pid)).collect::<Vec<_>>() {
+        let known = self.processes.keys().chain(self.waiting.keys()).copied().chain(self.later.pids());
+        for pid in known.filter(|pid| !wanted.contains(pid)).collect::<HashSet<_>>() {
             self.ended(pid, now);
         }
         for pid in wanted {
             if !self.processes.contains_key(&pid) {
-                self.look(pid, Cause::Start, now);
+                self.look_later(pid, Cause::Start, now);
             }
         }
+        self.work(now);
+    }
+
+    /// The same when notices were lost: those that are known may execute something else by now, too.
+    pub fn rescan_all(&mut self, now: Duration) {
+        for pid in self.processes.keys().copied().collect::<Vec<_>>() {
+            self.look_later(pid, Cause::Lost, now);
+        }
+        self.rescan(now);
+        self.work(now);
     }
 
     /// Does what is due.
@@ -353,13 +449,15 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             && at <= now
         {
             self.forget_waiting(pid);
-            self.look(pid, Cause::Again, now);
+            self.look_now(pid, Cause::Again, now);
             if self.processes.contains_key(&pid) {
                 self.wait(pid, now, step + 1);
             }
         }
+        self.work(now);
         if now.saturating_sub(self.swept) >= SWEEP {
             self.swept = now;
+            self.paces.forget(now);
             let over =
                 |(pid, process): (&u32, &Process)| (self.source.started(*pid) != process.started).then_some(*pid);
             for pid in self.processes.iter().filter_map(over).collect::<Vec<_>>() {
@@ -369,9 +467,15 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         self.retry(now);
         if !self.due(now).is_empty() {
             // Of a process that only forked nobody tells.
-            self.rescan(now);
-            for id in self.due(now) {
-                self.forget(id);
+            if !self.is_rescanned {
+                self.is_rescanned = true;
+                self.rescan(now);
+            }
+            if !self.later.is_due(now) {
+                self.is_rescanned = false;
+                for id in self.due(now) {
+                    self.forget(id);
+                }
             }
         }
     }
@@ -389,7 +493,8 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
                 due.insert(*id);
             }
         }
-        let user = |id: &FileId| self.processes.iter().find(|(_, process)| process.files.contains(id));
+        let user =
+            |id: &FileId| self.processes.iter().find(|(_, process)| process.files.iter().any(|own| own.id == *id));
         let users: HashSet<u32> = due.iter().filter_map(user).map(|(pid, _)| *pid).collect();
         for pid in users {
             self.look(pid, Cause::Again, now);
@@ -410,7 +515,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         let refused = self.files.values().filter(|file| file.users > 0).filter_map(|file| file.refused);
         let retry = refused.filter(|refused| !refused.is_asked).map(|refused| refused.next).min();
         let sweep = (!self.processes.is_empty()).then_some(self.swept + SWEEP);
-        let next = [again, linger, retry, sweep].into_iter().flatten().min();
+        let next = [again, linger, retry, sweep, self.later.next()].into_iter().flatten().min();
         next.map_or(SWEEP, |at| at.saturating_sub(now))
     }
 
@@ -422,6 +527,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         self.processes.clear();
         self.again.clear();
         self.waiting.clear();
+        self.later = Later::default();
     }
 
     /// Looks into a file, unless it is known already. Whether it is one that matters.
@@ -443,7 +549,9 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             return false;
         }
         let mut build = None;
-        let examined = Elf::open(file).and_then(|elf| examine(&elf, &self.targets));
+        let counted = Counted { file, read: Cell::new(0) };
+        let examined = Elf::open(&counted).and_then(|elf| examine(&elf, &self.targets));
+        self.read = self.read.saturating_add(counted.read.get());
         if let Ok(examined) = &examined {
             build.clone_from(&examined.build);
         }
@@ -540,9 +648,9 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     }
 
     /// The process executes code of these files that matter, and of no others.
-    fn use_files(&mut self, pid: u32, own: Vec<FileId>, now: Duration) {
-        for id in &own {
-            if let Some(file) = self.files.get_mut(id) {
+    fn use_files(&mut self, pid: u32, own: Vec<Use>, now: Duration) {
+        for own in &own {
+            if let Some(file) = self.files.get_mut(&own.id) {
                 file.users += 1;
                 file.idle = None;
             }
@@ -553,8 +661,8 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             let started = self.source.started(pid);
             self.processes.insert(pid, Process { started, files: own })
         };
-        for id in before.unwrap_or_default().files {
-            let Some(file) = self.files.get_mut(&id) else { continue };
+        for own in before.unwrap_or_default().files {
+            let Some(file) = self.files.get_mut(&own.id) else { continue };
             file.users = file.users.saturating_sub(1);
             if file.users == 0 && !file.is_pinned && self.source.knows_members() {
                 file.idle = Some(now);
@@ -588,6 +696,20 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         if let Some((at, step)) = self.waiting.remove(&pid) {
             self.again.remove(&(at, pid, step));
         }
+    }
+}
+
+/// A file of which is counted how much was read.
+struct Counted<'a> {
+    file: &'a File,
+    read: Cell<u64>,
+}
+
+impl ReadAt for Counted<'_> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(offset, buffer)?;
+        self.read.set(self.read.get() + length as u64);
+        Ok(length)
     }
 }
 

@@ -36,6 +36,10 @@ use crate::{
 const CONNECTIONS: usize = 1024;
 /// How long it is waited for the thread when it is to end. What it looks at may be a file system that does not answer.
 const END: Duration = Duration::from_secs(5);
+/// How long it is waited at the start until all have been looked at who are there.
+const START: Duration = Duration::from_secs(10);
+/// How far apart all are looked at again because notices were lost.
+const LOST: Duration = Duration::from_secs(10);
 /// Notices that are taken before requests are looked at.
 const NOTICES: usize = 256;
 /// Programs of which is remembered that what they need was looked for.
@@ -100,11 +104,17 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Attaches to what processes in scope execute, and to what the command will, then follows them.
+    /// Attaches to what processes in scope execute, and to what the command will, then follows them. `lost` says how many notices were lost so far.
     ///
     /// # Errors
     /// The kernel side refuses the layouts, or there can be no thread.
-    pub fn start(mut probes: TlsProbes, targets: Targets, scope: Scope, health: &Health) -> Result<Self, StartError> {
+    pub fn start(
+        mut probes: TlsProbes,
+        targets: Targets,
+        scope: Scope,
+        lost: Box<dyn Fn() -> u64 + Send>,
+        health: &Health,
+    ) -> Result<Self, StartError> {
         trial::run(&mut probes)?;
         probes.set_layouts(&layouts())?;
         let notices = probes.take_notices().ok_or(TlsError::Over)?;
@@ -122,6 +132,7 @@ impl Follower {
             wake: Arc::clone(&wake),
             around: scope.command.as_ref().map(|_| Surroundings::of_this_process()),
             programs: HashSet::new(),
+            lost: Lost { count: lost, known: 0, is_due: false, next: Duration::ZERO },
             metrics: Metrics::new(health),
             begin: Instant::now(),
         };
@@ -195,8 +206,38 @@ struct Work {
     /// There is a command, whose programs are looked at as soon as they start.
     around: Option<Surroundings>,
     programs: HashSet<PathBuf>,
+    lost: Lost,
     metrics: Metrics,
     begin: Instant,
+}
+
+/// Notices that were lost, which is made good by a look at everybody.
+struct Lost {
+    count: Box<dyn Fn() -> u64 + Send>,
+    known: u64,
+    /// Some were since everybody was looked at.
+    is_due: bool,
+    /// When that may be next.
+    next: Duration,
+}
+
+impl Lost {
+    /// Whether everybody is to be looked at now.
+    fn take(&mut self, now: Duration) -> bool {
+        let count = (self.count)();
+        self.is_due |= count != self.known;
+        self.known = count;
+        let is_now = self.is_due && self.next <= now;
+        if is_now {
+            (self.is_due, self.next) = (false, now + LOST);
+        }
+        is_now
+    }
+
+    /// How long it is until then; nothing if none were lost.
+    fn wait(&self, now: Duration) -> Option<Duration> {
+        self.is_due.then(|| self.next.saturating_sub(now))
+    }
 }
 
 impl Work {
@@ -211,6 +252,8 @@ impl Work {
         }
         // Who is told that it captures may rely on it, also of what runs already.
         self.discovery.rescan(now);
+        // As far as it goes: nobody's files keep it from starting.
+        while self.discovery.work(self.now()) && self.now() < now + START {}
         self.metrics.tell(&self.discovery);
     }
 
@@ -219,7 +262,8 @@ impl Work {
         loop {
             let now = self.now();
             // Ends of times are rounded up, so that it does not wake before them.
-            let timeout = self.discovery.next_tick(now) + Duration::from_millis(1);
+            let next = self.discovery.next_tick(now);
+            let timeout = self.lost.wait(now).map_or(next, |lost| lost.min(next)) + Duration::from_millis(1);
             let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
             let mut fds = [
                 PollFd::new(self.notices.as_fd(), PollFlags::POLLIN),
@@ -233,6 +277,9 @@ impl Work {
                 return;
             }
             let now = self.now();
+            if self.lost.take(now) {
+                self.discovery.rescan_all(now);
+            }
             self.discovery.tick(now);
             self.metrics.tell(&self.discovery);
         }
@@ -342,5 +389,45 @@ impl Metrics {
             counter.add(counts.refused[index] - self.told.refused[index]);
         }
         self.told = counts;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn lost_notices_are_made_good_at_a_bounded_rate() {
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        let counter = move || counted.load(Ordering::Relaxed);
+        let mut lost = Lost { count: Box::new(counter), known: 0, is_due: false, next: Duration::ZERO };
+        let second = Duration::from_secs;
+        assert!(!lost.take(second(1)) && lost.wait(second(1)).is_none());
+        count.store(5, Ordering::Relaxed);
+        assert!(lost.take(second(2)) && !lost.take(second(3)));
+        count.store(6, Ordering::Relaxed);
+        // Too early; it is remembered.
+        assert!(!lost.take(second(4)) && !lost.take(second(11)));
+        assert_eq!(lost.wait(second(11)), Some(second(1)));
+        assert!(lost.take(second(12)) && !lost.take(second(100)));
+    }
+
+    #[test]
+    fn who_tells_does_not_wait() {
+        let (connections, received) = sync_channel(1);
+        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
+        let handle = FollowerHandle { told: Arc::default(), connections, wake };
+        // Nobody takes anything.
+        for pid in 0..3 {
+            handle.connection(pid);
+            handle.set_members(Members::Cgroups { included: vec![pid.to_string().into()], excluded: Vec::new() });
+        }
+        let latest = Members::Cgroups { included: vec!["2".into()], excluded: Vec::new() };
+        assert_eq!(*handle.told.members(), Some(latest));
+        assert_eq!((received.try_recv(), received.try_recv().is_err()), (Ok(0), true));
+        assert_ne!(handle.wake.read().unwrap(), 0);
     }
 }

@@ -44,7 +44,7 @@ extern "C" fn probed() {
 
 /// Where the code at an address of this process is in its file.
 fn offset_of(address: u64) -> io::Result<u64> {
-    let mapped = maps::of_process(std::process::id())?;
+    let mapped = maps::of_task(std::process::id())?;
     let own = mapped.files.iter().find(|mapping| (mapping.start..mapping.end).contains(&address));
     let own = own.ok_or_else(|| io::Error::other("the program does not find its own code"))?;
     Ok(address - own.start + own.offset)

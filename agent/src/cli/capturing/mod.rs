@@ -11,6 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use agent_common::counter::Counter;
 use anyhow::Context as _;
 use tokio::{runtime::Runtime, sync::Notify};
 
@@ -194,7 +195,11 @@ impl Capturing {
 
 fn follow_tls(capture: &Capture, inside: InsideTls, outputs: &Outputs) -> Option<Follower> {
     let started = capture.tls_probes().map_err(StartError::from).and_then(|probes| match probes {
-        Some(probes) => Follower::start(probes, inside.targets, inside.scope, &outputs.health).map(Some),
+        Some(probes) => {
+            let counters = capture.counters().ok();
+            let lost = move || counters.as_ref().and_then(|all| all.plain(Counter::NoticesLost).ok()).unwrap_or(0);
+            Follower::start(probes, inside.targets, inside.scope, Box::new(lost), &outputs.health).map(Some)
+        }
         None => Ok(None),
     });
     started.unwrap_or_else(|error| {

@@ -67,12 +67,15 @@ impl Processes for FakeProcesses {
     fn mapped(&self, pid: u32) -> io::Result<Mapped> {
         let world = self.0.borrow();
         let paths = world.mapped.get(&pid).ok_or(io::ErrorKind::NotFound)?;
+        let number = |path: &Path| {
+            path.to_string_lossy().bytes().fold(1, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte))
+        };
         let mapping = |path: &PathBuf| Mapping {
             start: 0,
             end: 1,
             offset: 0,
             device: (0, 0),
-            inode: 1,
+            inode: number(path),
             path: path.clone(),
             is_deleted: false,
         };
@@ -264,7 +267,7 @@ fn a_file_that_is_written_to_is_looked_into_again() {
     let moved = [("SSL_read", 4112), ("SSL_write", 4096), ("SSL_free", 4128), ("more", 4129)];
     std::fs::write(&library, testing::file(Symbols::Symbols, &moved, [2; 4])).unwrap();
     let later = std::time::SystemTime::now() + second(10);
-    std::fs::File::options().write(true).open(&library).unwrap().set_modified(later).unwrap();
+    File::options().write(true).open(&library).unwrap().set_modified(later).unwrap();
     bench.discovery.look(1, Cause::Libraries, second(1));
     // The new ones are there before the old ones go.
     assert_eq!(bench.take_done(), ["attach libssl.so", "attach libssl.so", "detach libssl.so"]);
@@ -285,7 +288,7 @@ fn a_file_whose_time_changes_keeps_its_users_and_its_probes() {
     }
     let touch = |path: &Path, after: u64| {
         let time = std::time::SystemTime::now() + second(after);
-        std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     };
     touch(&library, 10);
     touch(&pinned, 10);
@@ -434,4 +437,109 @@ fn a_pinned_file_stays() {
     std::fs::write(&damaged, &testing::file(Symbols::Exports, OPENSSL, [1; 4])[..300]).unwrap();
     assert!(!bench.discovery.pin(&damaged, second(0)) && !bench.discovery.pin(bench.folder.path(), second(0)));
     assert_eq!(bench.discovery.counts().refused[RefusedBecause::Read as usize], 1);
+}
+
+#[test]
+fn who_is_told_of_all_the_time_keeps_nobody_waiting() {
+    let mut bench = Bench::new(Limits::default());
+    let (library, other) = (bench.file("libssl.so", OPENSSL), bench.file("node", OPENSSL));
+    bench.process(1, &[&library]);
+    bench.process(2, &[&other]);
+    for _ in 0..10_000 {
+        bench.discovery.look(1, Cause::Libraries, second(1));
+    }
+    let looks = |bench: &Bench| bench.discovery.counts().looks[Cause::Libraries as usize];
+    let before = looks(&bench);
+    assert!(before < 1000, "{before}");
+    bench.discovery.look(2, Cause::Exec, second(1));
+    assert_eq!(bench.take_done(), ["attach libssl.so", "attach node"]);
+    // It is not forgotten.
+    let late = bench.file("late.so", OPENSSL);
+    bench.process(1, &[&library, &late]);
+    bench.discovery.look(1, Cause::Libraries, second(1));
+    let wait = bench.discovery.next_tick(second(1));
+    assert!(wait > Duration::ZERO);
+    bench.discovery.tick(second(1) + wait);
+    assert_eq!(bench.take_done(), ["attach late.so"]);
+    assert_eq!(looks(&bench), before + 1);
+}
+
+#[test]
+fn files_that_take_long_keep_nobody_waiting() {
+    // Any file that is new is more than that.
+    let mut bench = Bench::new(Limits { bytes: 1, ..Limits::default() });
+    let names = ["a.so", "b.so", "c.so"].map(|name| bench.file(name, &[("inflate", 4096)]));
+    let (library, own, other) =
+        (bench.file("libssl.so", OPENSSL), bench.file("own", OPENSSL), bench.file("node", OPENSSL));
+    bench.process(1, &[&own]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    assert_eq!(bench.take_done(), ["attach own"]);
+    let [a, b, c] = &names;
+    bench.process(1, &[a, b, c, &library, &own]);
+    bench.process(2, &[&other]);
+    bench.discovery.look(1, Cause::Libraries, second(1));
+    bench.discovery.look(2, Cause::Exec, second(1));
+    assert_eq!(bench.take_done(), ["attach node"]);
+    assert_eq!(bench.discovery.next_tick(second(1)), Duration::ZERO);
+    // What it was not seen to execute this time it may execute still.
+    bench.discovery.tick(second(60));
+    assert_eq!(bench.discovery.attached().count(), 2);
+    for _ in 0..3 {
+        bench.discovery.tick(second(60));
+    }
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+    let users = bench.discovery.attached().map(|file| file.users);
+    assert_eq!(users.sum::<usize>(), 3);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_any_more_keeps_its_probes() {
+    let mut bench = Bench::new(Limits::default());
+    let (library, program) = (bench.file("libssl.so", OPENSSL), bench.file("nginx", &[]));
+    bench.process(1, &[&program, &library]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    // As an update of a package does it, where the right to open what is only mapped is missing.
+    std::fs::remove_file(&library).unwrap();
+    bench.discovery.look(1, Cause::Libraries, second(1));
+    bench.discovery.tick(second(100));
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+    bench.process(1, &[&program]);
+    bench.discovery.look(1, Cause::Libraries, second(101));
+    bench.discovery.tick(second(200));
+    assert_eq!(bench.take_done(), ["detach libssl.so"]);
+}
+
+#[test]
+fn lost_notices_are_made_good() {
+    let mut bench = Bench::new(Limits::default());
+    let (program, own) = (bench.file("python3", OPENSSL), bench.file("node", OPENSSL));
+    let library = bench.file("libssl.so", OPENSSL);
+    bench.process(1, &[&program]);
+    bench.discovery.look(1, Cause::Start, second(0));
+    // Nobody tells of either.
+    bench.process(1, &[&program, &library]);
+    bench.process(2, &[&own]);
+    bench.discovery.rescan(second(1));
+    assert_eq!(bench.take_done(), ["attach python3", "attach node"]);
+    bench.discovery.rescan_all(second(2));
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+    assert_eq!(bench.discovery.counts().looks[Cause::Lost as usize], 2);
+}
+
+#[test]
+fn files_that_are_not_what_they_say_are_nothing() {
+    let mut bench = Bench::new(Limits::default());
+    let mut bytes = testing::file(Symbols::Symbols, OPENSSL, [1; 4]);
+    // Where the sections are, and there the size of the first table.
+    let sections = u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize;
+    bytes[sections + 64 + 32..][..8].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    let huge = bench.folder.path().join("huge");
+    std::fs::write(&huge, &bytes).unwrap();
+    // It takes no room.
+    File::options().write(true).open(&huge).unwrap().set_len(1 << 40).unwrap();
+    assert!(!bench.discovery.pin(&huge, second(0)));
+    assert!(bench.discovery.read < 1 << 20, "{}", bench.discovery.read);
+    // A regular file that cannot be read at its begin.
+    assert!(!bench.discovery.pin(Path::new("/proc/self/mem"), second(0)));
+    assert_eq!(bench.discovery.counts().refused, [0, 1, 0, 0]);
 }
