@@ -21,6 +21,14 @@ const FOLDERS: [&str; 6] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/lo
 /// Names of libraries that programs load when they first need TLS.
 const LOADED_LATE: [&[u8]; 2] = [b"libssl.so", b"libssl-"];
 
+/// Extensions of Python with a TLS library inside: the folder in that of packages, and how the file is called.
+const EXTENSIONS: [(&str, &[u8]); 3] = [
+    // What pyOpenSSL calls; the second one up to version 41.
+    ("cryptography/hazmat/bindings", b"_rust."),
+    ("cryptography/hazmat/bindings", b"_openssl."),
+    ("curl_cffi", b"_wrapper."),
+];
+
 /// What is known of this machine and of the environment that the command is given.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
@@ -186,7 +194,7 @@ impl Search<'_> {
         })
     }
 
-    /// What `import ssl` loads, and the TLS libraries that wheels bring along.
+    /// What `import ssl` loads, and the TLS libraries that wheels bring along, beside an extension or inside it.
     fn python(&mut self, prefix: &Path, depth: u32) {
         for library in children(&prefix.join("lib"), MOST_PACKAGES) {
             if !begins(&library, b"python3") && !begins(&library, b"python2") {
@@ -198,7 +206,12 @@ impl Search<'_> {
                 }
             }
             for packages in ["site-packages", "dist-packages"] {
-                for package in children(&library.join(packages), MOST_PACKAGES) {
+                let packages = library.join(packages);
+                for (folder, name) in EXTENSIONS {
+                    let files = children(&packages.join(folder), MOST_FILES);
+                    files.iter().filter(|path| begins(path, name)).for_each(|path| self.library(path, depth + 1));
+                }
+                for package in children(&packages, MOST_PACKAGES) {
                     if package.as_os_str().as_bytes().ends_with(b".libs") {
                         let bundled = children(&package, MOST_FILES);
                         bundled
@@ -265,11 +278,13 @@ mod tests {
         symlink(&python, machine.folder.path().join("bin/python")).unwrap();
         let environment = machine.elf("bin/env");
         let ssl = machine.elf("lib/python3.12/lib-dynload/_ssl.cpython-312-x86_64-linux-gnu.so");
+        let extension = machine.elf("lib/python3.12/site-packages/cryptography/hazmat/bindings/_rust.abi3.so");
         let wheel = machine.elf("lib/python3.12/site-packages/psycopg2_binary.libs/libssl-8bd944e8.so.3");
+        machine.elf("lib/python3.12/site-packages/cryptography/hazmat/bindings/other.abi3.so");
         machine.elf("lib/python3.12/lib-dynload/_json.cpython-312-x86_64-linux-gnu.so");
         let script = machine.put("bin/agent", format!("#!{} -S python -u\nprint()", environment.display()).as_bytes());
         let around = machine.around();
-        let expected = [environment, python, ssl, wheel];
+        let expected = [environment, python, ssl, extension, wheel];
         assert_eq!(around.files_of(&command(&["agent", "--verbose"])), expected);
         assert_eq!(around.files_of(&[script.into_os_string()]), expected);
         assert_eq!(around.files_of(&command(&["no such program"])), [""; 0].map(PathBuf::from));
