@@ -102,6 +102,16 @@ const CLIENTS: &[Client] = &[
         command: |authority, port| authority.client(installed::with_clients(), "pycurl", port),
     },
     Client {
+        name: "Python `pyOpenSSL` (memory BIOs)",
+        library: "OpenSSL 4.0, inside `cryptography`",
+        command: |authority, port| authority.client(installed::with_clients(), "pyopenssl", port),
+    },
+    Client {
+        name: "Python `curl_cffi`",
+        library: "BoringSSL, inside its extension",
+        command: |authority, port| authority.client(installed::with_clients(), "curl_cffi", port),
+    },
+    Client {
         name: "a client by the functions of `libssl` (memory BIOs)",
         library: "OpenSSL 1.1.1, of a wheel",
         command: |authority, port| authority.library(&installed::library("psycopg2_binary"), "memory", port),

@@ -38,14 +38,14 @@ pub static ROWS: &[Row] = &[
         has: &["SSL_set_custom_verify"],
         lacks: &[],
         layouts: &[],
-        tested: "Android's 13.0.0 (shared)",
+        tested: "Android's 13.0.0 (shared), that of curl_cffi 0.16.3",
     },
     Row {
         name: "openssl",
         has: &[],
         lacks: &["SSL_set_custom_verify"],
         layouts: &[
-            // 3.5.0, 3.5.4, 3.5.8, 3.6.5
+            // 3.5.0, 3.5.4, 3.5.8, 3.6.5, 4.0.3
             layout(ABSENT, 0x188, 0x78),
             // 3.3.1
             layout(ABSENT, 0x140, 0x70),
@@ -54,7 +54,7 @@ pub static ROWS: &[Row] = &[
             // 1.1.1w, and that of Node 16
             layout(0xa8, 0xb8, 0x38),
         ],
-        tested: "3.0.19 (shared), 1.1.1w, 3.3.1, 3.6.5 (in wheels), 1.1.1v, 3.0.19, 3.5.8 (in Node 16, 20, 24)",
+        tested: "3.0.19 (shared), 1.1.1w, 3.3.1, 3.6.5, 4.0.3 (in wheels), 1.1.1v, 3.0.19, 3.5.8 (in Node 16, 20, 24)",
     },
 ];
 

@@ -94,6 +94,60 @@ def pycurl():
     curl.close()
 
 
+def curl_cffi():
+    from curl_cffi import requests
+
+    with requests.Session(verify=os.environ["CURL_CA_BUNDLE"]) as session:
+        for step in SCRIPT:
+            response = session.request(step[0], base + step[1], data=step[2])
+            check(step, response.status_code, response.content)
+
+
+def pyopenssl():
+    """With memory BIOs, as Twisted has it."""
+    import socket
+
+    from OpenSSL import SSL
+
+    url = urlsplit(base)
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.load_verify_locations(os.environ["SSL_CERT_FILE"])
+    context.set_verify(SSL.VERIFY_PEER)
+    connection = SSL.Connection(context, None)
+    connection.set_tlsext_host_name(url.hostname.encode())
+    connection.set_connect_state()
+    link = socket.create_connection((url.hostname, url.port))
+
+    def until(call, *arguments):
+        while True:
+            try:
+                return call(*arguments)
+            except SSL.WantReadError:
+                send()
+                connection.bio_write(link.recv(16384))
+            finally:
+                send()
+
+    def send():
+        try:
+            while True:
+                link.sendall(connection.bio_read(16384))
+        except SSL.WantReadError:
+            """All is sent."""
+
+    until(connection.do_handshake)
+    for step in SCRIPT:
+        content = step[2] or b""
+        head = f"{step[0]} {step[1]} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(content)}\r\n\r\n"
+        until(connection.sendall, head.encode() + content)
+        got = b""
+        while b"\r\n\r\n" not in got or len(got.split(b"\r\n\r\n", 1)[1]) < step[4]:
+            got += until(connection.recv, 16384)
+        check(step, int(got.split()[1]), got.split(b"\r\n\r\n", 1)[1])
+    connection.shutdown()
+    send()
+
+
 def asyncio_streams():
     async def run():
         url = urlsplit(base)
