@@ -14,7 +14,10 @@ use aya::{
     maps::{Map, MapData, MapError, PerCpuArray},
 };
 
-use super::{loader::share, uprobe_multi::UprobeMulti};
+use super::{
+    handles::{fdinfo, share},
+    uprobe_multi::UprobeMulti,
+};
 
 /// Reads the counters; may be used from any thread.
 pub struct KernelCounters {
@@ -77,10 +80,4 @@ impl KernelCounters {
     fn sum(&self, index: u32) -> Result<u64, MapError> {
         Ok(self.map.get(&index, 0)?.iter().sum())
     }
-}
-
-/// A number that `/proc` says of a BPF object: among them what the system call does not tell.
-pub(super) fn fdinfo(fd: std::os::fd::RawFd, key: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
 }

@@ -6,25 +6,25 @@ use agent_common::{
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{MapData, MapError},
+    maps::MapError,
     programs::{BtfTracePoint, FEntry, FExit, ProgramError},
     util::KernelVersion,
 };
 use nix::errno::Errno;
-use std::{
-    os::fd::AsFd as _,
-    sync::{Arc, Mutex, PoisonError},
-};
 
 use super::{
     Backend, Ring, Scope, ScopeControl, ScopeError,
     backend::{Attachment, COMMON, Hook, Need, PROCESS},
     btf::{Btf, BtfError},
     clock::Clock,
-    layout, scope,
+    handles::{descriptor, errno_of, fdinfo},
+    layout,
+    loaded::Programs,
+    probe_error::TlsError,
+    scope,
     sizes::{Failpoints, Sizes},
-    tls::{TlsError, TlsProbes},
-    uprobe_multi::{self, UprobeMulti},
+    tls::TlsProbes,
+    uprobe_multi::UprobeMulti,
     uprobes,
 };
 use crate::capture::Hierarchy;
@@ -126,37 +126,6 @@ fn lines(refusals: &[Refusal]) -> String {
     refusals.iter().fold(String::new(), |text, refusal| text + "\n  " + &refusal.to_string())
 }
 
-/// The loaded programs, until the capture is over. What attaches more of them has a handle too.
-#[derive(Clone, Debug)]
-pub(super) struct Programs {
-    loaded: Arc<Mutex<Option<Ebpf>>>,
-    /// Those for links that aya does not know, where they are wanted and the kernel has such links.
-    uprobe_multi: Option<Arc<UprobeMulti>>,
-}
-
-impl Programs {
-    fn new(ebpf: Ebpf, settings: &Settings) -> Self {
-        let uprobe_multi = (settings.tls && !settings.failpoints.without_uprobe_multi)
-            .then(|| UprobeMulti::load(OBJECT, &ebpf, &uprobes::PROGRAMS))
-            .and_then(|loaded| loaded.inspect_err(|error| tracing::debug!("{error}; probes are perf events")).ok());
-        Self { loaded: Arc::new(Mutex::new(Some(ebpf))), uprobe_multi: uprobe_multi.map(Arc::new) }
-    }
-
-    /// `None` if the capture is over.
-    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Ebpf) -> T) -> Option<T> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
-    }
-
-    /// The programs of such links.
-    pub(super) fn uprobe_multi(&self) -> Option<&UprobeMulti> {
-        self.uprobe_multi.as_deref()
-    }
-
-    fn unload(&self) {
-        drop(self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-}
-
 /// A running capture. Dropping it detaches every program.
 #[derive(Debug)]
 pub struct Capture {
@@ -186,7 +155,8 @@ impl Capture {
             match attach(backend, settings, &layout, &kernel, &types) {
                 Ok(ebpf) => {
                     drop((types, kernel));
-                    let programs = Programs::new(ebpf, settings);
+                    let uprobe_multi = uprobe_multi(settings, &ebpf);
+                    let programs = Programs::new(ebpf, uprobe_multi);
                     super::memory::give_back();
                     return Ok(Self {
                         programs,
@@ -266,9 +236,7 @@ impl Capture {
 
     /// Memory that the maps hold in the kernel, in bytes, as the kernel accounts it. Sockets' and threads' storage is not in it.
     pub fn map_memory(&self) -> u64 {
-        self.with(|ebpf| {
-            ebpf.maps().filter_map(|(_, map)| super::counters::fdinfo(uprobe_multi::descriptor(map)?, "memlock:")).sum()
-        })
+        self.with(|ebpf| ebpf.maps().filter_map(|(_, map)| fdinfo(descriptor(map)?, "memlock:")).sum())
     }
 
     /// What the kernel side counted, readable from any thread.
@@ -286,17 +254,6 @@ impl Drop for Capture {
     fn drop(&mut self) {
         self.programs.unload();
     }
-}
-
-/// A second handle to a map, for another thread.
-pub(super) fn share(ebpf: &Ebpf, name: &str) -> Result<MapData, MapError> {
-    let map = ebpf.map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })?;
-    let (aya::maps::Map::Array(data) | aya::maps::Map::HashMap(data) | aya::maps::Map::PerCpuArray(data)) = map else {
-        return Err(MapError::InvalidName { name: name.to_owned() });
-    };
-    // By its id the kernel would open it for SYS_ADMIN only.
-    let again = data.fd().as_fd().try_clone_to_owned();
-    MapData::from_fd(again.map_err(MapError::IoError)?)
 }
 
 pub(super) fn pid_namespace_is_initial() -> bool {
@@ -404,6 +361,15 @@ fn load(settings: &Settings, layout: &Layout, types: &aya::Btf) -> Result<Ebpf, 
     loader.load(OBJECT)
 }
 
+/// Those for links that aya does not know, where they are wanted and the kernel has such links.
+fn uprobe_multi(settings: &Settings, ebpf: &Ebpf) -> Option<UprobeMulti> {
+    if !settings.tls || settings.failpoints.without_uprobe_multi {
+        return None;
+    }
+    let loaded = UprobeMulti::load(OBJECT, ebpf, &uprobes::PROGRAMS);
+    loaded.inspect_err(|error| tracing::debug!("{error}; probes are perf events")).ok()
+}
+
 fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, types: &aya::Btf) -> Result<(), ProgramError> {
     // The object and the table are of one build; a name that is not there is reported as a program not loaded.
     let program = ebpf.program_mut(hook.program).ok_or(ProgramError::NotLoaded)?;
@@ -443,18 +409,6 @@ impl Attachment {
             Self::TracePoint => "tracepoint",
         }
     }
-}
-
-/// The error number at the end of an error's chain of causes.
-pub(super) fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if let Some(code) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
-            return Some(Errno::from_raw(code));
-        }
-        current = error.source();
-    }
-    None
 }
 
 fn is_permission(error: &EbpfError) -> bool {

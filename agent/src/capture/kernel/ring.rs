@@ -14,7 +14,7 @@ use aya::{
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{clock::Clock, inside::Sockets, loader::share, record};
+use super::{clock::Clock, handles::share, inside::Sockets, record};
 use crate::capture::{ConnectionId, Direction, Event};
 
 /// Names of the rings in the object, by worker.

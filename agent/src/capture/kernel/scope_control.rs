@@ -10,7 +10,7 @@ use aya::{
 
 use super::{
     Scope, ScopeError, Sizes,
-    loader::share,
+    handles::share,
     scope::{Control, refused},
 };
 use crate::capture::Hierarchy;

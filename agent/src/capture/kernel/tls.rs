@@ -13,38 +13,17 @@ use aya::{
     programs::{BtfTracePoint, ProgramError},
 };
 use nix::{
-    errno::Errno,
     sys::resource::{Resource, getrlimit, setrlimit},
     time::{ClockId, clock_gettime},
 };
 
 use super::{
-    loader::{Programs, share},
+    handles::share,
+    loaded::Programs,
+    probe_error::{TlsError, failed},
     uprobe_multi::Point,
     uprobes::{BEGIN, END, FREE, LIBRARIES, Probes, Uprobes},
 };
-
-/// Why what is inside TLS cannot be seen, or not in this file.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A program cannot be loaded or attached.
-    #[error("{step}: {reason}")]
-    Program {
-        /// What was tried.
-        step: String,
-        /// What the system said.
-        reason: String,
-    },
-    /// A map is not as expected.
-    #[error("cannot open a map of the kernel programs: {0}")]
-    Map(#[from] MapError),
-    /// More files than the table holds.
-    #[error("too many files with TLS libraries at once: at most {FILES}")]
-    TooMany,
-    /// The capture is over.
-    #[error("the capture is over")]
-    Over,
-}
 
 /// Entries of the tables in the kernel that what is inside TLS needs, by their names in the object; without it they are as small as can be.
 pub(super) fn tables(on: bool) -> [(&'static str, u32); 4] {
@@ -176,12 +155,6 @@ impl TlsProbes {
     pub fn take_notices(&mut self) -> Option<Notices> {
         self.notices.take()
     }
-}
-
-pub(super) fn failed(step: &str, error: &(dyn std::error::Error + 'static)) -> TlsError {
-    let reason = super::loader::errno_of(error)
-        .map_or_else(|| error.to_string(), |errno: Errno| format!("{} ({errno:?})", errno.desc()));
-    TlsError::Program { step: step.to_owned(), reason }
 }
 
 /// `CLOCK_BOOTTIME`, nanoseconds.

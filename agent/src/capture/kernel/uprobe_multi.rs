@@ -8,13 +8,13 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
 };
 
-use aya::{Ebpf, maps::Map};
+use aya::Ebpf;
 use aya_obj::{
     Function, Object,
     generated::{
@@ -25,6 +25,8 @@ use aya_obj::{
     },
 };
 use nix::errno::Errno;
+
+use super::handles::descriptor;
 
 /// `BPF_F_UPROBE_MULTI_RETURN` of the kernel's `enum` without a name.
 const RETURN: u32 = 1;
@@ -136,21 +138,6 @@ fn relocated(object: &[u8], ebpf: &Ebpf) -> Result<Relocated, String> {
         Some((name, (function, program.license)))
     });
     Ok(Relocated { programs: programs.collect(), types })
-}
-
-/// The descriptor of a map, of any kind that the object has.
-pub(super) fn descriptor(map: &Map) -> Option<RawFd> {
-    let (Map::Array(data)
-    | Map::HashMap(data)
-    | Map::LruHashMap(data)
-    | Map::PerCpuArray(data)
-    | Map::RingBuf(data)
-    | Map::SkStorage(data)
-    | Map::Unsupported(data)) = map
-    else {
-        return None;
-    };
-    Some(data.fd().as_fd().as_raw_fd())
 }
 
 fn load_types(types: &[u8]) -> io::Result<OwnedFd> {

@@ -15,8 +15,8 @@ use aya::{
 };
 
 use super::{
-    loader::Programs,
-    tls::{TlsError, failed},
+    loaded::Programs,
+    probe_error::{TlsError, failed},
     uprobe_multi::{At, Point},
 };
 
