@@ -4,6 +4,7 @@ use agent_common::{
     counter::{self, Counter},
     gap::GapReason,
     record::{IN, OUT},
+    scope::PORT,
 };
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 
@@ -12,9 +13,10 @@ use crate::{
     emit, hello,
     kernel::layout,
     maps::{count, current_call},
+    scope,
     socket::{Admitted, admit, state},
     source::{self, Source},
-    tls::TlsCalls,
+    tls_call::TlsCalls,
     transfer::{self, Transfer},
 };
 
@@ -125,10 +127,22 @@ pub(crate) fn is_sending(sk: *const u8) -> bool {
     current_call(false).is_some_and(|call| call.socket == sk as u64 && call.direction == OUT)
 }
 
+/// The thread has moved bytes of a socket that is not in scope, although what it does inside TLS may be: where ports are.
+#[inline(always)]
+fn elsewhere(direction: u8, result: i32) {
+    if layout!(tls) != 0
+        && result > 0
+        && scope::current().kinds & PORT != 0
+        && let Some(call) = current_call(false)
+    {
+        call.tls.uses(0, direction);
+    }
+}
+
 /// A send is done. `result` is what the application is told. `source` finds the payload, from what was kept at the begin.
 #[inline(always)]
 pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce(Source) -> Source) {
-    let Some(mut socket) = admit(sk) else { return };
+    let Some(mut socket) = admit(sk) else { return elsewhere(OUT, result) };
     let begun = take(sk, OUT);
     if result > 0 {
         if !socket.place() {
@@ -146,7 +160,7 @@ pub(crate) fn sent(sk: *const u8, result: i32, source: impl FnOnce(Source) -> So
 /// A receive is done. `flags` are those of the call.
 #[inline(always)]
 pub(crate) fn received(sk: *const u8, result: i32, flags: u32, source: impl FnOnce(Source) -> Source) {
-    let Some(mut socket) = admit(sk) else { return };
+    let Some(mut socket) = admit(sk) else { return elsewhere(IN, result) };
     let begun = take(sk, IN);
     if result < 0 || flags & NOT_STREAM != 0 {
         return;

@@ -8,7 +8,7 @@ use aya_ebpf::{helpers::generated::bpf_skc_to_tcp_sock, macros::btf_tracepoint, 
 
 use crate::{
     call::{self, now},
-    emit,
+    emit, hello,
     kernel::{layout, member},
     maps::socket_state,
     scope,
@@ -48,6 +48,9 @@ fn begin(sk: *const u8) {
 #[inline(always)]
 fn end(sk: *const u8, old: u8) {
     let Some(socket) = socket_state(sk, false) else { return };
+    if layout!(tls) != 0 && socket.placed != 0 {
+        hello::ends(socket.cookie);
+    }
     // What was moved since the capture ended is not missing.
     if socket.opened == 0 || scope::current().generation == 0 {
         return;

@@ -120,12 +120,15 @@ pub(crate) struct TlsConnection {
     generation: u32,
     /// Objects that were bound to it.
     pub(crate) objects: u32,
+    /// 1 if its connection is over.
+    over: u32,
+    reserved: u32,
 }
 
 impl TlsConnection {
     /// One of which no hello was seen.
     pub(crate) const fn of_object() -> Self {
-        Self { hello: 0, began: 0, generation: 0, objects: 1 }
+        Self { hello: 0, began: 0, generation: 0, objects: 1, over: 0, reserved: 0 }
     }
 
     /// Whether all of what is inside was seen by probes that are there since `probed`. The ServerHello does not tell: a client may have sent early
@@ -186,8 +189,25 @@ fn remember(random: Random, connection: u64, direction: u8, time: u64) {
     // One within TLS is of a socket that had its own before.
     if !tls::is_inside(connection) && TLS_CONNECTIONS.get_ptr_mut(cookie).is_none() {
         let hello = if random.message == CLIENT_HELLO { time } else { 0 };
-        let _ = TLS_CONNECTIONS.insert(cookie, TlsConnection { hello, began: 0, generation, objects: 0 }, 0);
+        let made = TlsConnection { hello, began: 0, generation, objects: 0, over: 0, reserved: 0 };
+        let _ = TLS_CONNECTIONS.insert(cookie, made, 0);
     }
+}
+
+/// The connection of a socket is over.
+#[inline(always)]
+pub(crate) fn ends(cookie: u64) {
+    if let Some(known) = TLS_CONNECTIONS.get_ptr_mut(cookie) {
+        // SAFETY: as above.
+        unsafe { (*known).over = 1 };
+    }
+}
+
+/// Whether the connection of a socket is over, or may be.
+#[inline(always)]
+pub(crate) fn is_over(cookie: u64) -> bool {
+    // SAFETY: the value is not kept.
+    unsafe { TLS_CONNECTIONS.get(cookie) }.is_none_or(|known| known.over != 0)
 }
 
 /// The direction in which a hello goes over the socket of one end.

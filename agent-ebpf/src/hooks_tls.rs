@@ -63,7 +63,7 @@ fn process_exec(_context: BtfTracePointContext) -> i32 {
 fn notice(kind: u32) {
     let process = scope::process();
     // Files of processes whose TLS is not asked for are never attached to.
-    if scope::inside(process) == scope::Inside::No {
+    if scope::inside(scope::current(), process) == scope::Inside::No {
         return;
     }
     let notice = Notice { process, kind };

@@ -1,4 +1,4 @@
-//! Kernel programs: one core ([`call`], [`account`], [`socket`], [`tls`], [`hello`], [`scope`], [`emit`]) and one thin file per hook family.
+//! Kernel programs: one core ([`call`], [`account`], [`socket`], [`tls`], [`tls_call`], [`hello`], [`scope`], [`emit`]) and one thin file per hook family.
 //!
 //! The programs copy bytes and count; they understand nothing of what they copy.
 #![no_std]
@@ -25,6 +25,7 @@ mod socket;
 mod source;
 mod task;
 mod tls;
+mod tls_call;
 mod transfer;
 
 #[panic_handler]

@@ -44,19 +44,33 @@ pub(crate) fn admits(scope: Scope, sk: *const u8, process: u32) -> bool {
 
 /// Whether what a task moves inside TLS is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum Inside {
     /// It is not.
-    No,
+    No = 0,
     /// Whatever the task moves is.
-    Task,
+    Task = 1,
     /// What it moves over some sockets is: it is not if the socket is not known.
-    SomeSocket,
+    SomeSocket = 2,
+}
+
+impl Inside {
+    /// That of a number.
+    #[inline(always)]
+    pub(crate) fn of(number: u32) -> Self {
+        if number == Self::Task as u32 {
+            Self::Task
+        } else if number == Self::SomeSocket as u32 {
+            Self::SomeSocket
+        } else {
+            Self::No
+        }
+    }
 }
 
 /// Decides for the current task.
 #[inline(always)]
-pub(crate) fn inside(process: u32) -> Inside {
-    let scope = current();
+pub(crate) fn inside(scope: Scope, process: u32) -> Inside {
     if layout!(tls) == 0 || scope.generation == 0 || scope.kinds == 0 || is_agent(process) {
         return Inside::No;
     }

@@ -22,84 +22,31 @@ use crate::{
     scope::{self, Inside},
     source::Source,
     task,
+    tls_call::TlsCall,
     transfer::{self, Transfer},
 };
 
-/// How much later a call may begin within another one: a library that calls itself does so at once. What is older is of a call
-/// whose end was missed.
-const NESTED: u64 = 1_000_000_000;
-
-/// The calls of a library that a thread is in, one of each direction. A library that calls itself goes on in the same direction; an application that is called
-/// back from a read, as Node is at the end of a handshake, may write.
-#[repr(C)]
-pub(crate) struct TlsCalls {
-    read: TlsCall,
-    write: TlsCall,
-}
-
-impl TlsCalls {
-    /// The thread moves bytes of this socket in a direction. A read of plaintext receives and a write sends; what an application that is called back
-    /// does otherwise is another connection's.
-    #[inline(always)]
-    pub(crate) fn uses(&mut self, cookie: u64, direction: u8) {
-        if direction == IN {
-            self.read.uses(cookie);
-        } else {
-            self.write.uses(cookie);
-        }
-    }
-
-    /// Whether a call is under way.
-    #[inline(always)]
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.read.object != 0 || self.write.object != 0
-    }
-}
-
-/// A call of a library.
-#[repr(C)]
-struct TlsCall {
-    /// Address of the object; 0 if no call is under way.
-    object: u64,
-    buffer: u64,
-    /// Where the library writes how many bytes it moved; 0 if its result says so.
-    moved: u64,
-    /// Stack pointer when it began: that of its end is the same, and those of calls within it are lower.
-    stack: u64,
-    time: u64,
-    /// Cookie of the probe.
-    probe: u64,
-    /// Cookie of the socket that the thread used inside the call; 0 if it used none.
-    socket: u64,
-    /// The thread used two sockets inside the call.
-    mixed: u64,
-}
-
-impl TlsCall {
-    /// The thread uses this socket.
-    #[inline(always)]
-    fn uses(&mut self, cookie: u64) {
-        if self.object != 0 && cookie != 0 {
-            if self.socket != 0 && self.socket != cookie {
-                self.mixed = 1;
-            }
-            self.socket = cookie;
-        }
-    }
-}
-
 /// An object: its address is one only within a process.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct ObjectKey {
     object: u64,
     process: u64,
 }
 
+impl ObjectKey {
+    #[inline(always)]
+    fn of(object: u64) -> Self {
+        Self { object, process: u64::from(scope::process()) }
+    }
+}
+
 /// What is remembered of an object.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Object {
+    /// Whose this is: a full table gives an entry to another object even while a program uses it.
+    key: ObjectKey,
     /// Identity of its connection.
     connection: u64,
     /// Cookie of its socket; 0 if not known.
@@ -108,89 +55,110 @@ pub(crate) struct Object {
     random: u64,
     /// By direction: position of the next byte.
     position: [u64; 2],
+    /// Since when its library was probed.
+    probed: u64,
     /// Where it keeps that random, as in [`tls::ObjectLayout`].
     pointer: u32,
     offset: u32,
-    /// Whose random it is: [`CLIENT_HELLO`] or [`SERVER_HELLO`].
-    message: u32,
-    reserved: u32,
+    /// 1 if it moved bytes that were not seen: what follows is joined late.
+    lost: u64,
+}
+
+/// What it is to know of a call for whose object it was.
+struct Use {
+    key: ObjectKey,
+    /// Cookie of the socket that the thread used inside; 0 if it used none, or several.
+    socket: u64,
+    /// Since when the library is probed.
+    probed: u64,
+    began: u64,
+    inside: Inside,
 }
 
 /// A call on an object begins. `fourth` and `fifth` are the arguments of these numbers.
 #[inline(always)]
 pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u64, stack: u64) {
-    if scope::inside(scope::process()) == Inside::No {
+    let scope = scope::current();
+    let inside = scope::inside(scope, scope::process());
+    if inside == Inside::No {
+        lose(object, false);
         return count(Counter::TlsOthers as u32, 1);
     }
     let Some(call) = current_call(true) else {
         count(Counter::ThreadState as u32, 1);
-        return;
+        return lose(object, true);
     };
     let function = tls::probe_function(probe);
-    let TlsCalls { read, write } = &mut call.tls;
-    let (call, other) = if tls::probe_receives(probe) { (read, write) } else { (write, read) };
-    // It is over, although its end was missed.
-    if stack >= other.stack {
-        other.object = 0;
-    }
-    let time = now();
-    if call.object != 0 && stack < call.stack && time.wrapping_sub(call.time) < NESTED {
-        return;
-    }
-    call.moved = if function == Function::Read as u8 || function == Function::Write as u8 {
+    let moved = if function == Function::Read as u8 || function == Function::Write as u8 {
         0
     } else if function == Function::WriteEx2 as u8 {
         fifth
     } else {
         fourth
     };
-    call.buffer = buffer;
-    call.stack = stack;
-    call.time = time;
-    call.probe = probe;
-    call.socket = 0;
-    call.mixed = 0;
-    call.object = object;
+    call.tls.begin(TlsCall {
+        object,
+        buffer,
+        moved,
+        stack,
+        time: now(),
+        probe,
+        socket: 0,
+        mixed: 0,
+        generation: scope.generation,
+        inside: inside as u32,
+    });
 }
 
 /// A call is done. `stack` is the stack pointer that it began with.
 #[inline(always)]
 pub(crate) fn end(result: i32, stack: u64) {
     let Some(call) = current_call(false) else { return };
-    let TlsCalls { read, write } = &mut call.tls;
-    let call = if read.object != 0 && read.stack == stack { read } else { write };
-    if call.object == 0 || call.stack != stack {
-        return;
-    }
-    let key = ObjectKey { object: call.object, process: u64::from(scope::process()) };
-    let (buffer, began, probe, moved) = (call.buffer, call.time, call.probe, call.moved);
+    let Some(call) = call.tls.end(stack) else { return };
+    let (object, buffer, began, probe, moved) = (call.object, call.buffer, call.time, call.probe, call.moved);
     let socket = if call.mixed != 0 { 0 } else { call.socket };
+    let (generation, inside) = (call.generation, call.inside);
     call.object = 0;
     let length = if result <= 0 {
         0
     } else if moved == 0 {
         result as u32
     } else if result == 1 {
-        read_user::<u64>(moved).map_or(0, |length| if length > i32::MAX as u64 { 0 } else { length as u32 })
+        match read_user::<u64>(moved) {
+            Some(length) if length <= i32::MAX as u64 => length as u32,
+            Some(_) => 0,
+            None => return lose(object, true),
+        }
     } else {
         0
     };
     if length == 0 {
         return;
     }
-    let inside = scope::inside(scope::process());
+    // A call may block for long.
+    let scope = scope::current();
+    let inside =
+        if scope.generation == generation { Inside::of(inside) } else { scope::inside(scope, scope::process()) };
     if inside == Inside::No {
-        return;
+        return lose(object, false);
     }
     count(Counter::TlsCalls as u32, 1);
     let receives = tls::probe_receives(probe);
     let direction = if receives { IN } else { OUT };
-    let Some(object) = object_of(&key, socket, tls::probe_file(probe), began, inside) else { return };
+    let probed = match TLS_FILES.get(tls::probe_file(probe)) {
+        Some(time) if *time != 0 => *time,
+        _ => u64::MAX,
+    };
+    let of = Use { key: ObjectKey::of(object), socket, probed, began, inside };
+    let Some(object) = object_of(&of) else { return };
     let side = usize::from(direction & 1);
-    let position = object.position[side];
+    let (connection, position) = (object.connection, object.position[side]);
+    if object.key != of.key {
+        return count(Counter::TlsObjects as u32, 1);
+    }
     object.position[side] = position.wrapping_add(u64::from(length));
     transfer::transfer(&Transfer {
-        cookie: object.connection,
+        cookie: connection,
         time: if receives { now() } else { began },
         position,
         length,
@@ -203,54 +171,114 @@ pub(crate) fn end(result: i32, stack: u64) {
 /// An object is over; another may get its address.
 #[inline(always)]
 pub(crate) fn free(object: u64) {
-    let key = ObjectKey { object, process: u64::from(scope::process()) };
+    let key = ObjectKey::of(object);
     // SAFETY: the value is not kept.
     let Some(known) = (unsafe { TLS_OBJECTS.get(key) }) else { return };
     let connection = known.connection;
     let _ = TLS_OBJECTS.remove(key);
-    if connection & UNKNOWN != 0 {
-        // No socket's end will tell of it.
-        let head = Head {
-            connection,
-            time: now(),
-            position: 0,
-            length: 0,
-            copied: 0,
-            kind: KIND_CLOSE,
-            direction: 0,
-            reason: 0,
-            reserved: [0; 5],
+    close(connection);
+}
+
+/// An object may have moved bytes that are not seen. One that is not known is remembered for it if `whole` of it is asked for.
+#[inline(always)]
+pub(crate) fn lose(object: u64, whole: bool) {
+    let key = ObjectKey::of(object);
+    if let Some(known) = TLS_OBJECTS.get_ptr_mut(key) {
+        // SAFETY: as in `object_of`.
+        unsafe { (*known).lost = 1 };
+    } else if whole {
+        let lost = Object {
+            key,
+            connection: 0,
+            socket: 0,
+            random: 0,
+            position: [LATE; 2],
+            probed: 0,
+            pointer: 0,
+            offset: 0,
+            lost: 1,
         };
-        output(connection, (&raw const head).cast(), HEAD);
+        let _ = TLS_OBJECTS.insert(key, lost, 0);
+    }
+}
+
+impl Object {
+    /// Whether the object is another one than it was, or may be: its address is used again, and its end was not seen.
+    #[inline(always)]
+    fn is_doubtful(&self, of: &Use) -> bool {
+        if self.random != 0 {
+            // Of one that was found by its random another socket is another's.
+            return self.random_now(of).is_some_and(|random| random != self.random);
+        }
+        self.socket != 0 && of.socket != self.socket && (of.socket != 0 || hello::is_over(self.socket))
+    }
+
+    /// Of one that is doubtful: whether it is the same nevertheless, or another one, whose socket is `found`.
+    #[inline(always)]
+    fn goes_on(&mut self, of: &Use, found: &mut Found) -> bool {
+        if found.random != 0 {
+            return self.random == 0 && found.socket == self.socket;
+        }
+        let is_over = hello::is_over(self.socket);
+        if self.random == 0 {
+            if of.socket == 0 {
+                // What the library still had.
+                return true;
+            }
+            if !is_over {
+                // Two sockets, and which is its own is not known.
+                found.socket = 0;
+            }
+            return false;
+        }
+        if is_over || of.socket != 0 && of.socket != self.socket {
+            return false;
+        }
+        // A handshake after the first one is inside TLS: its randoms are none that are known.
+        if let Some(random) = self.random_now(of) {
+            self.random = random;
+        }
+        true
+    }
+
+    /// What it has at the place of its random.
+    #[inline(always)]
+    fn random_now(&self, of: &Use) -> Option<u64> {
+        read_user(place(of.key.object, self.pointer, self.offset)?)
     }
 }
 
 /// What is remembered of the object, which is made where there is nothing, or where it is of another connection.
 #[inline(always)]
-fn object_of(key: &ObjectKey, socket: u64, file: u32, began: u64, inside: Inside) -> Option<&'static mut Object> {
-    if let Some(object) = TLS_OBJECTS.get_ptr_mut(*key) {
-        // SAFETY: the entry of a map is valid while the program runs; only the thread that is in a call on the object uses it.
+fn object_of(of: &Use) -> Option<&'static mut Object> {
+    let mut former = None;
+    if let Some(object) = TLS_OBJECTS.get_ptr_mut(of.key) {
+        // SAFETY: the entry of a map is valid while the program runs; only the thread that is in a call on the object uses it, but see `Object::key`.
         let object = unsafe { &mut *object };
-        // Of one that was found by its random another socket is another's.
-        let another_socket = socket != 0 && object.socket != 0 && socket != object.socket && object.random == 0;
-        // A handshake after the first one is inside TLS: its random is none that is known.
-        let another_hello = object.random != 0
-            && random_of(key.object, object.pointer, object.offset, object.message)
-                .is_some_and(|random| random.words[0] != object.random && random.hello().is_some());
-        if !another_socket && !another_hello {
+        if object.lost == 0 && object.probed == of.probed && !object.is_doubtful(of) {
             return Some(object);
         }
+        former = Some(object);
     }
-    let found = find(key.object, socket, file);
+    let mut found = find(of.key.object, of.socket, of.probed);
+    if let Some(object) = former {
+        if object.lost != 0 || object.probed != of.probed {
+            found.is_begin = false;
+        } else if object.goes_on(of, &mut found) {
+            return Some(object);
+        }
+        close(object.connection);
+    }
     let mut made = Object {
+        key: of.key,
         connection: 0,
         socket: found.socket,
         random: found.random,
         position: [if found.is_begin { 0 } else { LATE }; 2],
+        probed: of.probed,
         pointer: found.pointer,
         offset: found.offset,
-        message: found.message,
-        reserved: 0,
+        lost: 0,
     };
     if found.socket != 0
         && let Some(ordinal) = next_ordinal(found.socket)
@@ -258,24 +286,25 @@ fn object_of(key: &ObjectKey, socket: u64, file: u32, began: u64, inside: Inside
         made.connection = tls::inside(found.socket, ordinal);
         count(Counter::TlsBound as u32, 1);
     } else {
-        if inside == Inside::SomeSocket {
+        if of.inside == Inside::SomeSocket {
             count(Counter::TlsNoSocket as u32, 1);
             return None;
         }
         made.socket = 0;
+        made.random = 0;
         made.position = [LATE; 2];
         // SAFETY: no arguments.
         let number = (now() << 8) ^ u64::from(unsafe { bpf_get_prandom_u32() });
         made.connection = tls::TLS | UNKNOWN | (number & tls::COOKIE);
         count(Counter::TlsUnbound as u32, 1);
-        open(made.connection, began);
+        open(made.connection, of.began);
     }
-    if TLS_OBJECTS.insert(*key, made, 0).is_err() {
+    if TLS_OBJECTS.insert(of.key, made, 0).is_err() {
         count(Counter::TlsObjects as u32, 1);
         return None;
     }
     // SAFETY: as above.
-    TLS_OBJECTS.get_ptr_mut(*key).map(|object| unsafe { &mut *object })
+    TLS_OBJECTS.get_ptr_mut(of.key).map(|object| unsafe { &mut *object })
 }
 
 /// The next ordinal of a socket's objects, if it may have one more.
@@ -301,17 +330,12 @@ struct Found {
     random: u64,
     pointer: u32,
     offset: u32,
-    message: u32,
     /// Nothing was moved inside TLS before: the handshake began when the file was probed already, and no object was bound by it.
     is_begin: bool,
 }
 
 #[inline(always)]
-fn find(object: u64, socket: u64, file: u32) -> Found {
-    let probed = match TLS_FILES.get(file) {
-        Some(time) if *time != 0 => *time,
-        _ => u64::MAX,
-    };
+fn find(object: u64, socket: u64, probed: u64) -> Found {
     let generation = scope::current().generation;
     for index in 0..LAYOUTS {
         let Some(row) = TLS_LAYOUTS.get(index) else { break };
@@ -348,11 +372,10 @@ fn find(object: u64, socket: u64, file: u32) -> Found {
                 (random, offset) = (word, place);
             }
         }
-        let message = if of_server { SERVER_HELLO } else { CLIENT_HELLO };
-        return Found { socket, random, pointer: row.pointer, offset, message, is_begin };
+        return Found { socket, random, pointer: row.pointer, offset, is_begin };
     }
     let is_begin = is_begin(socket, probed, generation);
-    Found { socket, random: 0, pointer: 0, offset: 0, message: 0, is_begin }
+    Found { socket, random: 0, pointer: 0, offset: 0, is_begin }
 }
 
 #[inline(always)]
@@ -364,10 +387,36 @@ fn is_begin(socket: u64, probed: u64, generation: u32) -> bool {
 /// A random that an object keeps, if it is one that proves anything.
 #[inline(always)]
 fn random_of(object: u64, pointer: u32, offset: u32, message: u32) -> Option<Random> {
-    let base = if pointer == ABSENT { object } else { read_user::<u64>(object.wrapping_add(u64::from(pointer)))? };
-    let words = read_user(base.wrapping_add(u64::from(offset)))?;
+    let words = read_user(place(object, pointer, offset)?)?;
     let random = Random { words, process: scope::process(), message };
     random.is_proof().then_some(random)
+}
+
+/// Address of a random in an object, as in [`tls::ObjectLayout`].
+#[inline(always)]
+fn place(object: u64, pointer: u32, offset: u32) -> Option<u64> {
+    let base = if pointer == ABSENT { object } else { read_user::<u64>(object.wrapping_add(u64::from(pointer)))? };
+    Some(base.wrapping_add(u64::from(offset)))
+}
+
+/// Says that a connection is over of which no socket is known: no socket's end will tell of it.
+#[inline(never)]
+fn close(connection: u64) {
+    if connection & UNKNOWN == 0 {
+        return;
+    }
+    let head = Head {
+        connection,
+        time: now(),
+        position: 0,
+        length: 0,
+        copied: 0,
+        kind: KIND_CLOSE,
+        direction: 0,
+        reason: 0,
+        reserved: [0; 5],
+    };
+    output(connection, (&raw const head).cast(), HEAD);
 }
 
 /// Says whose a connection is of which no socket is known.

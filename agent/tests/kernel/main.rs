@@ -27,6 +27,7 @@ mod session;
 mod side_by_side;
 mod threads;
 mod tls;
+mod tls_calls;
 
 /// Scenarios of the copies, by name.
 const SCENARIOS: &[(&str, generator::Scenario)] = &[
@@ -56,6 +57,10 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("tls_unseen_hello", tls::unseen_hello),
     ("tls_between_hellos", tls::between_hellos),
     ("tls_passed_on", tls::passed_on),
+    #[cfg(target_arch = "x86_64")]
+    ("tls_left", tls_calls::left),
+    ("tls_within", tls_calls::within),
+    ("tls_not_freed", tls_calls::not_freed),
     ("tls_late", tls::late),
     ("tls_reused", tls::reused),
 ];

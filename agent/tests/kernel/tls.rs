@@ -30,7 +30,7 @@ use super::{
 
 /// As `SSL`: an object of the library.
 #[repr(C)]
-struct Object {
+pub(crate) struct Object {
     unused: [u64; 5],
     server: u32,
     /// The library uses the socket itself; else the application carries the records.
@@ -38,6 +38,10 @@ struct Object {
     /// The application is called back from the next read, and writes its request.
     calls_back: u32,
     descriptor: i32,
+    /// The next read of nothing leaves by a jump to here.
+    pub(crate) leaves: *mut u64,
+    /// Another connection, which has an exchange within the next read.
+    pub(crate) within: *mut Secured,
     inner: *const Inner,
     /// Records on their way, where the application carries them.
     wire: Vec<u8>,
@@ -45,14 +49,14 @@ struct Object {
 
 /// What older versions keep apart.
 #[repr(C)]
-struct Inner {
+pub(crate) struct Inner {
     unused: u64,
     server_random: [u8; RANDOM],
     random: [u8; RANDOM],
 }
 
 /// Where the library keeps what proves whose an object is.
-const LAYOUT: ObjectLayout = ObjectLayout {
+pub(crate) const LAYOUT: ObjectLayout = ObjectLayout {
     pointer: offset_of!(Object, inner) as u32,
     random: offset_of!(Inner, random) as u32,
     server: offset_of!(Object, server) as u32,
@@ -108,8 +112,16 @@ extern "C" fn write(object: *mut Object, buffer: *const u8, length: i32) -> i32 
 
 /// `SSL_read`.
 #[inline(never)]
-extern "C" fn read(object: *mut Object, buffer: *mut u8, length: i32) -> i32 {
+pub(crate) extern "C" fn read(object: *mut Object, buffer: *mut u8, length: i32) -> i32 {
     if length == 0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the scenario gives an object, and a place that it has entered. Nothing here or between has to be dropped.
+        unsafe {
+            let place = std::mem::replace(&mut (*object).leaves, std::ptr::null_mut());
+            if !place.is_null() {
+                super::tls_calls::leave(place);
+            }
+        }
         // SAFETY: as above.
         if std::mem::take(unsafe { &mut (*object).calls_back }) != 0 {
             write(object, REQUEST.as_ptr(), REQUEST.len() as i32);
@@ -139,7 +151,14 @@ extern "C" fn write_ex2(
     1
 }
 
-/// `SSL_write_ex`, which newer versions make from `SSL_write_ex2`.
+/// `SSL_write_ex`, which newer versions make from `SSL_write_ex2`: compilers let it end with a jump there.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+extern "C" fn write_ex(_object: *mut Object, _buffer: *const u8, _length: usize, _written: *mut usize) -> i32 {
+    core::arch::naked_asm!("mov r8, rcx", "xor ecx, ecx", "jmp {}", sym write_ex2)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
 #[inline(never)]
 extern "C" fn write_ex(object: *mut Object, buffer: *const u8, length: usize, written: *mut usize) -> i32 {
     write_ex2(object, buffer, length, 0, written)
@@ -150,6 +169,9 @@ extern "C" fn write_ex(object: *mut Object, buffer: *const u8, length: usize, wr
 extern "C" fn read_ex(object: *mut Object, buffer: *mut u8, length: usize, got: *mut usize) -> i32 {
     // SAFETY: as above.
     unsafe {
+        if let Some(within) = std::mem::replace(&mut (*object).within, std::ptr::null_mut()).as_mut() {
+            within.exchange(false);
+        }
         std::slice::from_raw_parts_mut(buffer, length).copy_from_slice(&move_in(&mut *object, length));
         *got = length;
     }
@@ -185,11 +207,11 @@ fn functions() -> Vec<(Function, u64)> {
 }
 
 /// Both ends of a connection with TLS, their objects and what is known to both.
-struct Secured {
+pub(crate) struct Secured {
     pair: Pair,
     /// What the server's end is of, if all is passed on from the first connection to another.
     behind: Option<Pair>,
-    client: Box<Object>,
+    pub(crate) client: Box<Object>,
     server: Box<Object>,
     /// The object's part that the layout finds by a pointer.
     inner: Box<Inner>,
@@ -205,7 +227,7 @@ fn response() -> Vec<u8> {
 
 impl Secured {
     /// Connects. `seed` makes the randoms differ from those of other connections of the scenario.
-    fn new(uses_socket: bool, seed: u8) -> Self {
+    pub(crate) fn new(uses_socket: bool, seed: u8) -> Self {
         let pair = Pair::new(LOOPBACK);
         let random = |of_end: u8| {
             let mut random = [seed ^ of_end; RANDOM];
@@ -220,6 +242,8 @@ impl Secured {
                 uses_socket: u32::from(uses_socket),
                 calls_back: 0,
                 descriptor,
+                leaves: std::ptr::null_mut(),
+                within: std::ptr::null_mut(),
                 inner: &raw const *inner,
                 wire: Vec::new(),
             })
@@ -256,7 +280,7 @@ impl Secured {
     }
 
     /// The client's hello, which the server receives in two parts as OpenSSL does, and the server's.
-    fn handshake(&mut self) {
+    pub(crate) fn handshake(&mut self) {
         let hello = self.client_hello();
         self.pass(true, &hello, &[5]);
         self.answer();
@@ -274,7 +298,7 @@ impl Secured {
     }
 
     /// As [`Self::handshake`], but the client's hello goes ways that no hook sees: out of a file, and into a pipe.
-    fn handshake_unseen(&mut self) {
+    pub(crate) fn handshake_unseen(&mut self) {
         self.begin_unseen(&self.pair);
         self.answer();
     }
@@ -310,7 +334,7 @@ impl Secured {
     }
 
     /// An exchange inside: all functions, and calls that move nothing. The request is written from within a read or by itself.
-    fn exchange(&mut self, within_read: bool) {
+    pub(crate) fn exchange(&mut self, within_read: bool) {
         self.client.calls_back = u32::from(within_read);
         let (client, server): (*mut Object, *mut Object) = (&raw mut *self.client, &raw mut *self.server);
         assert_eq!(write(client, REQUEST.as_ptr(), 0), -1, "as if it would block");
@@ -334,7 +358,29 @@ impl Secured {
         assert_eq!((moved, &bytes[..]), (RESPONSE, &*response()));
     }
 
-    fn tell(&self, stage: &mut Stage) {
+    /// The objects stay where they are; all else is another connection's.
+    pub(crate) fn become_another(&mut self, next: Self) {
+        let Self { pair, client, server, inner, .. } = next;
+        self.client.descriptor = client.descriptor;
+        self.server.descriptor = server.descriptor;
+        self.client.inner = client.inner;
+        self.server.inner = server.inner;
+        self.pair = pair;
+        self.inner = inner;
+    }
+
+    /// Gives the server a random that proves nothing.
+    pub(crate) fn forget_randoms(&mut self) {
+        self.inner.server_random = [0; RANDOM];
+    }
+
+    /// Gives both objects back.
+    pub(crate) fn free(&mut self) {
+        free(&raw mut *self.client);
+        free(&raw mut *self.server);
+    }
+
+    pub(crate) fn tell(&self, stage: &mut Stage) {
         let (client, server) = self.pair.addresses();
         stage.say(&format!("{client} {server}"));
     }
@@ -436,27 +482,19 @@ pub(crate) fn reused(stage: &mut Stage) {
             free(&raw mut *session.client);
             free(&raw mut *session.server);
         }
-        let next = Secured::new(false, 2 + index);
-        // The objects stay where they are; all else is another connection's.
-        let Secured { pair, client, server, inner, .. } = next;
-        session.client.descriptor = client.descriptor;
-        session.server.descriptor = server.descriptor;
-        session.client.inner = client.inner;
-        session.server.inner = server.inner;
-        session.pair = pair;
-        session.inner = inner;
+        session.become_another(Secured::new(false, 2 + index));
     }
 }
 
 /// A capture with probes in this binary.
-struct Probed {
-    session: Session,
+pub(crate) struct Probed {
+    pub(crate) session: Session,
     /// Detached when dropped.
     probes: (TlsProbes, Attached),
 }
 
 impl Probed {
-    fn start(backend: Backend, pid: u32, layouts: &[ObjectLayout]) -> Self {
+    pub(crate) fn start(backend: Backend, pid: u32, layouts: &[ObjectLayout]) -> Self {
         Self::start_with(backend, pid, layouts, Failpoints::default())
     }
 
@@ -481,7 +519,7 @@ impl Probed {
 
 /// The connections inside TLS between these addresses, by whether they are the client's.
 #[track_caller]
-fn inside<'a>(captured: &'a Captured, told: &str) -> BTreeMap<bool, Vec<(u64, &'a Connection)>> {
+pub(crate) fn inside<'a>(captured: &'a Captured, told: &str) -> BTreeMap<bool, Vec<(u64, &'a Connection)>> {
     let (client, server) = told.split_once(' ').expect("two addresses");
     let (client, server) = (client.parse().expect("an address"), server.parse().expect("an address"));
     let mut found: BTreeMap<bool, Vec<_>> = BTreeMap::new();
@@ -507,7 +545,7 @@ fn check_bytes(connection: &Connection, direction: Direction, start: u64, expect
 
 /// Checks one end of `count` exchanges that begin at this position.
 #[track_caller]
-fn check_end(id: u64, connection: &Connection, is_client: bool, start: u64, count: usize) {
+pub(crate) fn check_end(id: u64, connection: &Connection, is_client: bool, start: u64, count: usize) {
     let (requests, responses) = (REQUEST.repeat(count), response().repeat(count));
     let (out, into) = if is_client { (requests, responses) } else { (responses, requests) };
     check_bytes(connection, Direction::Out, start, &out);
@@ -518,7 +556,7 @@ fn check_end(id: u64, connection: &Connection, is_client: bool, start: u64, coun
 }
 
 #[track_caller]
-fn check_ends(captured: &Captured, told: &str, start: u64, count: usize) {
+pub(crate) fn check_ends(captured: &Captured, told: &str, start: u64, count: usize) {
     let ends = inside(captured, told);
     for is_client in [true, false] {
         let found = ends.get(&is_client).map_or(&[][..], Vec::as_slice);

@@ -1,0 +1,191 @@
+//! Calls of a TLS library that are within others, that are left by a jump, and that are on objects whose address is used again.
+
+use agent_common::{
+    counter::Counter,
+    tls::{self, LATE},
+};
+
+use super::{
+    generator::{Generator, Stage},
+    session::each_backend,
+    tls::{LAYOUT, Object, Probed, Secured, check_ends, inside},
+};
+
+/// Calls `function` with the object, and returns when it does, or when [`leave`] is called within it. `place` keeps what that needs.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+extern "C" fn enter(_object: *mut Object, _place: *mut u64, _function: extern "C" fn(*mut Object)) {
+    core::arch::naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "sub rsp, 8",
+        "mov [rsi], rsp",
+        "call rdx",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+/// `longjmp`: goes on where the [`enter`] of this place ends.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+pub(crate) extern "C" fn leave(_place: *const u64) {
+    core::arch::naked_asm!(
+        "mov rsp, [rdi]",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+#[cfg(target_arch = "x86_64")]
+extern "C" fn read_nothing(object: *mut Object) {
+    super::tls::read(object, std::ptr::null_mut(), 0);
+}
+
+/// Uses the stack below, and makes an exchange there.
+#[inline(never)]
+fn deeper(session: &mut Secured) {
+    let room = std::hint::black_box([0_u8; 32768]);
+    session.exchange(false);
+    std::hint::black_box(room);
+}
+
+/// Scenario: a jump leaves a read; all that follows is deeper in the stack than that read was.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn left(stage: &mut Stage) {
+    stage.wait();
+    for uses_socket in [true, false] {
+        let mut other = Secured::new(true, 8);
+        let mut session = Secured::new(uses_socket, 9);
+        other.handshake();
+        session.handshake();
+        let mut place = 0;
+        for session in [&mut session, &mut other] {
+            session.client.leaves = &raw mut place;
+            enter(&raw mut *session.client, &raw mut place, read_nothing);
+            assert!(session.client.leaves.is_null());
+        }
+        deeper(&mut session);
+        deeper(&mut session);
+        session.tell(stage);
+        other.free();
+        session.free();
+    }
+}
+
+/// Scenario: a read within which there is an exchange on another object: one more connection, whose library uses its own socket.
+pub(crate) fn within(stage: &mut Stage) {
+    stage.wait();
+    for uses_socket in [true, false] {
+        let (mut outer, mut inner) = (Secured::new(uses_socket, 6), Secured::new(true, 7));
+        outer.handshake();
+        inner.handshake();
+        outer.client.within = &raw mut inner;
+        outer.exchange(false);
+        outer.exchange(false);
+        assert!(outer.client.within.is_null());
+        outer.tell(stage);
+        inner.tell(stage);
+        outer.free();
+        inner.free();
+    }
+}
+
+/// Scenario: an address is used again and nothing was told of the end of the object that was there. The first connection has hellos that are seen, the
+/// others have not; the library uses the sockets of those as `stage` says.
+pub(crate) fn not_freed(stage: &mut Stage) {
+    let uses_socket = stage.wait() == "sockets";
+    let mut session = Secured::new(uses_socket, 1);
+    session.handshake();
+    session.exchange(false);
+    session.tell(stage);
+    for index in 0..2 {
+        session.become_another(Secured::new(uses_socket, 2 + index));
+        session.forget_randoms();
+        session.handshake_unseen();
+        session.exchange(false);
+        session.tell(stage);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_call_that_a_jump_left_hides_none_of_those_after_it() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_left", "");
+        let probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+        generator.tell("go");
+        let told: Vec<String> = (0..2).map(|_| generator.hear()).collect();
+        generator.finish();
+        let captured = probed.session.finish();
+        for told in &told {
+            let ends = inside(&captured, told);
+            let [(id, client)] = ends[&true][..] else { panic!("one connection: {told}") };
+            super::tls::check_end(id, client, true, LATE, 2);
+            let [(id, server)] = ends[&false][..] else { panic!("one connection: {told}") };
+            super::tls::check_end(id, server, false, 0, 2);
+        }
+    });
+}
+
+#[test]
+fn a_call_within_one_on_another_object_is_seen_too() {
+    each_backend(|backend| {
+        for layouts in [&[LAYOUT][..], &[]] {
+            let mut generator = Generator::start("tls_within", "");
+            let probed = Probed::start(backend, generator.pid(), layouts);
+            generator.tell("go");
+            let told: Vec<String> = (0..4).map(|_| generator.hear()).collect();
+            generator.finish();
+            let captured = probed.session.finish();
+            check_ends(&captured, &told[0], 0, 2);
+            check_ends(&captured, &told[1], 0, 1);
+            check_ends(&captured, &told[3], 0, 1);
+            if layouts.is_empty() {
+                assert!(inside(&captured, &told[2]).is_empty(), "nothing proves whose it is");
+            } else {
+                check_ends(&captured, &told[2], 0, 2);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_object_whose_end_was_not_seen_gives_its_socket_to_no_other() {
+    each_backend(|backend| {
+        for uses_socket in [true, false] {
+            let mut generator = Generator::start("tls_not_freed", "");
+            let probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+            generator.tell(if uses_socket { "sockets" } else { "memory" });
+            let told: Vec<String> = (0..3).map(|_| generator.hear()).collect();
+            generator.finish();
+            let captured = probed.session.finish();
+            check_ends(&captured, &told[0], 0, 1);
+            for told in &told[1..] {
+                if uses_socket {
+                    check_ends(&captured, told, LATE, 1);
+                } else {
+                    assert!(inside(&captured, told).is_empty(), "nothing proves whose it is");
+                }
+            }
+            let unknown = captured.connections.keys().filter(|id| tls::is_inside(**id) && tls::socket(**id).is_none());
+            assert_eq!(unknown.count() as u64, captured.counter(Counter::TlsUnbound));
+        }
+    });
+}
