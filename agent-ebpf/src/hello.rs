@@ -39,6 +39,12 @@ pub(crate) struct Random {
 }
 
 impl Random {
+    /// Room for that of a message, in the current process.
+    #[inline(always)]
+    pub(crate) fn of(message: u32) -> Self {
+        Self { words: [0; RANDOM / 8], process: scope::process(), message }
+    }
+
     /// Whether the bytes are such as are in no other handshake, and in nothing else that a wrong layout may find in an object: those that the other
     /// end of a connection chose to be like that prove nothing.
     #[inline(always)]
@@ -51,7 +57,7 @@ impl Random {
     #[inline(always)]
     pub(crate) fn hello(&self) -> Option<&'static mut Hello> {
         // SAFETY: the entry of a map is valid while the program runs; its words are only ever replaced whole.
-        HELLOS.get_ptr_mut(*self).map(|hello| unsafe { &mut *hello })
+        HELLOS.get_ptr_mut(self).map(|hello| unsafe { &mut *hello })
     }
 }
 
@@ -139,59 +145,80 @@ impl TlsConnection {
     }
 }
 
+/// What it takes to remember a hello. Not on the stack: where bytes are copied it is nearly full.
+#[repr(C)]
+pub(crate) struct Remembered {
+    random: Random,
+    hello: Hello,
+    connection: TlsConnection,
+}
+
 /// Remembers whose a hello is, if the `size` bytes of a call at this position begin with one.
 #[inline(always)]
-pub(crate) fn look(bytes: &[u8], size: u64, connection: u64, direction: u8, position: u64, time: u64) {
-    let mut random = [0; RANDOM];
+pub(crate) fn look(
+    bytes: &[u8],
+    size: u64,
+    connection: u64,
+    direction: u8,
+    position: u64,
+    time: u64,
+    made: &mut Remembered,
+) {
     let message;
+    let random: &[u8];
     if size >= RECORD + HELLO && bytes[0] == HANDSHAKE && bytes[1] == 3 && bytes[9] == 3 {
-        message = bytes[5];
-        random.copy_from_slice(&bytes[11..11 + RANDOM]);
+        message = u32::from(bytes[5]);
+        random = &bytes[11..11 + RANDOM];
     } else if position == RECORD && size >= HELLO && bytes[1] == 0 && bytes[4] == 3 {
         // The application received the record's header first.
-        message = bytes[0];
-        random.copy_from_slice(&bytes[6..6 + RANDOM]);
+        message = u32::from(bytes[0]);
+        random = &bytes[6..6 + RANDOM];
     } else {
         return;
     }
-    let message = u32::from(message);
-    if message == CLIENT_HELLO || message == SERVER_HELLO {
-        let mut words = [0; RANDOM / 8];
-        let mut index = 0;
-        while index < RANDOM / 8 {
-            let mut word = [0; 8];
-            word.copy_from_slice(&random[index * 8..index * 8 + 8]);
-            words[index] = u64::from_ne_bytes(word);
-            index += 1;
-        }
-        remember(Random { words, process: scope::process(), message }, connection, direction, time);
+    if message != CLIENT_HELLO && message != SERVER_HELLO {
+        return;
     }
-}
-
-/// A hello goes over a connection.
-#[inline(always)]
-fn remember(random: Random, connection: u64, direction: u8, time: u64) {
+    // SAFETY: both are of that size, and integers have any bytes.
+    unsafe { core::ptr::copy_nonoverlapping(random.as_ptr(), made.random.words.as_mut_ptr().cast(), RANDOM) };
+    made.random.process = scope::process();
+    made.random.message = message;
     // The number of a connection whose socket is not known is no cookie.
-    if !random.is_proof() || tls::socket(connection).is_none() {
+    if !made.random.is_proof() || tls::socket(connection).is_none() {
         return;
     }
     let cookie = connection & tls::COOKIE;
     let side = usize::from(direction & 1);
     let generation = scope::current().generation;
-    if random.hello().is_none() {
-        let made = Hello { cookies: [0; 2], times: [0; 2], generations: [0; 2], bound: [0; 2] };
+    if made.random.hello().is_none() {
+        made.hello = Hello { cookies: [0; 2], times: [0; 2], generations: [0; 2], bound: [0; 2] };
         // The other end may do so at the same moment.
-        let _ = HELLOS.insert(random, made, u64::from(BPF_NOEXIST));
+        let _ = HELLOS.insert(&made.random, &made.hello, u64::from(BPF_NOEXIST));
     }
-    if let Some(hello) = random.hello() {
+    if let Some(hello) = made.random.hello() {
         hello.goes(side, cookie, time, generation);
     }
     // One within TLS is of a socket that had its own before.
     if !tls::is_inside(connection) && TLS_CONNECTIONS.get_ptr_mut(cookie).is_none() {
-        let hello = if random.message == CLIENT_HELLO { time } else { 0 };
-        let made = TlsConnection { hello, began: 0, generation, objects: 0, over: 0, reserved: 0 };
-        let _ = TLS_CONNECTIONS.insert(cookie, made, 0);
+        let hello = if message == CLIENT_HELLO { time } else { 0 };
+        made.connection = TlsConnection { hello, began: 0, generation, objects: 0, over: 0, reserved: 0 };
+        let _ = TLS_CONNECTIONS.insert(cookie, &made.connection, 0);
     }
+}
+
+/// The direction in which a hello goes over the socket of one end.
+#[inline(always)]
+pub(crate) fn side(message: u32, is_server: bool) -> usize {
+    usize::from(if (message == SERVER_HELLO) == is_server { OUT } else { IN })
+}
+
+/// Whether a socket is known to carry TLS. Its first bytes were seen just now; `began` says when its connection began, 0 if that was not seen.
+#[inline(always)]
+pub(crate) fn begins(cookie: u64, began: u64) -> bool {
+    let Some(known) = TLS_CONNECTIONS.get_ptr_mut(cookie) else { return false };
+    // SAFETY: as above.
+    unsafe { (*known).began = began };
+    true
 }
 
 /// The connection of a socket is over.
@@ -208,19 +235,4 @@ pub(crate) fn ends(cookie: u64) {
 pub(crate) fn is_over(cookie: u64) -> bool {
     // SAFETY: the value is not kept.
     unsafe { TLS_CONNECTIONS.get(cookie) }.is_none_or(|known| known.over != 0)
-}
-
-/// The direction in which a hello goes over the socket of one end.
-#[inline(always)]
-pub(crate) fn side(message: u32, is_server: bool) -> usize {
-    usize::from(if (message == SERVER_HELLO) == is_server { OUT } else { IN })
-}
-
-/// Whether a socket is known to carry TLS. Its first bytes were seen just now; `began` says when its connection began, 0 if that was not seen.
-#[inline(always)]
-pub(crate) fn begins(cookie: u64, began: u64) -> bool {
-    let Some(known) = TLS_CONNECTIONS.get_ptr_mut(cookie) else { return false };
-    // SAFETY: as above.
-    unsafe { (*known).began = began };
-    true
 }

@@ -17,7 +17,7 @@ use aya_ebpf::{
 use crate::{
     atomic,
     call::Call,
-    hello::{Hello, Random, TlsConnection},
+    hello::{Hello, Random, Remembered, TlsConnection},
     kernel::layout,
     socket::Socket,
     tls::{Object, ObjectKey},
@@ -85,6 +85,7 @@ pub(crate) static COUNTERS: PerCpuArray<u64, { counter::LENGTH as usize }> = Per
 pub(crate) struct Scratch {
     pub(crate) taken: u64,
     pub(crate) cursor: Cursor,
+    pub(crate) hello: Remembered,
     pub(crate) head: Head,
     pub(crate) payload: [u8; CHUNK as usize],
 }

@@ -9,7 +9,7 @@ use agent_common::{
     counter::Counter,
     layout::ABSENT,
     record::{Head, IN, KIND_CLOSE, OUT, Open},
-    tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, UNKNOWN},
+    tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, ObjectLayout, RANDOM, UNKNOWN},
 };
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_probe_read_user};
 use core::ffi::c_void;
@@ -17,7 +17,7 @@ use core::ffi::c_void;
 use crate::{
     call::now,
     emit::{HEAD, claim, opening, output, release},
-    hello::{self, CLIENT_HELLO, Random, SERVER_HELLO, TlsConnection},
+    hello::{self, CLIENT_HELLO, Hello, Random, SERVER_HELLO, TlsConnection},
     maps::{TLS_CONNECTIONS, TLS_FILES, TLS_LAYOUTS, TLS_OBJECTS, count, current_call},
     scope::{self, Inside},
     source::Source,
@@ -344,15 +344,12 @@ fn find(object: u64, socket: u64, probed: u64) -> Found {
         }
         // Both ends of a connection may be in scope; the object says which one it is.
         let is_server = read_user::<u32>(object.wrapping_add(u64::from(row.server))).unwrap_or(0) & 1 != 0;
-        let hello = |message: u32| {
-            let offset = row.offset(message == SERVER_HELLO);
-            let random = random_of(object, row.pointer, offset, message)?;
-            Some((random.hello()?, random.words[0], offset))
-        };
-        let (from_client, from_server) = (hello(CLIENT_HELLO), hello(SERVER_HELLO));
+        let (mut of_client_hello, mut of_server_hello) = (Random::of(CLIENT_HELLO), Random::of(SERVER_HELLO));
+        let by_client_hello = hello_of(object, row, &mut of_client_hello);
+        let by_server_hello = hello_of(object, row, &mut of_server_hello);
         let (client_side, server_side) = (hello::side(CLIENT_HELLO, is_server), hello::side(SERVER_HELLO, is_server));
-        let by_client = from_client.as_ref().map_or(0, |(hello, ..)| hello.socket(client_side));
-        let by_server = from_server.as_ref().map_or(0, |(hello, ..)| hello.socket(server_side));
+        let by_client = by_client_hello.as_ref().map_or(0, |hello| hello.socket(client_side));
+        let by_server = by_server_hello.as_ref().map_or(0, |hello| hello.socket(server_side));
         // An end's own hello is the better proof: nobody knew it before it was sent.
         let of_server = if is_server { by_server != 0 } else { by_client == 0 };
         let socket = if of_server { by_server } else { by_client };
@@ -360,18 +357,15 @@ fn find(object: u64, socket: u64, probed: u64) -> Found {
             continue;
         }
         let mut is_begin = is_begin(socket, probed, generation);
-        let (mut random, mut offset) = (0, 0);
-        if let Some((hello, word, place)) = from_client {
+        if let Some(hello) = by_client_hello {
             is_begin |= by_client == socket && hello.is_begin(client_side, probed, generation);
             hello.bind(client_side, socket);
-            (random, offset) = (word, place);
         }
-        if let Some((hello, word, place)) = from_server {
+        if let Some(hello) = by_server_hello {
             hello.bind(server_side, socket);
-            if of_server {
-                (random, offset) = (word, place);
-            }
         }
+        let random = if of_server { of_server_hello.words[0] } else { of_client_hello.words[0] };
+        let offset = row.offset(of_server);
         return Found { socket, random, pointer: row.pointer, offset, is_begin };
     }
     let is_begin = is_begin(socket, probed, generation);
@@ -384,12 +378,17 @@ fn is_begin(socket: u64, probed: u64, generation: u32) -> bool {
     unsafe { TLS_CONNECTIONS.get(socket) }.is_some_and(|known| known.is_begin(probed, generation))
 }
 
-/// A random that an object keeps, if it is one that proves anything.
+/// Where the hello went whose random an object keeps, if it is one that proves anything.
 #[inline(always)]
-fn random_of(object: u64, pointer: u32, offset: u32, message: u32) -> Option<Random> {
-    let words = read_user(place(object, pointer, offset)?)?;
-    let random = Random { words, process: scope::process(), message };
-    random.is_proof().then_some(random)
+fn hello_of(object: u64, row: &ObjectLayout, random: &mut Random) -> Option<&'static mut Hello> {
+    let address = place(object, row.pointer, row.offset(random.message == SERVER_HELLO))?;
+    let words = &raw mut random.words;
+    // SAFETY: the destination is of that size; the helper checks the source.
+    let failed = unsafe { bpf_probe_read_user(words.cast(), RANDOM as u32, address as *const c_void) };
+    if failed != 0 || !random.is_proof() {
+        return None;
+    }
+    random.hello()
 }
 
 /// Address of a random in an object, as in [`tls::ObjectLayout`].

@@ -207,7 +207,8 @@ unsafe extern "C" fn step(_index: u64, scratch: *mut *mut Scratch) -> i64 {
         unsafe { bpf_probe_read_user((&raw mut scratch.payload).cast(), size as u32, cursor.base as *const c_void) };
     if failed == 0 {
         if layout!(tls) != 0 {
-            hello::look(&scratch.payload, size, cursor.cookie, cursor.direction, cursor.position, cursor.time);
+            let (bytes, made) = (&scratch.payload, &mut scratch.hello);
+            hello::look(bytes, size, cursor.cookie, cursor.direction, cursor.position, cursor.time, made);
         }
         scratch.head = Head {
             connection: cursor.cookie,
