@@ -452,3 +452,36 @@ fn a_cgroup_that_is_gone_keeps_no_other_in_scope() {
     wait_for("the line of c", || (paths(&run) == ["/bytes/1", "/bytes/3"]).then_some(()));
     run.stop();
 }
+
+/// `tls.mode: Disabled` for local processes: no file has probes, whatever they are chosen by. An edit that allows it holds for those of a cgroup.
+#[test]
+fn nobody_is_looked_into_where_the_policy_forbids_it() {
+    let Some(cgroup) = Cgroup::v2() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let write = |mode: &str| {
+        let new = folder.path().join("new");
+        fs::write(&new, policy("a", &format!("tls: {{mode: {mode}}}\n  {LOGS}"))).expect("a file can be written");
+        fs::rename(new, folder.path().join("policy.yaml")).expect("a file can be renamed");
+    };
+    let code = "import ssl; print('loaded', flush=True); input()";
+    let mut user =
+        Program::start(&mut cgroup.inside(std::process::Command::new(tools::interpreter()).args(["-c", code])));
+    assert_eq!(user.line(), "loaded");
+    let pid = user.id().to_string();
+    let files = |run: &Run| run.value("telltale_tls_files", "") as u64;
+    for flags in [["--pid", &pid], ["--cgroup", cgroup.path().to_str().expect("text")]] {
+        for (mode, expected) in [("Enabled", true), ("Disabled", false)] {
+            write(mode);
+            let policies = ["--policy", folder.path().to_str().expect("text")];
+            let run = Run::start([flags, policies].concat());
+            assert_eq!(files(&run) > 0, expected, "{mode}: {}", run.stderr());
+            if flags[0] == "--cgroup" && !expected {
+                write("Enabled");
+                wait_for("probes", || (files(&run) > 0).then_some(()));
+            }
+            run.stop();
+        }
+    }
+    user.say("end");
+    user.finish();
+}
