@@ -19,7 +19,7 @@ pub enum Visibility {
 /// Why nothing of a connection was read, at its end (`telltale.connection.opaque_reason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OpaqueReason {
-    /// It is TLS, and nobody read inside of it.
+    /// It is TLS, or TLS within TLS, and nobody read inside of it.
     Tls,
     /// It is HTTP/2, which is not parsed yet; of a connection of TLS, inside it.
     Http2,
@@ -36,11 +36,9 @@ impl Visibility {
             (Some(Protocol::Http1), _) => Self::Decrypted,
             (Some(Protocol::Http2), _) | (None, Protocol::Http2) => Self::Opaque(OpaqueReason::Http2),
             (Some(Protocol::Upgraded), _) | (None, Protocol::Upgraded) => Self::Opaque(OpaqueReason::Upgraded),
-            (Some(Protocol::Tls | Protocol::Unknown), _) | (None, Protocol::Unknown) => {
-                Self::Opaque(OpaqueReason::Unknown)
-            }
+            (Some(Protocol::Tls), _) | (None, Protocol::Tls) => Self::Opaque(OpaqueReason::Tls),
+            (Some(Protocol::Unknown), _) | (None, Protocol::Unknown) => Self::Opaque(OpaqueReason::Unknown),
             (None, Protocol::Http1) => Self::Plain,
-            (None, Protocol::Tls) => Self::Opaque(OpaqueReason::Tls),
         }
     }
 

@@ -24,12 +24,29 @@ pub(super) struct Account {
     /// Its first byte was not seen.
     joined_late: bool,
     /// What is spoken inside it, once somebody has read there.
-    inside: Option<Protocol>,
+    inside: Option<Inside>,
+    /// What the hellos among its bytes say.
+    hello: Option<Arc<Hello>>,
     /// It is inside one that is told of with it.
     is_inside: bool,
 }
 
+/// What is spoken inside a connection, as far inside as was read.
+#[derive(Clone, Copy, Debug)]
+struct Inside {
+    /// How many TLS are around that one.
+    ordinal: u32,
+    protocol: Protocol,
+}
+
 impl Account {
+    /// What is spoken inside is known, or is another protocol from now on. Of TLS within TLS the innermost counts.
+    fn speaks(&mut self, ordinal: u32, protocol: Protocol) {
+        if self.inside.is_none_or(|inside| inside.ordinal <= ordinal) {
+            self.inside = Some(Inside { ordinal, protocol });
+        }
+    }
+
     /// Counts what an event moved.
     pub(super) fn moved(&mut self, event: &Event<'_>) {
         let (direction, position, length) = match event.kind {
@@ -43,11 +60,26 @@ impl Account {
     }
 }
 
+/// The connection whose bytes are the records of the TLS that this one is inside of. Which other object of a socket an object is inside of is not known, but
+/// the first one that is used is that of the socket's TLS, and within that another one is begun only after it.
+fn records_of(id: ConnectionId) -> Option<ConnectionId> {
+    let outer = around(id)?;
+    Some(tls::ordinal(id.0).checked_sub(1).map_or(outer, |ordinal| ConnectionId(tls::inside(outer.0, ordinal))))
+}
+
+/// The connection inside the TLS whose records are the bytes of this one.
+fn within(id: ConnectionId) -> Option<ConnectionId> {
+    let ordinal = if tls::is_inside(id.0) { tls::ordinal(id.0) + 1 } else { 0 };
+    let socket = tls::socket(id.0)?;
+    (ordinal < tls::OBJECTS_OF_SOCKET).then(|| ConnectionId(tls::inside(socket, ordinal)))
+}
+
 /// A connection was first seen. If it is inside another, they come to know of each other.
 pub(super) fn begin(connections: &mut Table<Tracked>, id: ConnectionId) {
     let Some(outer) = around(id).and_then(|outer| connections.peek_mut(outer)) else { return };
-    outer.account.inside.get_or_insert(Protocol::Unknown);
-    let hello = outer.assembler.connection().hello.clone();
+    let unread = Inside { ordinal: tls::ordinal(id.0), protocol: Protocol::Unknown };
+    outer.account.inside.get_or_insert(unread);
+    let hello = records_of(id).and_then(|records| connections.peek(records)?.account.hello.clone());
     let Some(inner) = connections.peek_mut(id) else { return };
     inner.account.is_inside = true;
     if let Some(hello) = hello {
@@ -55,30 +87,34 @@ pub(super) fn begin(connections: &mut Table<Tracked>, id: ConnectionId) {
     }
 }
 
-/// More is known of a connection: the hello of its TLS, or what it speaks.
+/// More is known of a connection: the hello among its bytes, or what it speaks.
 pub(super) fn tell(
     connections: &mut Table<Tracked>,
     id: ConnectionId,
     hello: Option<Hello>,
     protocol: Option<Protocol>,
 ) {
-    if let Some(outer) = around(id).and_then(|outer| connections.peek_mut(outer)) {
-        // Of TLS within TLS what is read inside of it counts.
-        let known = outer.account.inside;
-        outer.account.inside = protocol.filter(|_| known != Some(Protocol::Http1)).or(known);
-        return;
+    if let Some(outer) = around(id).and_then(|outer| connections.peek_mut(outer))
+        && let Some(protocol) = hello.as_ref().map(|_| Protocol::Tls).or(protocol)
+    {
+        outer.account.speaks(tls::ordinal(id.0), protocol);
     }
-    let (Some(hello), false) = (hello.map(Arc::new), tls::is_inside(id.0)) else { return };
-    for id in [id, ConnectionId(tls::inside(id.0, 0))] {
-        if let Some(tracked) = connections.peek_mut(id) {
+    let Some(hello) = hello.map(Arc::new) else { return };
+    if let Some(tracked) = connections.peek_mut(id) {
+        tracked.account.hello = Some(Arc::clone(&hello));
+        // What is inside another TLS has the hello of that.
+        if !tls::is_inside(id.0) {
             tracked.assembler.set_hello(Arc::clone(&hello));
         }
+    }
+    if let Some(inner) = within(id).and_then(|inner| connections.peek_mut(inner)) {
+        inner.assembler.set_hello(hello);
     }
 }
 
 /// What is told of a connection that is over; `None` if it is told of with another, or nothing can be.
 pub(super) fn ended(id: ConnectionId, tracked: &Tracked, ending: Ending, time: Timestamp) -> Option<Ended> {
-    let Account { bytes, joined_late, inside, is_inside } = tracked.account;
+    let Account { bytes, joined_late, inside, is_inside, .. } = tracked.account;
     // Where the socket is not known, it is counted as the socket's, of which nobody knows that it was read.
     if is_inside || tls::is_inside(id.0) && around(id).is_none() {
         return None;
@@ -86,7 +122,7 @@ pub(super) fn ended(id: ConnectionId, tracked: &Tracked, ending: Ending, time: T
     let connection = Arc::clone(tracked.assembler.connection());
     let own = if connection.open.tls { Protocol::Tls } else { connection.protocol };
     let silent = bytes == [0; 2];
-    let inside = if connection.open.tls { Some(connection.protocol) } else { inside };
+    let inside = if connection.open.tls { Some(connection.protocol) } else { inside.map(|inside| inside.protocol) };
     // What is not to be told of was not read.
     let inside = inside.filter(|_| tracked.followed.current().wants(true));
     let own = if own == Protocol::Upgraded && connection.hello.is_some() { Protocol::Tls } else { own };

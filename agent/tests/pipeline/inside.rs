@@ -170,6 +170,64 @@ fn what_is_not_to_be_read_inside_of_is_opaque() {
     assert_eq!(bench.lines.take().len(), 1);
 }
 
+/// What is read is told as far as it is read: a WebSocket inside TLS is as opaque as one in clear.
+#[test]
+fn what_is_inside_and_was_upgraded_is_opaque() {
+    let mut bench = Bench::new(4);
+    bench.handshake(7);
+    let inside = bench.open_inside(7);
+    bench.data(inside, Direction::Out, 0, b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n");
+    bench.data(inside, Direction::In, 0, b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\n\r\n\x81\0");
+    bench.close(inside);
+    bench.close(7);
+    let upgraded = "visibility=opaque opaque_reason=upgraded tls.protocol.version=1.2 server.address=api.test";
+    assert_eq!(bench.series("telltale.connections"), rows([(upgraded, 1)]));
+    assert_eq!(bench.lines.take().len(), 1);
+}
+
+/// A proxy that is reached by TLS, and through its tunnel TLS again, whose handshake is in what is inside the first.
+#[test]
+fn tls_within_tls_has_the_handshake_that_is_its_own() {
+    let [client, server] = hellos();
+    let renamed = |name: &[u8]| {
+        let at = client.windows(8).position(|window| window == b"api.test").unwrap();
+        [&client[..at], name, &client[at + 8..]].concat()
+    };
+    let (connect, opened) =
+        (b"CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n");
+    for (reads, hello_seen) in [(true, true), (true, false), (false, true)] {
+        let mut bench = Bench::new(4);
+        bench.open(7);
+        bench.data(7, Direction::Out, 0, &renamed(b"px1.test"));
+        bench.data(7, Direction::In, 0, &server);
+        let inside = bench.open_inside(7);
+        bench.data(inside, Direction::Out, 0, connect);
+        bench.data(inside, Direction::In, 0, opened);
+        if hello_seen {
+            bench.data(inside, Direction::Out, connect.len() as u64, &client);
+            bench.data(inside, Direction::In, opened.len() as u64, &server);
+        }
+        if reads {
+            let EventKind::Open(mut open) = open(Some(Role::Client), 7) else { unreachable!() };
+            open.tls = true;
+            let innermost = tls::inside(7, 1);
+            bench.event(innermost, EventKind::Open(open));
+            bench.data(innermost, Direction::Out, 0, b"GET /x HTTP/1.1\r\n\r\n");
+            bench.data(innermost, Direction::In, 0, OK);
+        }
+        bench.pipeline.finish();
+        let told = if reads { "decrypted network.protocol.name=http" } else { "opaque opaque_reason=tls" };
+        let told = format!("visibility={told} tls.protocol.version=1.2 server.address=px1.test");
+        assert_eq!(bench.series("telltale.connections"), rows([(&told, 1)]));
+        // By the name of the handshake, where none is in the request.
+        let requests = bench.series("http.client.request.duration");
+        let by_address = requests.keys().any(|key| key.contains("server.address=10.0.0.2"));
+        let by_name = requests.keys().filter(|key| key.contains("server.address=api.test")).count();
+        assert_eq!((by_address, by_name), (reads && !hello_seen, 1 + usize::from(reads && hello_seen)), "{requests:?}");
+        assert!(!requests.keys().any(|key| key.contains("px1")), "{requests:?}");
+    }
+}
+
 #[test]
 fn http2_inside_is_told_as_what_is_not_parsed_yet() {
     let mut bench = Bench::new(4);
