@@ -1,6 +1,9 @@
 //! What the first bytes of a direction say about the protocol.
 
-use super::http1::{Kind, is_plausible, may_resync};
+use super::{
+    http1::{Kind, is_plausible, may_resync},
+    tls,
+};
 
 /// Connection preface of HTTP/2 (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -28,8 +31,10 @@ pub(super) fn detect(bytes: &[u8], late: bool) -> Verdict {
     if HTTP2_PREFACE.starts_with(bytes) {
         return Verdict::Undecided;
     }
-    if let Some(verdict) = tls(bytes) {
-        return verdict;
+    match tls::begins(bytes) {
+        Some(true) => return Verdict::Tls,
+        Some(false) => {}
+        None => return Verdict::Undecided,
     }
     let whole = memchr::memchr(b'\n', line).is_some();
     for kind in [Kind::Response, Kind::Request] {
@@ -38,30 +43,6 @@ pub(super) fn detect(bytes: &[u8], late: bool) -> Verdict {
         }
     }
     Verdict::Other
-}
-
-/// A TLS record header (RFC 8446 section 5.1) of a handshake, with the type of its first message: `ClientHello` or `ServerHello`; or
-/// of application data, as a late join sees it.
-fn tls(bytes: &[u8]) -> Option<Verdict> {
-    const HANDSHAKE: u8 = 22;
-    const APPLICATION_DATA: u8 = 23;
-    let &[record, ref rest @ ..] = bytes else { return None };
-    if !matches!(record, HANDSHAKE | APPLICATION_DATA) {
-        return None;
-    }
-    Some(match *rest {
-        [] | [3] | [3, 0..=4] | [3, 0..=4, _] => Verdict::Undecided,
-        [3, 0..=4, high, low, ref message @ ..] => {
-            let length = u16::from_be_bytes([high, low]);
-            match (record, message) {
-                _ if length == 0 || length > (1 << 14) + 2048 => Verdict::Other,
-                (APPLICATION_DATA, _) | (_, [1 | 2, ..]) => Verdict::Tls,
-                (_, []) => Verdict::Undecided,
-                _ => Verdict::Other,
-            }
-        }
-        _ => Verdict::Other,
-    })
 }
 
 #[cfg(test)]

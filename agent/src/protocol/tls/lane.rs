@@ -1,18 +1,18 @@
 //! One direction: records (RFC 8446 section 5.1) -> the first message of the handshake.
 
-use super::{MAX_HELLO, hello::Message};
+use super::{
+    MAX_HELLO,
+    hello::Message,
+    record::{self, HANDSHAKE, MAX_FRAGMENT},
+};
 
-const HANDSHAKE: u8 = 22;
-const RECORD_HEADER: usize = 5;
 const MESSAGE_HEADER: usize = 4;
-/// Longest record that is not encrypted.
-const MAX_RECORD: u16 = 1 << 14;
 
 /// Reads the first message of a direction.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// The header of the record that is read, as far as it came.
-    header: [u8; RECORD_HEADER],
+    header: [u8; record::HEADER],
     header_length: usize,
     /// Bytes of the record that are to come.
     left: usize,
@@ -26,11 +26,11 @@ impl Lane {
     pub(super) fn data(&mut self, mut bytes: &[u8]) -> Option<Message> {
         while !self.over && !bytes.is_empty() {
             if self.left == 0 {
-                let (header, rest) = bytes.split_at(bytes.len().min(RECORD_HEADER - self.header_length));
+                let (header, rest) = bytes.split_at(bytes.len().min(record::HEADER - self.header_length));
                 self.header[self.header_length..][..header.len()].copy_from_slice(header);
                 self.header_length += header.len();
                 bytes = rest;
-                if self.header_length == RECORD_HEADER {
+                if self.header_length == record::HEADER {
                     self.begin_record();
                 }
                 continue;
@@ -74,7 +74,7 @@ impl Lane {
         self.header_length = 0;
         self.left = usize::from(length);
         // A fragment of a handshake is never empty.
-        if kind != HANDSHAKE || major != 3 || length == 0 || length > MAX_RECORD {
+        if kind != HANDSHAKE || major != 3 || length == 0 || length > MAX_FRAGMENT {
             self.give_up();
         }
     }

@@ -4,9 +4,11 @@
 
 mod hello;
 mod lane;
+mod record;
 #[cfg(test)]
 mod tests;
 
+pub use self::record::begins;
 use self::{
     hello::{ClientHello, Message},
     lane::Lane,
