@@ -180,10 +180,14 @@ keys! {
     ConnectionVisibility: Text, Always, Nothing, attribute "telltale.connection.visibility";
     /// Why a connection was not read: `tls`, `http2`, `upgraded`, `unknown`.
     ConnectionOpaqueReason: Text, Connection, Nothing, attribute "telltale.connection.opaque_reason";
+    /// `tls`, or `ssl` before TLS 1.0.
+    TlsProtocolName: Text, Tls, Nothing, attribute "tls.protocol.name";
     /// Version of TLS that the server chose.
     TlsProtocolVersion: Text, Tls, Nothing, attribute "tls.protocol.version";
     /// Application protocol that the server chose, where it said so in clear: before TLS 1.3.
     TlsNextProtocol: Text, Tls, Nothing, attribute "tls.next_protocol";
+    /// Application protocols that the client offered, in its order, with commas between: `h2,http/1.1`.
+    TlsOfferedProtocols: Text, Tls, Nothing, attribute "telltale.connection.offered_protocols";
     /// A proxy's number of the connection.
     ConnectionId: Int, Never, Nothing, cel ["connection.id"];
     /// Whether the client showed a certificate to a proxy.

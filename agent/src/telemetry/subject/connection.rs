@@ -109,6 +109,11 @@ impl<'a> Ends<'a> {
             Key::Reporter => if self.role == Role::Client { "client" } else { "server" }.into(),
             Key::ConnectionServerName => hello?.server_name.as_deref()?.into(),
             Key::TlsNextProtocol => hello?.chosen.as_deref()?.into(),
+            Key::TlsProtocolName => hello?.version?.protocol().into(),
+            Key::TlsOfferedProtocols => {
+                let offered = &hello?.offered;
+                (!offered.is_empty()).then(|| offered.join(","))?.into()
+            }
             Key::TlsProtocolVersion => hello?.version?.number().into(),
             Key::ConnectionTlsVersion => match hello?.version? {
                 // As Envoy writes them.

@@ -176,7 +176,12 @@ fn full(role: Role) -> Sample {
 
 fn hello() -> Hello {
     let (name, protocol) = ("api.example".into(), "http/1.1".into());
-    Hello { server_name: Some(name), chosen: Some(protocol), version: Some(Version::Tls13), offered: Vec::new() }
+    Hello {
+        server_name: Some(name),
+        chosen: Some(protocol),
+        version: Some(Version::Tls13),
+        offered: vec!["h2".into(), "http/1.1".into()],
+    }
 }
 
 #[test]
@@ -384,7 +389,9 @@ fn what_is_inside_tls_has_what_its_handshake_says() {
         (Key::ServerPort, "80"),
         (Key::ConnectionTls, "true"),
         (Key::ConnectionVisibility, "decrypted"),
+        (Key::TlsProtocolName, "tls"),
         (Key::TlsProtocolVersion, "1.3"),
+        (Key::TlsOfferedProtocols, "h2,http/1.1"),
         (Key::ConnectionTlsVersion, "TLSv1.3"),
         (Key::ConnectionServerName, "api.example"),
     ] {
