@@ -3,18 +3,18 @@
 mod assembler;
 mod call;
 mod content;
-mod ended;
 pub mod genai;
 pub mod mcp;
 mod reader;
 mod reading;
+mod report;
 
 use std::sync::Arc;
 
 pub use assembler::{Asked, Assembler, Counters, MAX_PENDING};
 pub use call::Call;
 pub use content::{Budget, Content, MAX_CONNECTION_CONTENT, MAX_WORKER_CONTENT, Omission};
-pub use ended::{Ended, OpaqueReason, Visibility};
+pub use report::{OpaqueReason, Report, Visibility};
 
 use crate::{
     capture::{Open, Role, Timestamp},

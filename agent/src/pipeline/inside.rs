@@ -1,15 +1,18 @@
 //! A connection of TLS is two here: its bytes as the socket moves them, and what is inside. What each knows, the other needs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agent_common::tls;
 
 use super::{Ending, Tracked, table::Table};
 use crate::{
     capture::{ConnectionId, Event, EventKind, Timestamp},
-    exchange::{Ended, Visibility},
+    exchange::{Report, Visibility},
     protocol::{Protocol, tls::Hello},
 };
+
+/// How often the bytes of a connection that goes on are told: a rate over some minutes is true, and most connections are over before.
+const TELLING: Duration = Duration::from_secs(60);
 
 /// The socket's connection that this one is inside of; `None` if it is one of a socket itself, or that is not known.
 fn around(id: ConnectionId) -> Option<ConnectionId> {
@@ -21,6 +24,10 @@ fn around(id: ConnectionId) -> Option<ConnectionId> {
 pub(super) struct Account {
     /// Bytes by direction, read or not.
     bytes: [u64; 2],
+    /// Those of them that were told of.
+    told: [u64; 2],
+    /// When that was, or would have been.
+    told_at: Timestamp,
     /// Its first byte was not seen.
     joined_late: bool,
     /// What is spoken inside it, once somebody has read there.
@@ -45,6 +52,18 @@ impl Account {
         if self.inside.is_none_or(|inside| inside.ordinal <= ordinal) {
             self.inside = Some(Inside { ordinal, protocol });
         }
+    }
+
+    /// Whether it is time to tell what a connection that goes on has moved.
+    pub(super) fn is_due(&self, began: Timestamp, now: Timestamp) -> bool {
+        now.since(self.told_at.max(began)) >= TELLING
+    }
+
+    /// What was not told of yet, which it is now.
+    fn take_untold(&mut self, now: Timestamp) -> [u64; 2] {
+        self.told_at = now;
+        let told = std::mem::replace(&mut self.told, self.bytes);
+        [self.bytes[0] - told[0], self.bytes[1] - told[1]]
     }
 
     /// Counts what an event moved.
@@ -112,11 +131,18 @@ pub(super) fn tell(
     }
 }
 
-/// What is told of a connection that is over; `None` if it is told of with another, or nothing can be.
-pub(super) fn ended(id: ConnectionId, tracked: &Tracked, ending: Ending, time: Timestamp) -> Option<Ended> {
+/// What is told of a connection, at its end or before; `None` if it is told of with another, or there is nothing.
+pub(super) fn report(
+    id: ConnectionId,
+    tracked: &mut Tracked,
+    ending: Option<Ending>,
+    now: Timestamp,
+) -> Option<Report> {
+    let untold = tracked.account.take_untold(now);
     let Account { bytes, joined_late, inside, is_inside, .. } = tracked.account;
     // Where the socket is not known, it is counted as the socket's, of which nobody knows that it was read.
-    if is_inside || tls::is_inside(id.0) && around(id).is_none() {
+    let is_idle = ending.is_none() && untold == [0; 2];
+    if is_idle || is_inside || tls::is_inside(id.0) && around(id).is_none() {
         return None;
     }
     let connection = Arc::clone(tracked.assembler.connection());
@@ -126,14 +152,15 @@ pub(super) fn ended(id: ConnectionId, tracked: &Tracked, ending: Ending, time: T
     // What is not to be told of was not read.
     let inside = inside.filter(|_| tracked.followed.current().wants(true));
     let own = if own == Protocol::Upgraded && connection.hello.is_some() { Protocol::Tls } else { own };
-    let closed = matches!(ending, Ending::Closed(_));
-    Some(Ended {
+    let closed = matches!(ending, Some(Ending::Closed(_)));
+    Some(Report {
+        over: ending.is_some(),
         role: tracked.parser.role(),
         tls: own == Protocol::Tls || inside.is_some(),
         protocol: inside.unwrap_or(own),
         visibility: (!silent).then(|| Visibility::of(own, inside)),
-        duration: (closed && !joined_late).then(|| time.since(tracked.began)),
-        bytes,
+        duration: (closed && !joined_late).then(|| now.since(tracked.began)),
+        bytes: untold,
         connection,
     })
 }

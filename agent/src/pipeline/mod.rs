@@ -8,7 +8,7 @@ mod table;
 mod told;
 mod view;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use agent_common::tls;
 use foldhash::HashSet;
@@ -41,6 +41,9 @@ const MAX_PROCESSES: usize = 4096;
 
 /// The most connections of one worker that keep room for their next exchange, about 4 KB each: those that had one last.
 const MAX_ROOMY: usize = 256;
+
+/// How often it is looked for connections whose bytes are to be told.
+const LOOKING: Duration = Duration::from_secs(10);
 
 /// How a pipeline works.
 #[derive(Clone, Debug)]
@@ -232,6 +235,8 @@ pub struct Pipeline {
     parser_counters: protocol::Counters,
     /// Connections of which bytes or responses wait for others, for [`Self::tick`]; all are in the table.
     waiting: HashSet<ConnectionId>,
+    /// When it was last looked for connections whose bytes are to be told.
+    looked: Timestamp,
     /// Connections that keep the room that their exchanges needed, the oldest first: to free and allocate it with each exchange is
     /// needless where the next one follows, to keep it for all would be most of the memory of idle ones.
     roomy: VecDeque<ConnectionId>,
@@ -259,6 +264,7 @@ impl Pipeline {
             stream_counters: stream::Counters::default(),
             parser_counters: protocol::Counters::default(),
             waiting: HashSet::default(),
+            looked: Timestamp::default(),
             roomy: VecDeque::new(),
             skips: Vec::new(),
             means: Means { budget: Arc::default(), providers, correlator },
@@ -309,6 +315,7 @@ impl Pipeline {
         let Self { late, registry, recorder, told, .. } = self;
         late.tick(now, registry, &mut |exchange, plan| told.exchange(exchange, &plan, recorder));
         told.answered(now, recorder);
+        self.tell_bytes(now);
         self.publish();
         self.recorder.flush();
     }
@@ -508,11 +515,19 @@ impl Pipeline {
             self.counts.undetected();
         }
         settle((id, &mut tracked), &mut self.registry, &mut self.late, &mut self.recorder, &mut self.told);
-        let plan = tracked.followed.current();
-        if plan.metrics.is_some()
-            && let Some(ended) = inside::ended(id, &tracked, ending, time)
-        {
-            self.recorder.connection(&ended, plan);
+        tell(id, &mut tracked, Some(ending), time, &mut self.recorder);
+    }
+
+    /// Tells what connections that go on have moved.
+    fn tell_bytes(&mut self, now: Timestamp) {
+        if now.since(self.looked) < LOOKING {
+            return;
+        }
+        self.looked = now;
+        for (id, tracked) in self.connections.iter_mut() {
+            if tracked.account.is_due(tracked.began, now) {
+                tell(id, tracked, None, now, &mut self.recorder);
+            }
         }
     }
 
@@ -526,6 +541,15 @@ impl Pipeline {
                 .chain(correlation)
                 .chain(self.means.budget.rows()),
         );
+    }
+}
+
+/// Tells of a connection, if its plan asks.
+fn tell(id: ConnectionId, tracked: &mut Tracked, ending: Option<Ending>, now: Timestamp, recorder: &mut Recorder) {
+    if tracked.followed.current().metrics.is_some()
+        && let Some(report) = inside::report(id, tracked, ending, now)
+    {
+        recorder.connection(&report, tracked.followed.current());
     }
 }
 

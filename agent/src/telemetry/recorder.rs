@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     admin::Health,
-    exchange::{Ended, Exchange},
+    exchange::{Exchange, Report},
     export::{LineSink, is_telltale_user_agent},
     policy::{
         Plan,
@@ -236,14 +236,14 @@ impl Recorder {
         Some(facts)
     }
 
-    /// Records a connection that is over.
-    pub fn connection(&mut self, ended: &Ended, plan: &Arc<Plan>) {
-        if !plan.wants(false) || ended.role.is_some_and(|role| !plan.reports(role, false)) {
+    /// Records what is told of a connection.
+    pub fn connection(&mut self, report: &Report, plan: &Arc<Plan>) {
+        if !plan.wants(false) || report.role.is_some_and(|role| !plan.reports(role, false)) {
             return;
         }
         let place = self.place(plan);
         if let Some(shard) = &mut self.routes[place].outlets.metrics {
-            shard.connection(ended);
+            shard.connection(report);
         }
     }
 

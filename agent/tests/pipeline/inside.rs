@@ -236,7 +236,7 @@ fn http2_inside_is_told_as_what_is_not_parsed_yet() {
     bench.data(inside, Direction::Out, 0, PREFACE);
     bench.close(inside);
     bench.close(7);
-    let http2 = "visibility=opaque opaque_reason=http2 network.protocol.name=http tls.protocol.version=1.2 server.address=api.test";
+    let http2 = "visibility=opaque opaque_reason=http2 network.protocol.name=http network.protocol.version=2 tls.protocol.version=1.2 server.address=api.test";
     assert_eq!(bench.series("telltale.connections"), rows([(http2, 1)]));
 }
 
@@ -266,7 +266,10 @@ fn the_others_are_told_by_what_they_speak() {
     bench.close(8);
     let connections = rows([
         ("visibility=plain network.protocol.name=http server.address=10.0.0.2", 1),
-        ("visibility=opaque opaque_reason=http2 network.protocol.name=http server.address=10.0.0.2", 1),
+        (
+            "visibility=opaque opaque_reason=http2 network.protocol.name=http network.protocol.version=2 server.address=10.0.0.2",
+            1,
+        ),
         ("visibility=opaque opaque_reason=unknown server.address=10.0.0.2", 1),
         ("visibility=opaque opaque_reason=upgraded server.address=10.0.0.2", 2),
         ("server.address=10.0.0.2", 1),
@@ -294,6 +297,34 @@ fn what_is_inside_of_a_socket_that_is_not_known_has_no_address() {
     assert!(!lines[0].to_string().contains("0.0.0.0"), "{}", lines[0]);
     let requests = bench.series("http.client.request.duration");
     assert!(!requests.keys().any(|key| key.contains("server.")), "{requests:?}");
+}
+
+/// What a connection moves is told while it goes on, once.
+#[test]
+fn bytes_are_told_every_minute() {
+    const SECOND: u64 = 1_000_000_000;
+    let mut bench = Bench::new(4);
+    bench.handshake(7);
+    let [client, _] = hellos().map(|hello| hello.len() as u64);
+    let sent = |bench: &Bench| {
+        let io = bench.series("telltale.connection.io");
+        io.iter().find(|(name, _)| name.contains("transmit")).map(|(_, bytes)| *bytes)
+    };
+    bench.tick(59 * SECOND);
+    assert_eq!(sent(&bench), None);
+    bench.tick(11 * SECOND);
+    assert_eq!(sent(&bench), Some(client));
+    bench.gap(7, Direction::Out, client, 1000, GapReason::NotCopied);
+    bench.tick(59 * SECOND);
+    assert_eq!(sent(&bench), Some(client));
+    bench.tick(10 * SECOND);
+    assert_eq!(sent(&bench), Some(client + 1000));
+    assert!(bench.series("telltale.connections").is_empty() && bench.series("telltale.connection.duration").is_empty());
+    bench.gap(7, Direction::Out, client + 1000, 10, GapReason::NotCopied);
+    bench.close(7);
+    assert_eq!(sent(&bench), Some(client + 1010));
+    assert_eq!(bench.series("telltale.connections").into_values().collect::<Vec<_>>(), [1]);
+    assert_eq!(bench.series("telltale.connection.duration").len(), 1);
 }
 
 /// Only one that is seen from its first byte to its end has a duration.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     capture::Role,
-    exchange::Ended,
+    exchange::Report,
     policy::{
         attribute::{Key as AttributeKey, Subject as _},
         plan::{Group, MetricsPlan, Part},
@@ -291,15 +291,15 @@ impl Shard {
         }
     }
 
-    /// Adds a connection that is over to its series.
-    pub fn connection(&mut self, ended: &Ended) {
+    /// Adds what is told of a connection to its series.
+    pub fn connection(&mut self, report: &Report) {
         let Self { aggregator, tables, noted, labels: bytes } = self;
         let aggregator = &**aggregator;
-        let connection = &ended.connection;
-        let role = ended.role.unwrap_or(connection.role);
-        let subject = ConnectionSubject(ended);
-        let whole = OfConnection { ended, direction: None };
-        let lanes = DIRECTIONS.map(|direction| OfConnection { ended, direction: Some(direction) });
+        let connection = &report.connection;
+        let role = report.role.unwrap_or(connection.role);
+        let subject = ConnectionSubject(report);
+        let whole = OfConnection { report, direction: None };
+        let lanes = DIRECTIONS.map(|direction| OfConnection { report, direction: Some(direction) });
         let mut tables = lock(tables);
         let mut admitted = false;
         for (index, group) in aggregator.plan.groups.iter().enumerate().skip(aggregator.of_exchanges) {

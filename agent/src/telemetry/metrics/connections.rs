@@ -1,9 +1,9 @@
-//! Connections that are over -> measurements.
+//! Connections -> measurements.
 
 use super::{calls::OfPart, cells::Measured};
 use crate::{
     capture::Direction,
-    exchange::Ended,
+    exchange::Report,
     policy::plan::{Part, Stream},
     telemetry::names::{ConnectionMeasure, Measure},
 };
@@ -13,7 +13,7 @@ pub(super) const DIRECTIONS: [(Direction, &str); 2] = [(Direction::Out, "transmi
 
 /// What was measured of a connection, or of one of its directions.
 pub(super) struct OfConnection<'a> {
-    pub(super) ended: &'a Ended,
+    pub(super) report: &'a Report,
     pub(super) direction: Option<(Direction, &'static str)>,
 }
 
@@ -21,10 +21,10 @@ impl Measured for OfConnection<'_> {
     fn each(&self, stream: &Stream, take: impl FnMut(f64)) {
         let Measure::Connection(measure) = stream.instrument.measure else { return };
         let value = match (measure, self.direction) {
-            (ConnectionMeasure::Ended, None) => Some(1.0),
-            (ConnectionMeasure::Duration, None) => self.ended.duration.map(|duration| duration.as_secs_f64()),
+            (ConnectionMeasure::Ended, None) => self.report.over.then_some(1.0),
+            (ConnectionMeasure::Duration, None) => self.report.duration.map(|duration| duration.as_secs_f64()),
             (ConnectionMeasure::Io, Some((direction, _))) => {
-                let bytes = self.ended.bytes[direction.index()];
+                let bytes = self.report.bytes[direction.index()];
                 (bytes > 0).then_some(bytes as f64)
             }
             _ => None,

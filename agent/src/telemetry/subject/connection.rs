@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::SocketAddr};
 
 use crate::{
     capture::Role,
-    exchange::{Connection, Ended},
+    exchange::{Connection, Report},
     policy::{
         attribute::{Key, Side, Subject, Value},
         objects::Labels,
@@ -172,9 +172,9 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// A connection that is over. It has no value of an exchange.
+/// A connection of which something is told. It has no value of an exchange.
 #[derive(Clone, Copy)]
-pub struct ConnectionSubject<'a>(pub &'a Ended);
+pub struct ConnectionSubject<'a>(pub &'a Report);
 
 impl<'a> ConnectionSubject<'a> {
     fn ends(self) -> Ends<'a> {
@@ -213,16 +213,18 @@ impl Subject for ConnectionSubject<'_> {
     }
 
     fn key(&self, key: Key) -> Option<Value<'_>> {
-        let ended = self.0;
+        let report = self.0;
         match key {
-            Key::Reporter if ended.role.is_none() => None,
-            Key::ConnectionTls => Some(Value::Bool(ended.tls)),
-            Key::ConnectionVisibility => Some(ended.visibility?.name().into()),
-            Key::ConnectionOpaqueReason => Some(ended.visibility?.reason()?.name().into()),
-            Key::NetworkProtocolName => match ended.protocol {
+            Key::Reporter if report.role.is_none() => None,
+            Key::ConnectionTls => Some(Value::Bool(report.tls)),
+            Key::ConnectionVisibility => Some(report.visibility?.name().into()),
+            Key::ConnectionOpaqueReason => Some(report.visibility?.reason()?.name().into()),
+            Key::NetworkProtocolName => match report.protocol {
                 Protocol::Http1 | Protocol::Http2 => Some("http".into()),
                 _ => None,
             },
+            // That of HTTP/1 is of each message.
+            Key::NetworkProtocolVersion => (report.protocol == Protocol::Http2).then(|| "2".into()),
             Key::ServerAddress | Key::ServerPort => self.server(key),
             _ if (Key::SourceAddress..=Key::SourceLabels).contains(&key) => self.ends().of_end(End::Source, key),
             _ if (Key::DestinationAddress..=Key::DestinationLabels).contains(&key) => {

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::*;
 use crate::{
     exchange::{
-        Connection, Ended, Omission, OpaqueReason, Visibility,
+        Connection, Omission, OpaqueReason, Report, Visibility,
         genai::{self, CallContent, GenAi, ToolCall, Usage},
         mcp::{Message, Messages, Party},
     },
@@ -412,8 +412,9 @@ fn a_server_is_not_paired_with_the_port_of_a_proxy() {
     let server = |protocol| {
         let connection = Arc::new(Connection { protocol, ..(*exchange.connection).clone() });
         let (visibility, bytes) = (Some(Visibility::Opaque(OpaqueReason::Tls)), [1; 2]);
-        let ended = Ended { role: None, tls: true, protocol, visibility, duration: None, bytes, connection };
-        let subject = ConnectionSubject(&ended);
+        let report =
+            Report { over: true, role: None, tls: true, protocol, visibility, duration: None, bytes, connection };
+        let subject = ConnectionSubject(&report);
         let text = |key| subject.key(key).map(|value| value.into_text().into_owned());
         [Key::ServerAddress, Key::ServerPort].map(text)
     };

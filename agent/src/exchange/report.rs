@@ -1,4 +1,4 @@
-//! A connection that is over.
+//! What is told of a connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,9 +72,11 @@ impl OpaqueReason {
     }
 }
 
-/// A connection of which nothing more comes.
+/// What is told of a connection when it is over; while it goes on, of its bytes.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct Report {
+    /// Nothing more comes of it.
+    pub over: bool,
     /// Whose, from where to where.
     pub connection: Arc<Connection>,
     /// Which end the process is, as far as socket or traffic tell.
@@ -87,6 +89,6 @@ pub struct Ended {
     pub visibility: Option<Visibility>,
     /// From when it was first seen to its end; `None` unless both were seen.
     pub duration: Option<Duration>,
-    /// Bytes that it moved, read or not, by [`Direction::index`](crate::capture::Direction::index).
+    /// Bytes that it moved since the last report, read or not, by [`Direction::index`](crate::capture::Direction::index).
     pub bytes: [u64; 2],
 }
