@@ -7,7 +7,7 @@ use crate::common::{
     cgroup::Cgroup,
     program::{Program, Server, curl, done},
     seen::row,
-    tools,
+    tools, wait_for,
 };
 
 fn held(server: &Server) -> Command {
@@ -138,4 +138,32 @@ fn a_command_that_is_both_ends() {
     });
     assert_eq!(run.stdout(), "xxxxxx");
     run.seen.assert_both_ends(&[row("GET", "/bytes/6", 200, 0, 6)]);
+}
+
+/// What probes cost who is not observed is told at the end: how often one ran into them.
+#[test]
+fn the_end_tells_what_others_paid() {
+    let Some(cgroup) = Cgroup::v2() else { return eprintln!("skipped: no cgroup v2 can be made here") };
+    let python = |code: &str| {
+        let mut command = Command::new(tools::interpreter());
+        command.args(["-c", code]);
+        command
+    };
+    // Writes before the handshake are calls too, which fail.
+    let writes = "import ssl\n\
+        end = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname='h')\n\
+        for _ in range(7):\n\
+        \x20   try: end.write(b'x')\n\
+        \x20   except ssl.SSLWantReadError: pass\n";
+    let mut user = Program::start(&mut cgroup.inside(&python("import ssl; print('loaded', flush=True); input()")));
+    assert_eq!(user.line(), "loaded");
+    let run = Run::start(["--cgroup", cgroup.path().to_str().expect("text")]);
+    done(&mut python(writes));
+    wait_for("the calls", || (run.value("telltale_tls_calls_of_others_total", "") > 6.5).then_some(()));
+    let (_, stderr) = run.end_unread(nix::sys::signal::Signal::SIGTERM);
+    let line = stderr.lines().find(|line| line.starts_with("calls of TLS libraries by processes out of scope"));
+    let calls = line.and_then(|line| line.split_once(": ")?.1.split(' ').next()?.parse::<u64>().ok());
+    assert!(calls.is_some_and(|calls| calls >= 7), "{stderr}");
+    user.say("end");
+    user.finish();
 }

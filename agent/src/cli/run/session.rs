@@ -208,7 +208,11 @@ impl<'a> Session<'a> {
         }
         let health = Arc::clone(&self.outputs.health);
         let exit = self.outputs.finish()?;
-        let losses = self.show_summary.then(|| report::losses(&health));
+        let losses = self.show_summary.then(|| {
+            let mut lines = report::losses(&health);
+            lines.extend(report::cost_of_others(&health));
+            lines
+        });
         eprint!("{}", summary.render_all(std::io::stderr().is_terminal(), losses.as_deref()));
         if panicked {
             return Err(anyhow!("a worker panicked; its last telemetry is lost").into());
