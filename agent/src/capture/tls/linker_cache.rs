@@ -60,10 +60,11 @@ impl LinkerCache {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
 
-    fn cache(entries: &[(&str, &str)]) -> Vec<u8> {
+    /// A cache of these names and paths.
+    pub(in crate::capture::tls) fn cache(entries: &[(&str, &str)]) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&(entries.len() as u32).to_le_bytes());
         bytes.resize(HEAD, 0);
@@ -78,6 +79,11 @@ mod tests {
         }
         [bytes, strings].concat()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::cache, *};
 
     #[test]
     fn libraries_are_found_by_name() {

@@ -20,6 +20,28 @@ const MOST_PACKAGES: usize = 4096;
 const FOLDERS: [&str; 6] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib64", "/usr/local/lib"];
 /// Names of libraries that programs load when they first need TLS.
 const LOADED_LATE: [&[u8]; 2] = [b"libssl.so", b"libssl-"];
+/// Functions by which a program loads libraries or starts other programs.
+const LOADS: [&str; 16] = [
+    "dlopen",
+    "dlmopen",
+    "execl",
+    "execle",
+    "execlp",
+    "execv",
+    "execve",
+    "execveat",
+    "execvp",
+    "execvpe",
+    "popen",
+    "posix_spawn",
+    "posix_spawnp",
+    "system",
+    "wordexp",
+    "g_module_open",
+];
+/// What names of libraries begin with that have these functions for others, or use them for something else than TLS.
+const LOADS_NOTHING: [&[u8]; 9] =
+    [b"libc.", b"libc-", b"libdl.", b"libdl-", b"libpthread", b"ld-linux", b"ld-musl", b"ld-", b"libselinux."];
 
 /// Extensions of Python with a TLS library inside: the folder in that of packages, and how the file is called.
 const EXTENSIONS: [(&str, &[u8]); 3] = [
@@ -54,11 +76,13 @@ impl Surroundings {
         }
     }
 
-    /// The files that a command may execute: itself, what it is written in, the libraries that they need, and the system's TLS libraries.
+    /// The files that a command may execute: itself, what it is written in, the libraries that they need, and the system's TLS libraries unless it
+    /// loads and starts nothing.
     pub fn files_of(&self, command: &[OsString]) -> Vec<PathBuf> {
-        let mut search = Search { around: self, seen: HashSet::new(), found: Vec::new() };
-        if let Some(program) = command.first().and_then(|program| self.program(program)) {
-            search.program(&program, 0);
+        let mut search = Search::new(self);
+        match command.first().and_then(|program| self.program(program)) {
+            Some(program) => search.program(&program, 0),
+            None => search.may_load = true,
         }
         // `env`, `sudo`, `timeout` and the like execute one of their arguments.
         for argument in command.iter().skip(1).take(8) {
@@ -68,7 +92,7 @@ impl Surroundings {
             }
         }
         for (name, path) in self.libraries.entries() {
-            if LOADED_LATE.iter().any(|begin| name.starts_with(begin)) {
+            if search.may_load && LOADED_LATE.iter().any(|begin| name.starts_with(begin)) {
                 search.library(&path, 0);
             }
         }
@@ -77,7 +101,7 @@ impl Surroundings {
 
     /// The files that a program may execute that has just been started.
     pub fn files_of_program(&self, program: &Path) -> Vec<PathBuf> {
-        let mut search = Search { around: self, seen: HashSet::new(), found: Vec::new() };
+        let mut search = Search::new(self);
         search.program(program, 0);
         search.found
     }
@@ -99,12 +123,18 @@ struct Search<'a> {
     around: &'a Surroundings,
     seen: HashSet<PathBuf>,
     found: Vec<PathBuf>,
+    /// Something of it may load libraries, or start other programs, or it cannot be told.
+    may_load: bool,
 }
 
 /// How deep scripts and libraries lead to others.
 const MOST_DEPTH: u32 = 8;
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(around: &'a Surroundings) -> Self {
+        Self { around, seen: HashSet::new(), found: Vec::new(), may_load: false }
+    }
+
     /// Whether a file is new.
     fn is_new(&mut self, path: &Path) -> Option<PathBuf> {
         let real = path.canonicalize().ok()?;
@@ -136,6 +166,7 @@ impl Search<'_> {
 
     /// `/usr/bin/env -S python3 -u`
     fn script(&mut self, line: &[u8], depth: u32) {
+        self.may_load = true;
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
         let Some(interpreter) = words.next() else { return };
         self.program(Path::new(interpreter), depth + 1);
@@ -149,7 +180,15 @@ impl Search<'_> {
 
     /// An ELF file with what it needs.
     fn load(&mut self, real: &Path, depth: u32) {
-        let Ok(elf) = files::open(real).map_err(Into::into).and_then(Elf::open) else { return };
+        let Ok(elf) = files::open(real).map_err(Into::into).and_then(Elf::open) else {
+            // A shell takes it for a script.
+            self.may_load = true;
+            return;
+        };
+        let name = real.file_name().unwrap_or_default().as_bytes();
+        if !LOADS_NOTHING.iter().any(|begin| name.starts_with(begin)) {
+            self.may_load |= elf.mentions(&LOADS).ok().flatten().unwrap_or(true);
+        }
         self.found.push(real.to_owned());
         if let Ok(Some(linker)) = elf.interpreter() {
             self.library(Path::new(OsStr::from_bytes(&linker)), depth + 1);
@@ -239,7 +278,10 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
-    use crate::capture::tls::elf::testing::{self, Kind};
+    use crate::capture::tls::{
+        elf::testing::{self, Kind},
+        linker_cache::testing::cache,
+    };
 
     struct Machine {
         folder: tempfile::TempDir,
@@ -290,6 +332,38 @@ mod tests {
         assert_eq!(around.files_of(&command(&["no such program"])), [""; 0].map(PathBuf::from));
         // An argument may be a program.
         assert_eq!(around.files_of(&command(&["nothing", "-u", "agent"])), expected);
+    }
+
+    #[test]
+    fn the_systems_library_is_for_who_may_load_it() {
+        let machine = machine();
+        let ssl = machine.elf("lib/libssl.so.3");
+        let entry = [("libssl.so.3", ssl.to_str().unwrap())];
+        let around = Surroundings { libraries: LinkerCache::of(&cache(&entry)), ..machine.around() };
+        let found = |command: &str| around.files_of(&[command.into()]).contains(&ssl);
+        let quiet = machine.elf("bin/cat");
+        assert_eq!(around.files_of(&["cat".into()]), [quiet]);
+        let names = |functions: &[(&str, u64)]| testing::file(Kind::Exports, functions, [1; 4]);
+        machine.put("bin/node", &names(&[("dlopen", 4096)]));
+        machine.put("bin/timeout", &names(&[("main", 4096), ("fexecve", 4100)]));
+        machine.put("bin/text", b"curl https://x\n");
+        machine.put("bin/shell", b"#!/bin/sh\n");
+        // Where nothing is for the linker it cannot be told.
+        machine.put("bin/static", &testing::file(Kind::Symbols, &[], [1; 4]));
+        for command in ["node", "timeout", "text", "shell", "static", "not there"] {
+            assert!(found(command), "{command}");
+        }
+        machine.put("bin/libc.so.6", &names(&[("dlopen", 4096)]));
+        assert!(!found("libc.so.6"));
+    }
+
+    #[test]
+    fn what_a_script_is_written_in_may_be_no_file() {
+        let machine = machine();
+        let fifo = machine.folder.path().canonicalize().unwrap().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        machine.put("bin/script", format!("#!{}\n", fifo.display()).as_bytes());
+        assert!(machine.around().files_of(&command(&["script"])).is_empty());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::{
 const MOST_ENTRIES: u64 = 4096;
 /// Libraries that one file may need.
 const MOST_LIBRARIES: usize = 256;
+/// Bytes of names that are searched; a browser has some hundred thousand.
+const MOST_STRINGS: u64 = 4 << 20;
 /// Steps along a chain of a hash table. Tables are made so that chains are short.
 const MOST_STEPS: u32 = 4096;
 
@@ -18,6 +20,8 @@ const MOST_STEPS: u32 = 4096;
 pub(super) struct Dynamic {
     symbols: Option<u64>,
     strings: Option<u64>,
+    /// Bytes of the strings.
+    strings_size: Option<u64>,
     hash: Option<u64>,
     gnu_hash: Option<u64>,
     /// Offsets into the strings.
@@ -53,6 +57,7 @@ impl<R: ReadAt> Elf<R> {
                 4 => found.hash = Some(value),
                 5 => found.strings = Some(value),
                 6 => found.symbols = Some(value),
+                10 => found.strings_size = Some(value),
                 14 => found.soname = Some(value),
                 15 => found.rpath = Some(value),
                 29 => found.runpath = Some(value),
@@ -81,6 +86,23 @@ impl<R: ReadAt> Elf<R> {
             needed: dynamic.needed.iter().map(|&at| text(at)).collect::<Result<_, _>>()?,
             path: dynamic.runpath.or(dynamic.rpath).map(text).transpose()?,
         })
+    }
+
+    /// Whether the linker reads one of these names in the file, or one that ends so: exports and what it has from others. `None` where there is nothing
+    /// for the linker, or too much.
+    ///
+    /// # Errors
+    /// The file is damaged, or cannot be read.
+    pub fn mentions(&self, names: &[&str]) -> Result<Option<bool>, ElfError> {
+        let Some(dynamic) = self.dynamic()? else { return Ok(None) };
+        let size = dynamic.strings_size.filter(|&size| size <= MOST_STRINGS);
+        let (Some(at), Some(size)) = (dynamic.strings.and_then(|address| self.offset(address)), size) else {
+            return Ok(None);
+        };
+        let mut strings = vec![0; size as usize];
+        read::exact(&self.file, at, &mut strings)?;
+        let is_there = |name: &&str| memchr::memmem::find(&strings, &[name.as_bytes(), &[0]].concat()).is_some();
+        Ok(Some(names.iter().any(|name| is_there(name))))
     }
 
     /// Where in the file the functions of these names are that the file exports; `None` for each that it does not.

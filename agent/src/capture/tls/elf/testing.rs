@@ -36,7 +36,7 @@ pub(in crate::capture::tls) fn file(kind: Kind, functions: &[(&str, u64)], build
     let hash_at = (strings_at + strings.len() as u64).next_multiple_of(8);
     let note_at = (hash_at + hash.len() as u64 * 4).next_multiple_of(8);
     let dynamic_at = (note_at + note.len() as u64).next_multiple_of(8);
-    let dynamic: [u64; 8] = [4, hash_at, 5, strings_at, 6, symbols_at, 0, 0];
+    let dynamic: [u64; 10] = [4, hash_at, 5, strings_at, 10, strings.len() as u64, 6, symbols_at, 0, 0];
     let dynamic: &[u64] = if kind == Kind::Exports { &dynamic } else { &[] };
     let sections_at = dynamic_at + dynamic.len() as u64 * 8;
     let sections: u16 = if kind == Kind::Symbols { 3 } else { 0 };
