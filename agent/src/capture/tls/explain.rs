@@ -54,8 +54,8 @@ pub struct Explained {
     pub path: PathBuf,
     /// The library.
     pub library: String,
-    /// Whether it is read inside.
-    pub is_read: bool,
+    /// Whether it is one that can be read inside, where the machine lets it.
+    pub is_recognised: bool,
     /// How it was recognised, or why it is not read.
     pub why: String,
     /// Symbols of the functions that get probes, with their offsets in the file.
@@ -116,7 +116,7 @@ impl Explanation {
             self.libraries.push(Explained {
                 path: path.to_owned(),
                 library: found.target.name.to_string(),
-                is_read: true,
+                is_recognised: true,
                 why: format!("found {}", found.by.words()),
                 functions: found.functions.iter().map(|(function, offset)| (function.symbol(), *offset)).collect(),
                 build_id,
@@ -133,7 +133,7 @@ impl Explanation {
             self.libraries.push(Explained {
                 path: path.to_owned(),
                 library: other.name.to_owned(),
-                is_read: false,
+                is_recognised: false,
                 why: other.why.to_owned(),
                 functions: Vec::new(),
                 build_id: build_id.clone(),
@@ -187,7 +187,7 @@ mod tests {
         assert!(own.files > 1 && own.tells_of_libraries, "{own:?}");
         // The agent's own exporters use it.
         let of_this_program = own.libraries.iter().find(|library| library.library == "rustls");
-        assert!(of_this_program.is_some_and(|library| !library.is_read), "{own:?}");
+        assert!(of_this_program.is_some_and(|library| !library.is_recognised), "{own:?}");
         assert_eq!(explain(u32::MAX, &Targets::default()).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

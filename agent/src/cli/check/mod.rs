@@ -16,7 +16,7 @@ use crate::{
     config::Config,
 };
 
-/// Runs it. True if something can be captured, and the API server answers if it is asked; of one process, if it is read inside TLS.
+/// Runs it. True if something can be captured, and the API server answers if it is asked; of one process, if it can be read inside TLS.
 pub(super) fn check(args: &CheckArgs, config: &Config) -> io::Result<bool> {
     if let Some(pid) = args.pid {
         return check_process(pid, args.output, config);
@@ -43,16 +43,16 @@ pub(super) fn check(args: &CheckArgs, config: &Config) -> io::Result<bool> {
 }
 
 fn check_process(pid: u32, format: CheckFormat, config: &Config) -> io::Result<bool> {
-    let explanation = process::report(pid, &config.tls_targets())?;
+    let report = process::report(pid, &config.tls_targets())?;
     let mut out = io::stdout().lock();
     match format {
         CheckFormat::Json => {
-            serde_json::to_writer_pretty(&mut out, &explanation)?;
+            serde_json::to_writer_pretty(&mut out, &report)?;
             writeln!(out)?;
         }
-        CheckFormat::Text => write!(out, "{}", process::text(&explanation, io::stdout().is_terminal()))?,
+        CheckFormat::Text => write!(out, "{}", process::text(&report, io::stdout().is_terminal()))?,
     }
-    Ok(explanation.libraries.iter().any(|library| library.is_read))
+    Ok(report.can_be_read())
 }
 
 fn text(report: &Report) -> String {

@@ -4,16 +4,56 @@ use std::{fmt::Write as _, io};
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
-use crate::capture::tls::{
-    explain::{Explanation, explain},
-    targets::Targets,
+use serde::Serialize;
+
+use crate::capture::{
+    kernel::capability::{Capability, Status},
+    tls::{
+        capability::capability,
+        explain::{Explanation, explain},
+        targets::Targets,
+    },
 };
 
-/// Looks at a process.
+/// What can be read inside TLS of a process, as far as it and this machine decide that. Policies and options decide, too.
+#[derive(Debug, Serialize)]
+pub(super) struct ProcessReport {
+    /// What is in the process.
+    #[serde(flatten)]
+    explanation: Explanation,
+    /// Whether this machine lets a probe be attached; tried where there is something to attach to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside_tls: Option<Capability>,
+}
+
+impl ProcessReport {
+    fn is_recognised(&self) -> bool {
+        self.explanation.libraries.iter().any(|library| library.is_recognised)
+    }
+
+    /// Why nothing is read although there is a library that could be.
+    fn refusal(&self) -> Option<&Capability> {
+        self.inside_tls.as_ref().filter(|capability| capability.status != Status::Ok)
+    }
+
+    /// Whether anything inside TLS can be read.
+    pub(super) fn can_be_read(&self) -> bool {
+        self.is_recognised() && self.refusal().is_none()
+    }
+}
+
+/// Looks at a process, and tries a probe if there is something to read.
 ///
 /// # Errors
-/// As [`explain`], in words.
-pub(super) fn report(pid: u32, targets: &Targets) -> io::Result<Explanation> {
+/// There is no such process, or this one may not look at it, in words.
+pub(super) fn report(pid: u32, targets: &Targets) -> io::Result<ProcessReport> {
+    let explanation = look(pid, targets)?;
+    let mut report = ProcessReport { explanation, inside_tls: None };
+    report.inside_tls = report.is_recognised().then(capability);
+    Ok(report)
+}
+
+fn look(pid: u32, targets: &Targets) -> io::Result<Explanation> {
     explain(pid, targets).map_err(|error| {
         let problem = match error.kind() {
             io::ErrorKind::NotFound => format!("there is no process {pid}"),
@@ -24,15 +64,19 @@ pub(super) fn report(pid: u32, targets: &Targets) -> io::Result<Explanation> {
     })
 }
 
-pub(super) fn text(explanation: &Explanation, colour: bool) -> String {
-    let Explanation { pid, files, libraries, problems, tells_of_libraries } = explanation;
+pub(super) fn text(report: &ProcessReport, colour: bool) -> String {
+    let Explanation { pid, files, libraries, problems, tells_of_libraries } = &report.explanation;
     let mut text = format!("process {pid}, code of {files} files\n");
     if !libraries.is_empty() {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["LIBRARY", "INSIDE TLS", "FILE", "WHY", "FUNCTIONS", "BUILD"]);
         for library in libraries {
-            let (word, tint) = if library.is_read { ("read", Color::Green) } else { ("not read", Color::Yellow) };
+            let (word, tint) = match (library.is_recognised, report.refusal()) {
+                (true, None) => ("can be read", Color::Green),
+                (true, Some(_)) => ("recognised", Color::Yellow),
+                (false, _) => ("not read", Color::Yellow),
+            };
             let functions: Vec<_> =
                 library.functions.iter().map(|(symbol, offset)| format!("{symbol}+{offset:#x}")).collect();
             table.add_row([
@@ -49,8 +93,20 @@ pub(super) fn text(explanation: &Explanation, colour: bool) -> String {
     for problem in problems {
         let _ = writeln!(text, "\ncannot look into {problem}");
     }
-    let verdict = match (libraries.iter().any(|library| library.is_read), libraries.is_empty(), tells_of_libraries) {
-        (true, ..) => "What this process sends and receives by these libraries is read inside TLS.",
+    if report.is_recognised()
+        && let Some(refusal) = report.refusal()
+    {
+        let _ = writeln!(text, "\nNothing inside TLS can be read on this machine: {}", refusal.found);
+        if let Some(mend) = &refusal.mend {
+            let _ = writeln!(text, "  {mend}");
+        }
+        return text;
+    }
+    let verdict = match (report.is_recognised(), libraries.is_empty(), tells_of_libraries) {
+        (true, ..) => {
+            "What this process sends and receives by these libraries can be read inside TLS, where it is in scope and neither --no-tls nor a policy \
+             says otherwise."
+        }
         (false, true, true) => "No TLS library yet. One that it loads later is found then.",
         (false, true, false) => "No TLS library. It has no dynamic linker that would tell of others.",
         (false, false, _) => {
@@ -66,22 +122,33 @@ mod tests {
     use crate::capture::tls::explain::Explained;
 
     #[test]
-    fn the_report_says_what_is_read_and_why_not() {
-        let library = |library: &str, is_read: bool| Explained {
+    fn the_report_says_what_can_be_read_and_why_not() {
+        let library = |library: &str, is_recognised: bool| Explained {
             path: "/usr/lib/libssl.so.3".into(),
             library: library.to_owned(),
-            is_read,
+            is_recognised,
             why: "found by exported symbols".to_owned(),
             functions: vec![("SSL_read", 0x1234)],
             build_id: None,
         };
-        let mut explanation = Explanation { pid: 7, files: 3, tells_of_libraries: true, ..Explanation::default() };
-        assert!(text(&explanation, false).contains("found then"));
-        explanation.libraries.push(library("rustls", false));
-        assert!(text(&explanation, false).contains("is not read"));
-        explanation.libraries.push(library("openssl", true));
-        let text = text(&explanation, false);
-        assert!(text.contains("SSL_read+0x1234") && text.contains("is read inside TLS"), "{text}");
+        let explanation = Explanation { pid: 7, files: 3, tells_of_libraries: true, ..Explanation::default() };
+        let mut report = ProcessReport { explanation, inside_tls: None };
+        assert!(text(&report, false).contains("found then") && !report.can_be_read());
+        report.explanation.libraries.push(library("rustls", false));
+        assert!(text(&report, false).contains("is not read") && !report.can_be_read());
+        report.explanation.libraries.push(library("openssl", true));
+        report.inside_tls = Some(Capability::new("inside TLS", Status::Ok, "a probe", "works"));
+        let works = text(&report, false);
+        assert!(works.contains("SSL_read+0x1234") && works.contains("can be read inside TLS"), "{works}");
+        assert!(report.can_be_read());
+        // What is recognised is of no use where the machine refuses probes.
+        report.inside_tls =
+            Some(Capability::new("inside TLS", Status::Missing, "a probe", "EACCES").mend("give it SYS_ADMIN"));
+        let refused = text(&report, false);
+        assert!(refused.contains("EACCES") && refused.contains("give it SYS_ADMIN"), "{refused}");
+        assert!(!refused.contains("can be read inside TLS") && !report.can_be_read());
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["pid"], &json["inside_tls"]["status"]), (&7.into(), &"missing".into()));
     }
 
     #[test]
