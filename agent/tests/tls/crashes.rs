@@ -67,10 +67,11 @@ fn processes_that_end_in_a_call() {
     // It was answered, and crashed before it had the answer.
     let unread = before().chain([unanswered("GET", "/bytes/0", "closed")]).chain(later);
     seen.assert_reporter("client", &unread.collect::<Vec<_>>());
-    // Ciphertext is not copied, which is no loss.
+    // Ciphertext is not copied, and calls of whoever else has the library on this machine are left out: no losses.
     let losses = |line: &&str| {
         let counters = ["telltale_kernel_drops_total", "telltale_gaps_total", "telltale_events_without_open_total"];
-        counters.iter().any(|name| line.starts_with(name)) && !line.contains("not_copied") && !line.ends_with(" 0.0")
+        let is_none = line.ends_with(" 0.0") || line.contains("not_copied") || line.contains("tls_socket");
+        counters.iter().any(|name| line.starts_with(name)) && !is_none
     };
     assert_eq!(seen.metrics.lines().filter(losses).collect::<Vec<_>>(), [""; 0]);
     let objects = |socket: &str| value(&seen.metrics, "telltale_tls_objects_total", socket);

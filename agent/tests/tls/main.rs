@@ -19,3 +19,4 @@ mod peers;
 mod programs;
 mod replaced;
 mod summary;
+mod transfers;

@@ -72,7 +72,7 @@ impl Authority {
         Server::start(command.arg(file("server.mjs")).arg(self.file("cert.pem")).arg(self.file("key.pem")))
     }
 
-    /// nginx with two workers, and what it is needed for.
+    /// nginx with two workers, and what it is needed for. A record of TLS does not fit into the buffers of its sockets.
     pub(crate) fn nginx(&self) -> (Program, u16) {
         let (root, port) = (self.folder.path(), free_port());
         fs::create_dir_all(root.join("bytes")).expect("the folder is ours");
@@ -83,7 +83,7 @@ impl Authority {
             "daemon off; pid {root}/pid; error_log stderr crit; worker_processes 2; events {{}}\n\
              http {{ access_log off; client_body_temp_path {root}/1; proxy_temp_path {root}/2; \
              fastcgi_temp_path {root}/3; uwsgi_temp_path {root}/4; scgi_temp_path {root}/5; \
-             ssl_protocols TLSv1.2 TLSv1.3; server {{ listen 127.0.0.1:{port} ssl; root {root}; ssl_certificate {root}/cert.pem; \
+             ssl_protocols TLSv1.2 TLSv1.3; server {{ listen 127.0.0.1:{port} ssl sndbuf=16k; root {root}; ssl_certificate {root}/cert.pem; \
              ssl_certificate_key {root}/key.pem; location = /sink {{ return 200 ok; }} \
              location = /status/404 {{ return 404 no; }} }} }}\n",
             root = root.display()

@@ -3,6 +3,8 @@
 import asyncio
 import http.client
 import os
+import select
+import socket
 import ssl
 import sys
 from urllib.parse import urlsplit
@@ -105,8 +107,6 @@ def curl_cffi():
 
 def pyopenssl():
     """With memory BIOs, as Twisted has it."""
-    import socket
-
     from OpenSSL import SSL
 
     url = urlsplit(base)
@@ -175,6 +175,52 @@ def steady():
         connection.request("GET", path.strip())
         print(len(connection.getresponse().read()), flush=True)
     connection.close()
+
+
+def resumed():
+    """By TLS 1.2 and 1.3, two connections each, of which the second one takes up the session of the first."""
+    url = urlsplit(base)
+    for number, version in enumerate((ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)):
+        context = ssl.create_default_context()
+        context.maximum_version = version
+        session = None
+        for turn in range(2):
+            link = socket.create_connection((url.hostname, url.port))
+            tls = context.wrap_socket(link, server_hostname=url.hostname, session=session)
+            assert tls.session_reused == bool(turn)
+            size = number * 2 + turn
+            tls.sendall(f"GET /bytes/{size} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode())
+            answer = tls.makefile("rb")
+            while answer.readline().strip():
+                """The head."""
+            assert len(answer.read(size)) == size
+            session = tls.session
+            tls.close()
+
+
+def upload():
+    """More than fits into the buffers of the socket, without blocking: the library asks to be called again."""
+    url = urlsplit(base)
+    link = socket.create_connection((url.hostname, url.port))
+    # Less than a record of TLS.
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    tls = ssl.create_default_context().wrap_socket(link, server_hostname=url.hostname)
+    tls.setblocking(False)
+    content = b"u" * 1_000_000
+    head = f"POST /sink HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+    left, again = memoryview(head + content), 0
+    while left:
+        try:
+            left = left[tls.send(left) :]
+        except ssl.SSLWantWriteError:
+            again += 1
+            select.select([], [tls], [])
+    assert again, "it was never asked to wait"
+    tls.setblocking(True)
+    answer = b""
+    while not answer.endswith(b"\r\n\r\nok"):
+        answer += tls.recv(1000)
+    tls.close()
 
 
 def concurrent():
