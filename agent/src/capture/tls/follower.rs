@@ -38,6 +38,8 @@ const CONNECTIONS: usize = 1024;
 const END: Duration = Duration::from_secs(5);
 /// How long it is waited at the start until all have been looked at who are there.
 const START: Duration = Duration::from_secs(10);
+/// How long it is waited at the start for the thread, which may have met a file system that does not answer.
+const READY: Duration = Duration::from_secs(15);
 /// How far apart all are looked at again because notices were lost.
 const LOST: Duration = Duration::from_secs(10);
 /// Notices that are taken before requests are looked at.
@@ -136,12 +138,19 @@ impl Follower {
             metrics: Metrics::new(health),
             begin: Instant::now(),
         };
-        work.begin(&scope.processes, scope.command.as_deref().unwrap_or_default());
         let (end, ended) = sync_channel(1);
+        let (ready, is_ready) = sync_channel(1);
         let thread = std::thread::Builder::new().name("telltale-tls".to_owned()).spawn(move || {
             let _end = end;
+            work.begin(&scope.processes, scope.command.as_deref().unwrap_or_default());
+            // Nobody waits for it any more, perhaps.
+            let _ = ready.send(());
             work.run();
         })?;
+        // Who is told that it captures may rely on it, also of what runs already.
+        if is_ready.recv_timeout(READY) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("TLS libraries are still looked for: what is inside TLS is not read of all processes yet");
+        }
         Ok(Self { handle: FollowerHandle { told, connections, wake }, thread: Some(thread), ended })
     }
 
@@ -250,7 +259,6 @@ impl Work {
         for &pid in processes {
             self.discovery.look(pid, Cause::Start, now);
         }
-        // Who is told that it captures may rely on it, also of what runs already.
         self.discovery.rescan(now);
         // As far as it goes: nobody's files keep it from starting.
         while self.discovery.work(self.now()) && self.now() < now + START {}
