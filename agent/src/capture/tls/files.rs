@@ -278,6 +278,15 @@ mod tests {
     }
 
     #[test]
+    fn the_device_of_a_mount_is_known() {
+        let place = Place::at(Path::new("/proc/version")).unwrap();
+        let device = place.metadata.dev();
+        let expected = (major(device) as u32, minor(device) as u32);
+        assert_eq!(place.mounted(Path::new("/proc/self/mountinfo")), Some(expected));
+        assert_eq!(place.mounted(Path::new("/proc/self/status")), None);
+    }
+
+    #[test]
     fn links_lead_nowhere_out_of_a_root() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
