@@ -347,28 +347,32 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             is_cut |= self.read - begun >= self.limits.bytes;
             // It may be mapped no more: then a notice of that comes.
             let opened = if is_cut { None } else { self.source.open(mapped.task, mapping).ok() };
-            let id = match &opened {
-                Some(opened) if self.know(opened, &mapping.path) => opened.id,
-                Some(_) => continue,
-                // What cannot be opened any more, as one that was replaced on disk, is executed still.
-                None => match self.used(pid, device, inode) {
-                    Some(id) => id,
-                    None => continue,
-                },
-            };
-            if own.iter().any(|known| known.id == id) {
-                continue;
+            let mut ids = Vec::new();
+            if let Some(opened) = &opened
+                && self.know(opened, &mapping.path)
+            {
+                ids.push(opened.id);
             }
-            let was_attached = self.files.get(&id).is_some_and(|file| file.attached.is_some());
-            if let Some(opened) = &opened {
-                self.attach(opened, now);
+            // What cannot be opened any more, as one that was replaced on disk, is executed still. So is the file below an overlay of which a copy was
+            // made since, that has the same numbers and now is what is opened.
+            if opened.is_none() || cause != Cause::Exec {
+                ids.extend(self.used(pid, device, inode));
             }
-            let Some(file) = self.files.get(&id) else { continue };
-            if matches!(file.kind, Kind::Linker(_)) {
-                has_linker = true;
-                is_told &= was_attached;
+            for id in ids {
+                if own.iter().any(|known| known.id == id) {
+                    continue;
+                }
+                let was_attached = self.files.get(&id).is_some_and(|file| file.attached.is_some());
+                if let Some(opened) = opened.as_ref().filter(|opened| opened.id == id) {
+                    self.attach(opened, now);
+                }
+                let Some(file) = self.files.get(&id) else { continue };
+                if matches!(file.kind, Kind::Linker(_)) {
+                    has_linker = true;
+                    is_told &= was_attached;
+                }
+                own.push(Use { id, device, inode });
             }
-            own.push(Use { id, device, inode });
         }
         self.use_files(pid, own, now);
         self.paces.took(pid, now, self.read - begun);
@@ -386,10 +390,11 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         }
     }
 
-    /// The file that a process was known to execute by these numbers.
-    fn used(&self, pid: u32, device: (u32, u32), inode: u64) -> Option<FileId> {
-        let known = self.processes.get(&pid)?.files.iter();
-        known.filter(|known| (known.device, known.inode) == (device, inode)).map(|known| known.id).next()
+    /// The files that matter that a process was known to execute by these numbers.
+    fn used(&self, pid: u32, device: (u32, u32), inode: u64) -> Vec<FileId> {
+        let known = self.processes.get(&pid).into_iter().flat_map(|process| &process.files);
+        let known = known.filter(|known| (known.device, known.inode) == (device, inode)).map(|known| known.id);
+        known.filter(|id| self.files.get(id).is_some_and(Known::matters)).collect()
     }
 
     /// Looks at those whose turn it is, as far as it goes in one go. Whether some are left.

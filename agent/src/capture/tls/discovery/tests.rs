@@ -510,6 +510,27 @@ fn a_file_that_cannot_be_opened_any_more_keeps_its_probes() {
 }
 
 #[test]
+fn a_copy_that_an_overlay_makes_gets_probes_beside_what_it_is_of() {
+    let mut bench = Bench::new(Limits::default());
+    let library = bench.file("libssl.so", OPENSSL);
+    bench.process(1, &[&library]);
+    bench.discovery.look(1, Cause::Exec, second(0));
+    // The same numbers, and another file.
+    bench.file("libssl.so", OPENSSL);
+    for now in [1, 2] {
+        bench.discovery.look(1, Cause::Libraries, second(now));
+    }
+    bench.discovery.tick(second(100));
+    assert_eq!(bench.take_done(), ["attach libssl.so", "attach libssl.so"]);
+    // A program that begins now has the copy only.
+    bench.discovery.look(1, Cause::Exec, second(101));
+    bench.discovery.tick(second(200));
+    assert_eq!(bench.take_done().len(), 1);
+    let attached: Vec<_> = bench.discovery.attached().map(|file| (file.path, file.users)).collect();
+    assert_eq!(attached, [(library, 1)]);
+}
+
+#[test]
 fn lost_notices_are_made_good() {
     let mut bench = Bench::new(Limits::default());
     let (program, own) = (bench.file("python3", OPENSSL), bench.file("node", OPENSSL));
