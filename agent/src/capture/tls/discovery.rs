@@ -71,7 +71,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 
 /// When it is tried again to attach to a file that the system refused, while somebody executes it; the last one for good.
 const RETRY: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1), Duration::from_mins(10)];
 
 /// Looks in one go, before it is seen whether somebody told of something.
 const LOOKS: usize = 64;

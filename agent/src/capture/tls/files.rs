@@ -176,12 +176,11 @@ fn is_overlay(file: &File) -> bool {
 fn id(file: &File, metadata: &Metadata, stamp: Stamp) -> FileId {
     let device = if is_overlay(file) {
         let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
-        let told_apart = match made {
-            Some(made) => made.as_nanos() as u64,
-            None => {
-                let changed = metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec());
-                changed.cast_unsigned() ^ stamp.modified.cast_unsigned().rotate_left(20) ^ stamp.size
-            }
+        let told_apart = if let Some(made) = made {
+            made.as_nanos() as u64
+        } else {
+            let changed = metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec());
+            changed.cast_unsigned() ^ stamp.modified.cast_unsigned().rotate_left(20) ^ stamp.size
         };
         // Devices are numbers of 32 bits.
         1 << 63 | told_apart
@@ -226,7 +225,9 @@ mod tests {
         /// Nothing where it may not be mounted.
         fn new(folder: &Path, name: &str) -> Option<Self> {
             let own = ["upper", "work", "mount"].map(|part| folder.join(format!("{name}-{part}")));
-            own.iter().for_each(|path| std::fs::create_dir(path).unwrap());
+            for path in &own {
+                std::fs::create_dir(path).unwrap();
+            }
             let [upper, work, mount] = own;
             let lower = folder.join("lower");
             let options =

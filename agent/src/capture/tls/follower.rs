@@ -409,9 +409,13 @@ mod tests {
     #[test]
     fn lost_notices_are_made_good_at_a_bounded_rate() {
         let count = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&count);
-        let counter = move || counted.load(Ordering::Relaxed);
-        let mut lost = Lost { count: Box::new(counter), known: 0, is_due: false, next: Duration::ZERO };
+        let kernel = Arc::clone(&count);
+        let mut lost = Lost {
+            count: Box::new(move || kernel.load(Ordering::Relaxed)),
+            known: 0,
+            is_due: false,
+            next: Duration::ZERO,
+        };
         let second = Duration::from_secs;
         assert!(!lost.take(second(1)) && lost.wait(second(1)).is_none());
         count.store(5, Ordering::Relaxed);

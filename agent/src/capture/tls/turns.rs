@@ -136,7 +136,7 @@ mod tests {
         paces.took(8, begin, BYTES * u64::from(AHEAD + 1));
         let next = paces.next(8, begin).unwrap();
         assert!(next > begin && paces.next(8, next).is_none());
-        paces.forget(begin + Duration::from_secs(3600));
+        paces.forget(begin + Duration::from_hours(1));
         assert!(paces.0.is_empty());
     }
 }

@@ -102,7 +102,7 @@ impl<R: ReadAt> Elf<R> {
         let mut strings = vec![0; size as usize];
         read::exact(&self.file, at, &mut strings)?;
         let is_there = |name: &&str| memchr::memmem::find(&strings, &[name.as_bytes(), &[0]].concat()).is_some();
-        Ok(Some(names.iter().any(|name| is_there(name))))
+        Ok(Some(names.iter().any(is_there)))
     }
 
     /// Where in the file the functions of these names are that the file exports; `None` for each that it does not.
