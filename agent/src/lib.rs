@@ -1,4 +1,4 @@
-//! Telltale: captures plaintext HTTP of selected processes and turns it into metrics, spans and access logs.
+//! Telltale: captures the HTTP of selected processes, in plaintext and inside TLS, and turns it into metrics, spans and access logs.
 //!
 //! The modules are the data path, in order; each knows the type before it and the type after it:
 //! [`capture`] -> [`stream`] -> [`protocol`] -> [`exchange`] -> [`telemetry`] -> [`export`].

@@ -16,7 +16,7 @@ Examples:
   telltale replay traffic.jsonl --spans spans.jsonl  the same outputs again, without kernel and root
   telltale replay traffic.jsonl --scrub public.jsonl secrets overwritten";
 
-/// Captures plaintext HTTP of selected processes and turns it into metrics, spans and access logs.
+/// Captures the HTTP of selected processes, in plaintext and inside TLS, and turns it into metrics, spans and access logs.
 #[derive(Debug, Parser)]
 #[command(name = "telltale", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
