@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, io, net::SocketAddr};
 
+use agent_common::tls;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -209,7 +210,7 @@ pub(super) fn parse<'b>(line: &[u8], bytes: &'b mut Vec<u8>) -> Result<Event<'b>
     let fields: Fields<'_> = serde_json::from_str(line)
         .map_err(|error| FieldError::Json(error.to_string().replace(" at line 1 column ", ", column ")))?;
     let time = Timestamp(fields.number("t")?);
-    let connection = ConnectionId(fields.number("conn")?);
+    let connection = connection(&fields)?;
     let kind = match fields.text("ev")? {
         "open" => EventKind::Open(Box::new(parse_open(&fields)?)),
         "data" => parse_data(&fields, bytes)?,
@@ -225,6 +226,35 @@ pub(super) fn parse<'b>(line: &[u8], bytes: &'b mut Vec<u8>) -> Result<Event<'b>
         other => return Err(wrong("ev", format!("{other:?} is none of \"open\", \"data\", \"gap\", \"close\""))),
     };
     Ok(Event { time, connection, kind })
+}
+
+/// Which connection: a number, and for what is inside TLS which TLS of that socket it is inside of. A number alone is taken as it is.
+fn connection(fields: &Fields<'_>) -> Result<ConnectionId, FieldError> {
+    let number = fields.number("conn")?;
+    let Some(inside) = fields.optional_u32("inside")? else { return Ok(ConnectionId(number)) };
+    if number > tls::COOKIE {
+        return Err(wrong("conn", format!("{number} is above {} for what is inside TLS", tls::COOKIE)));
+    }
+    match inside.checked_sub(1) {
+        None => Ok(ConnectionId(tls::TLS | tls::UNKNOWN | number)),
+        Some(ordinal) if ordinal < tls::OBJECTS_OF_SOCKET => Ok(ConnectionId(tls::inside(number, ordinal))),
+        Some(_) => Err(wrong("inside", format!("{inside} is above {}", tls::OBJECTS_OF_SOCKET))),
+    }
+}
+
+/// The same to be written: numbers of 64 bits would be others to readers whose numbers are doubles (RFC 8259 section 6).
+struct Conn(ConnectionId);
+
+impl fmt::Display for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(ConnectionId(id)) = *self;
+        let unknown = id & !(tls::TLS | tls::UNKNOWN);
+        match tls::socket(id) {
+            Some(socket) if tls::is_inside(id) => write!(f, r#"{socket},"inside":{}"#, tls::ordinal(id) + 1),
+            None if unknown <= tls::COOKIE => write!(f, r#"{unknown},"inside":0"#),
+            _ => write!(f, "{id}"),
+        }
+    }
 }
 
 fn parse_open(fields: &Fields<'_>) -> Result<Open, FieldError> {
@@ -300,7 +330,7 @@ fn end_of(position: u64, length: u64) -> Result<(), FieldError> {
 
 /// Writes one line with its line end. `scratch` is for Base64 and keeps its allocation.
 pub(super) fn format(event: &Event<'_>, scratch: &mut String, out: &mut impl io::Write) -> io::Result<()> {
-    let (t, conn) = (event.time.0, event.connection.0);
+    let (t, conn) = (event.time.0, Conn(event.connection));
     match &event.kind {
         EventKind::Open(open) => {
             write!(out, r#"{{"t":{t},"ev":"open","conn":{conn}"#)?;
@@ -397,6 +427,9 @@ mod tests {
             r#"{"t":1,"ev":"gap","conn":2,"dir":"in","pos":0,"len":9,"why":"ring_full"}"#,
             r#"{"t":1,"ev":"close","conn":2,"how":"reset"}"#,
             r#"{"t":1,"ev":"close","conn":2}"#,
+            r#"{"t":1,"ev":"close","conn":2,"inside":1}"#,
+            r#"{"t":1,"ev":"close","conn":288230376151711743,"inside":16}"#,
+            r#"{"t":1,"ev":"close","conn":2,"inside":0}"#,
         ] {
             let mut bytes = Vec::new();
             let event = parse(line.as_bytes(), &mut bytes).unwrap();
@@ -454,6 +487,20 @@ mod tests {
             field "why": "bored" is not the name of a reason
             "#
         );
+    }
+
+    #[test]
+    fn what_is_inside_tls_is_told_apart_by_small_numbers() {
+        let read = |line: &str| parse(line.as_bytes(), &mut Vec::new()).map(|event| event.connection.0);
+        assert_eq!(read(r#"{"t":1,"ev":"close","conn":5,"inside":1}"#), Ok(tls::inside(5, 0)));
+        assert_eq!(read(r#"{"t":1,"ev":"close","conn":5,"inside":2}"#), Ok(tls::inside(5, 1)));
+        assert_eq!(read(r#"{"t":1,"ev":"close","conn":5,"inside":0}"#), Ok(tls::TLS | tls::UNKNOWN | 5));
+        // As it was written before.
+        assert_eq!(read(r#"{"t":1,"ev":"close","conn":9223372036854775813}"#), Ok(tls::inside(5, 0)));
+        let problem = |line| read(line).unwrap_err().to_string();
+        assert_eq!(problem(r#"{"t":1,"ev":"close","conn":5,"inside":17}"#), "field \"inside\": 17 is above 16");
+        let large = problem(r#"{"t":1,"ev":"close","conn":288230376151711744,"inside":1}"#);
+        assert!(large.starts_with("field \"conn\": 288230376151711744 is above"), "{large}");
     }
 
     #[test]
