@@ -35,16 +35,16 @@ fn writes_that_would_block_are_counted_once() {
     done(&mut authority.client(tools::interpreter(), "upload", server.port));
     let seen = run.stop_after(2);
     for end in ["client", "server"] {
-        seen.assert_reporter(end, &[row("POST", "/sink", 200, 1_000_000, 2)]);
+        seen.assert_reporter(end, &[row("POST", "/sink", 200, 300_000, 2)]);
     }
 
-    let size = 2_000_000;
+    let size = 300_000;
     std::fs::create_dir_all(authority.file("bytes")).expect("the folder is ours");
     std::fs::write(authority.file("bytes/slow"), vec![b's'; size]).expect("a file can be written");
     let (_nginx, port) = authority.nginx();
     let run = capture(port);
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--output", "/dev/null", "--limit-rate", "4M"]);
+    curl.args(["--silent", "--show-error", "--output", "/dev/null", "--limit-rate", "1M"]);
     curl.arg(format!("{}/bytes/slow", base(port)));
     done(&mut authority.trusted_by(curl));
     run.expect_both_ends(&[row("GET", "/bytes/slow", 200, 0, size as u64)]);

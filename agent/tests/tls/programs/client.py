@@ -206,7 +206,7 @@ def upload():
     link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     tls = ssl.create_default_context().wrap_socket(link, server_hostname=url.hostname)
     tls.setblocking(False)
-    content = b"u" * 1_000_000
+    content = b"u" * 300_000
     head = f"POST /sink HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
     left, again = memoryview(head + content), 0
     while left:
