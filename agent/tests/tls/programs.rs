@@ -283,12 +283,7 @@ fn real_programs() {
     }
     let (mut tested, mut failed) = (Vec::new(), Vec::new());
     for (name, run) in rows.iter().filter(|(name, _)| name.contains(&only)) {
-        // A kernel with full preemption leaves out a program that would interrupt itself, and with it what proves whose a connection is: once is bad luck.
-        let again = |_| {
-            eprintln!("{name}: once more");
-            catch_unwind(AssertUnwindSafe(run))
-        };
-        match catch_unwind(AssertUnwindSafe(run)).or_else(again) {
+        match catch_unwind(AssertUnwindSafe(run)) {
             Ok(row) => tested.push(row),
             Err(_) => failed.push(name.as_str()),
         }
