@@ -34,8 +34,6 @@ pub(super) struct Account {
     inside: Option<Inside>,
     /// What the hellos among its bytes say.
     hello: Option<Arc<Hello>>,
-    /// It is inside one that is told of with it.
-    is_inside: bool,
 }
 
 /// What is spoken inside a connection, as far inside as was read.
@@ -93,15 +91,21 @@ fn within(id: ConnectionId) -> Option<ConnectionId> {
     (ordinal < tls::OBJECTS_OF_SOCKET).then(|| ConnectionId(tls::inside(socket, ordinal)))
 }
 
-/// A connection was first seen. If it is inside another, they come to know of each other.
+/// A connection was first seen. If it is inside another, or another inside it, they come to know of each other, whichever was first.
 pub(super) fn begin(connections: &mut Table<Tracked>, id: ConnectionId) {
+    if !tls::is_inside(id.0) {
+        let inner = within(id).and_then(|inner| connections.peek(inner));
+        let protocol = inner.map(|inner| inner.assembler.connection().protocol);
+        if let (Some(protocol), Some(outer)) = (protocol, connections.peek_mut(id)) {
+            outer.account.speaks(0, protocol);
+        }
+        return;
+    }
     let Some(outer) = around(id).and_then(|outer| connections.peek_mut(outer)) else { return };
     let unread = Inside { ordinal: tls::ordinal(id.0), protocol: Protocol::Unknown };
     outer.account.inside.get_or_insert(unread);
     let hello = records_of(id).and_then(|records| connections.peek(records)?.account.hello.clone());
-    let Some(inner) = connections.peek_mut(id) else { return };
-    inner.account.is_inside = true;
-    if let Some(hello) = hello {
+    if let (Some(hello), Some(inner)) = (hello, connections.peek_mut(id)) {
         inner.assembler.set_hello(hello);
     }
 }
@@ -139,10 +143,9 @@ pub(super) fn report(
     now: Timestamp,
 ) -> Option<Report> {
     let untold = tracked.account.take_untold(now);
-    let Account { bytes, joined_late, inside, is_inside, .. } = tracked.account;
-    // Where the socket is not known, it is counted as the socket's, of which nobody knows that it was read.
-    let is_idle = ending.is_none() && untold == [0; 2];
-    if is_idle || is_inside || tls::is_inside(id.0) && around(id).is_none() {
+    let Account { bytes, joined_late, inside, .. } = tracked.account;
+    // What is inside is told of with its socket's. Where that is not known, it is counted as one of which nobody knows that it was read.
+    if tls::is_inside(id.0) || ending.is_none() && untold == [0; 2] {
         return None;
     }
     let connection = Arc::clone(tracked.assembler.connection());

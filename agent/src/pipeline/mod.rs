@@ -417,9 +417,7 @@ impl Pipeline {
                 self.close((old, forgotten), Ending::Evicted, latest);
             }
         }
-        if open.tls {
-            inside::begin(&mut self.connections, id);
-        }
+        inside::begin(&mut self.connections, id);
     }
 
     fn bytes(&mut self, id: ConnectionId, event: &Event<'_>) {

@@ -228,6 +228,32 @@ fn tls_within_tls_has_the_handshake_that_is_its_own() {
     }
 }
 
+/// Whatever becomes of the socket's connection before, there is one.
+#[test]
+fn what_is_inside_is_told_with_its_socket() {
+    let told = |bench: &mut Bench| {
+        bench.pipeline.finish();
+        bench.series("telltale.connections")
+    };
+    // Its socket was met later: it had been there before the agent.
+    let mut bench = Bench::new(4);
+    let inside = bench.open_inside(7);
+    bench.data(inside, Direction::Out, 0, GET);
+    bench.handshake(7);
+    bench.data(inside, Direction::In, 0, OK);
+    let decrypted = "visibility=decrypted network.protocol.name=http tls.protocol.version=1.2 server.address=api.test";
+    assert_eq!(told(&mut bench), rows([(decrypted, 1)]));
+    // Its socket had to make room.
+    let mut bench = Bench::new(2);
+    bench.handshake(7);
+    let inside = bench.open_inside(7);
+    bench.data(inside, Direction::Out, 0, GET);
+    bench.open(8);
+    bench.data(inside, Direction::In, 0, OK);
+    assert_eq!(bench.lines.take().len(), 1);
+    assert_eq!(told(&mut bench), rows([(decrypted, 1), ("server.address=10.0.0.2", 1)]));
+}
+
 #[test]
 fn http2_inside_is_told_as_what_is_not_parsed_yet() {
     let mut bench = Bench::new(4);
