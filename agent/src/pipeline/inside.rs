@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How often the bytes of a connection that goes on are told: a rate over some minutes is true, and most connections are over before.
-const TELLING: Duration = Duration::from_secs(60);
+const TELLING: Duration = Duration::from_mins(1);
 
 /// The socket's connection that this one is inside of; `None` if it is one of a socket itself, or that is not known.
 fn around(id: ConnectionId) -> Option<ConnectionId> {

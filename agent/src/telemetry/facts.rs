@@ -367,7 +367,7 @@ mod tests {
             |target| Sample::new(Role::Client).target("GET", target).header("host", "ignored").peer_port(3128);
         assert_eq!(server(by_proxy("http://other/x")), is("other", 80));
         assert_eq!(server(by_proxy("HTTPS://other/x")), is("other", 443));
-        assert_eq!(by_proxy("https://other/x").facts(|facts| facts.scheme()), "https");
+        assert!(by_proxy("https://other/x").facts(|facts| facts.scheme() == "https"));
         let tunnelled = || Sample::new(Role::Client).peer_port(3128).inside_tls(Hello::default());
         assert_eq!(server(tunnelled().header("host", "api.example")), is("api.example", 443));
         assert_eq!(server(tunnelled().header("host", "")), is("10.0.0.2", 3128));
