@@ -316,12 +316,15 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         file.is_pinned
     }
 
-    /// Looks at a process, at once or as soon as it is its turn: what it executes gets probes, and what it executes no more loses a user.
-    pub fn look(&mut self, pid: u32, cause: Cause, now: Duration) {
-        match self.paces.next(pid, now) {
+    /// Looks at a process, at once or as soon as it is its turn: what it executes gets probes, and what it executes no more loses a user. Whether it
+    /// was at once.
+    pub fn look(&mut self, pid: u32, cause: Cause, now: Duration) -> bool {
+        let at = self.paces.next(pid, now);
+        match at {
             None => self.look_now(pid, cause, now),
             Some(at) => self.look_later(pid, cause, at),
         }
+        at.is_none()
     }
 
     fn look_later(&mut self, pid: u32, cause: Cause, at: Duration) {

@@ -42,6 +42,9 @@ const START: Duration = Duration::from_secs(10);
 const READY: Duration = Duration::from_secs(15);
 /// How far apart all are looked at again because notices were lost.
 const LOST: Duration = Duration::from_secs(10);
+/// How long nothing is done after notices of which none was a reason to look: whoever calls what tells of libraries all the time shall not cost as
+/// much as it can.
+const PAUSE: Duration = Duration::from_millis(2);
 /// Notices that are taken before requests are looked at.
 const NOTICES: usize = 256;
 /// Programs of which is remembered that what they need was looked for.
@@ -280,7 +283,9 @@ impl Work {
             // An interruption is as good as a wake-up.
             let _ = poll(&mut fds, timeout);
             let _ = self.wake.read();
-            self.take_notices();
+            if self.take_notices() {
+                std::thread::sleep(PAUSE);
+            }
             if self.take_requests() {
                 return;
             }
@@ -293,7 +298,8 @@ impl Work {
         }
     }
 
-    fn take_notices(&mut self) {
+    /// Whether there were some, and none was a reason to look at once.
+    fn take_notices(&mut self) -> bool {
         let mut told: Vec<(u32, Cause)> = Vec::new();
         for _ in 0..NOTICES {
             let Some(notice) = self.notices.take() else { break };
@@ -311,9 +317,11 @@ impl Work {
                 None => told.push((pid, cause)),
             }
         }
+        let mut is_idle = !told.is_empty();
         for (pid, cause) in told {
-            self.discovery.look(pid, cause, self.begin.elapsed());
+            is_idle &= !self.discovery.look(pid, cause, self.begin.elapsed());
         }
+        is_idle
     }
 
     /// Whether it is to stop.

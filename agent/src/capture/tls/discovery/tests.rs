@@ -451,7 +451,8 @@ fn who_is_told_of_all_the_time_keeps_nobody_waiting() {
     let looks = |bench: &Bench| bench.discovery.counts().looks[Cause::Libraries as usize];
     let before = looks(&bench);
     assert!(before < 1000, "{before}");
-    bench.discovery.look(2, Cause::Exec, second(1));
+    assert!(!bench.discovery.look(1, Cause::Libraries, second(1)));
+    assert!(bench.discovery.look(2, Cause::Exec, second(1)));
     assert_eq!(bench.take_done(), ["attach libssl.so", "attach node"]);
     // It is not forgotten.
     let late = bench.file("late.so", OPENSSL);
