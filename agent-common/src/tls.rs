@@ -75,6 +75,8 @@ functions! {
     WriteEarly = 6, "SSL_write_early_data";
     /// `void SSL_free(SSL *)`: the object is over.
     Free = 7, "SSL_free";
+    /// `ossl_ssize_t SSL_sendfile(SSL *, int, off_t, size_t, int)`: the result is how many bytes of a file the kernel encrypted and sent.
+    Sendfile = 8, "SSL_sendfile";
 }
 
 /// The cookie of a probe: which file it is in, and which function it is of.

@@ -34,7 +34,7 @@ fn tls_begin(context: ProbeContext) -> u32 {
 fn tls_end(context: RetProbeContext) -> u32 {
     // SAFETY: the registers are the program's context.
     let stack = unsafe { stack_of(context.regs) };
-    tls::end(context.ret::<u64>() as i32, stack.wrapping_sub(RETURN));
+    tls::end(context.ret::<u64>(), stack.wrapping_sub(RETURN));
     0
 }
 

@@ -7,6 +7,7 @@
 
 use agent_common::{
     counter::Counter,
+    gap::GapReason,
     layout::ABSENT,
     record::{Head, IN, KIND_CLOSE, OUT, Open},
     tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, ObjectLayout, RANDOM, UNKNOWN},
@@ -73,6 +74,8 @@ struct Use {
     probed: u64,
     began: u64,
     inside: Inside,
+    /// It moved early data, which the server may refuse (RFC 8446 section 4.2.10): then it is sent again.
+    is_early: bool,
 }
 
 /// A call on an object begins. `fourth` and `fifth` are the arguments of these numbers.
@@ -89,10 +92,10 @@ pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u6
         return lose(object, true);
     };
     let function = tls::probe_function(probe);
-    let moved = if function == Function::Read as u8 || function == Function::Write as u8 {
-        0
-    } else if function == Function::WriteEx2 as u8 {
+    let moved = if function == Function::WriteEx2 as u8 {
         fifth
+    } else if is_told_by_result(function) {
+        0
     } else {
         fourth
     };
@@ -110,15 +113,28 @@ pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u6
     });
 }
 
+/// Whether the result of a function is how many bytes it moved.
+#[inline(always)]
+fn is_told_by_result(function: u8) -> bool {
+    function == Function::Read as u8 || function == Function::Write as u8 || function == Function::Sendfile as u8
+}
+
 /// A call is done. `stack` is the stack pointer that it began with.
 #[inline(always)]
-pub(crate) fn end(result: i32, stack: u64) {
+pub(crate) fn end(result: u64, stack: u64) {
     let Some(call) = current_call(false) else { return };
     let Some(call) = call.tls.end(stack) else { return };
     let (object, buffer, began, probe, moved) = (call.object, call.buffer, call.time, call.probe, call.moved);
     let socket = if call.mixed != 0 { 0 } else { call.socket };
     let (generation, inside) = (call.generation, call.inside);
     call.object = 0;
+    let function = tls::probe_function(probe);
+    let is_file = function == Function::Sendfile as u8;
+    if is_file && result as i64 > i64::from(i32::MAX) {
+        return lose(object, true);
+    }
+    // Of an `int` the upper half is not told.
+    let result = result as i32;
     let length = if result <= 0 {
         0
     } else if moved == 0 {
@@ -149,7 +165,8 @@ pub(crate) fn end(result: i32, stack: u64) {
         Some(time) if *time != 0 => *time,
         _ => u64::MAX,
     };
-    let of = Use { key: ObjectKey::of(object), socket, probed, began, inside };
+    let is_early = function == Function::WriteEarly as u8;
+    let of = Use { key: ObjectKey::of(object), socket, probed, began, inside, is_early };
     let Some(object) = object_of(&of) else { return };
     let side = usize::from(direction & 1);
     let (connection, position) = (object.connection, object.position[side]);
@@ -164,7 +181,7 @@ pub(crate) fn end(result: i32, stack: u64) {
         length,
         direction,
         ask: false,
-        source: Source::of_buffer(buffer),
+        source: if is_file { Source::nowhere(GapReason::Sendfile) } else { Source::of_buffer(buffer) },
     });
 }
 
@@ -261,6 +278,7 @@ fn object_of(of: &Use) -> Option<&'static mut Object> {
         former = Some(object);
     }
     let mut found = find(of.key.object, of.socket, of.probed);
+    found.is_begin &= !of.is_early;
     if let Some(object) = former {
         if object.lost != 0 || object.probed != of.probed {
             found.is_begin = false;

@@ -79,6 +79,8 @@ pub enum TlsSymbol {
     WriteEx2,
     #[serde(rename = "SSL_write_early_data")]
     WriteEarly,
+    #[serde(rename = "SSL_sendfile")]
+    Sendfile,
     #[serde(rename = "SSL_free")]
     Free,
 }
@@ -126,6 +128,7 @@ mod targets {
                 Self::WriteEx => Function::WriteEx,
                 Self::WriteEx2 => Function::WriteEx2,
                 Self::WriteEarly => Function::WriteEarly,
+                Self::Sendfile => Function::Sendfile,
                 Self::Free => Function::Free,
             }
         }

@@ -61,6 +61,8 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("tls_left", tls_calls::left),
     ("tls_within", tls_calls::within),
     ("tls_not_freed", tls_calls::not_freed),
+    ("tls_early_and_file", tls_calls::early_and_file),
+    ("tls_in_turns", tls_calls::in_turns),
     ("tls_late", tls::late),
     ("tls_reused", tls::reused),
 ];

@@ -43,15 +43,14 @@ fn out_of_scope_nothing_is_read() {
     });
 }
 
-/// The processes that the kernel side holds.
-fn processes_in_scope() -> Vec<u32> {
+/// The table of the processes that the kernel side holds.
+pub(crate) fn processes_in_scope() -> HashMap<MapData, u32, u8> {
     let map = owned_ids("map_id:")
         .into_iter()
         .filter_map(|id| MapData::from_id(id).ok())
         .find(|map| map.info().is_ok_and(|info| info.name_as_str() == Some("SCOPE_PROCESSES")))
         .expect("the map is held by this process");
-    let map: HashMap<_, u32, u8> = HashMap::try_from(Map::HashMap(map)).expect("a hash map");
-    map.keys().filter_map(Result::ok).collect()
+    HashMap::try_from(Map::HashMap(map)).expect("a hash map")
 }
 
 #[test]
@@ -66,8 +65,9 @@ fn descendants_follow_and_leave() {
         assert_ne!(child, grandchild.to_string());
         let deadline = std::time::Instant::now() + LIMIT;
         // The process table forgets a process a moment before it can be waited for, or after.
-        while processes_in_scope() != [generator.pid()] {
-            assert!(std::time::Instant::now() < deadline, "still in scope: {:?}", processes_in_scope());
+        let held = || processes_in_scope().keys().filter_map(Result::ok).collect::<Vec<u32>>();
+        while held() != [generator.pid()] {
+            assert!(std::time::Instant::now() < deadline, "still in scope: {:?}", held());
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         let captured = session.finish();

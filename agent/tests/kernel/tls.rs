@@ -178,6 +178,30 @@ extern "C" fn read_ex(object: *mut Object, buffer: *mut u8, length: usize, got: 
     1
 }
 
+/// `SSL_write_early_data`.
+#[inline(never)]
+pub(crate) extern "C" fn write_early(
+    object: *mut Object,
+    buffer: *const u8,
+    length: usize,
+    written: *mut usize,
+) -> i32 {
+    write_ex(object, buffer, length, written)
+}
+
+/// `SSL_sendfile`: the kernel encrypts what it sends, and none of it comes by here.
+#[inline(never)]
+pub(crate) extern "C" fn sendfile(
+    object: *mut Object,
+    _descriptor: i32,
+    _offset: i64,
+    length: usize,
+    _flags: i32,
+) -> isize {
+    std::hint::black_box(object);
+    length as isize
+}
+
 /// `SSL_free`; the scenario owns the object.
 #[inline(never)]
 extern "C" fn free(object: *mut Object) {
@@ -202,6 +226,8 @@ fn functions() -> Vec<(Function, u64)> {
         (Function::WriteEx, offset(write_ex as *const () as usize)),
         (Function::WriteEx2, offset(write_ex2 as *const () as usize)),
         (Function::ReadEx, offset(read_ex as *const () as usize)),
+        (Function::WriteEarly, offset(write_early as *const () as usize)),
+        (Function::Sendfile, offset(sendfile as *const () as usize)),
         (Function::Free, offset(free as *const () as usize)),
     ]
 }
@@ -212,14 +238,14 @@ pub(crate) struct Secured {
     /// What the server's end is of, if all is passed on from the first connection to another.
     behind: Option<Pair>,
     pub(crate) client: Box<Object>,
-    server: Box<Object>,
+    pub(crate) server: Box<Object>,
     /// The object's part that the layout finds by a pointer.
     inner: Box<Inner>,
 }
 
 /// What one connection carries inside.
-const REQUEST: &[u8] = b"GET /inside HTTP/1.1\r\nhost: tls\r\n\r\n";
-const RESPONSE: usize = 5000;
+pub(crate) const REQUEST: &[u8] = b"GET /inside HTTP/1.1\r\nhost: tls\r\n\r\n";
+pub(crate) const RESPONSE: usize = 5000;
 
 fn response() -> Vec<u8> {
     (0..RESPONSE).map(|index| (index % 251) as u8).collect()
@@ -374,6 +400,15 @@ impl Secured {
         self.inner.server_random = [0; RANDOM];
     }
 
+    /// The client writes its request by this function, and the server receives it.
+    pub(crate) fn request_by(&mut self, write: extern "C" fn(*mut Object, *const u8, usize, *mut usize) -> i32) {
+        let mut moved = 0;
+        assert_eq!(write(&raw mut *self.client, REQUEST.as_ptr(), REQUEST.len(), &raw mut moved), 1);
+        self.carry(true);
+        let mut bytes = [0; REQUEST.len()];
+        assert_eq!(read(&raw mut *self.server, bytes.as_mut_ptr(), REQUEST.len() as i32), REQUEST.len() as i32);
+    }
+
     /// Gives both objects back.
     pub(crate) fn free(&mut self) {
         free(&raw mut *self.client);
@@ -512,7 +547,7 @@ impl Probed {
         probes.set_layouts(layouts).expect("a map");
         let path = std::fs::read_link("/proc/self/exe").expect("procfs");
         let attached = probes.attach(Path::new(&path), &functions()).expect("uprobes");
-        assert_eq!(attached.probes(), 2 * 5 + 1);
+        assert_eq!(attached.probes(), 2 * 7 + 1);
         Self { session, probes: (probes, attached) }
     }
 }
@@ -627,12 +662,12 @@ fn probes_are_one_link_for_each_program_since_6_6() {
     let open = || std::fs::read_dir("/proc/self/fd").expect("procfs").count();
     let before = open();
     let attached = probes.attach(&path, &functions()).expect("uprobes");
-    assert_eq!(open() - before, if expected == "uprobe_multi" { 3 } else { 11 });
+    assert_eq!(open() - before, if expected == "uprobe_multi" { 3 } else { 15 });
     // One that cannot be probed leaves nothing behind, and says what was tried.
     let past_its_end = [(Function::Read, 1 << 40)];
     let error = probes.attach(&path, &past_its_end).err().expect("there is no such place").to_string();
     assert!(error.starts_with(&format!("attach to SSL_read of {}: ", path.display())), "{error}");
-    assert_eq!(open() - before, if expected == "uprobe_multi" { 3 } else { 11 });
+    assert_eq!(open() - before, if expected == "uprobe_multi" { 3 } else { 15 });
     drop(attached);
     drop(session);
 }

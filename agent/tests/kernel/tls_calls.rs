@@ -2,13 +2,17 @@
 
 use agent_common::{
     counter::Counter,
+    gap::GapReason,
     tls::{self, LATE},
 };
+use telltale::capture::Direction;
 
 use super::{
+    gaps::gaps,
     generator::{Generator, Stage},
+    scope::processes_in_scope,
     session::each_backend,
-    tls::{LAYOUT, Object, Probed, Secured, check_ends, inside},
+    tls::{LAYOUT, Object, Probed, REQUEST, RESPONSE, Secured, check_end, check_ends, inside, sendfile, write_early},
 };
 
 /// Calls `function` with the object, and returns when it does, or when [`leave`] is called within it. `place` keeps what that needs.
@@ -124,6 +128,79 @@ pub(crate) fn not_freed(stage: &mut Stage) {
     }
 }
 
+/// Scenario: early data, a file that is sent, an exchange.
+pub(crate) fn early_and_file(stage: &mut Stage) {
+    stage.wait();
+    let mut session = Secured::new(false, 3);
+    session.handshake();
+    session.request_by(write_early);
+    assert_eq!(sendfile(&raw mut *session.server, 1, 0, FILE as usize, 0), FILE as isize);
+    session.exchange(false);
+    session.tell(stage);
+}
+
+const FILE: u64 = 70_000;
+
+/// Scenario: three exchanges, each when it is told.
+pub(crate) fn in_turns(stage: &mut Stage) {
+    stage.wait();
+    let mut session = Secured::new(true, 4);
+    session.handshake();
+    session.exchange(false);
+    for _ in 0..2 {
+        session.tell(stage);
+        stage.wait();
+        session.exchange(false);
+    }
+    session.tell(stage);
+}
+
+#[test]
+fn a_file_is_a_gap_and_early_data_is_no_beginning() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_early_and_file", "");
+        let probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+        generator.tell("go");
+        let told = generator.hear();
+        generator.finish();
+        let captured = probed.session.finish();
+        let ends = inside(&captured, &told);
+        let [(_, client)] = ends[&true][..] else { panic!("one connection: {told}") };
+        let request = REQUEST.len() as u64;
+        assert_eq!(client.whole(Direction::Out), (LATE, LATE + 2 * request), "{}", client.tell());
+        assert!(client.open().isn_out.is_none());
+        let [(_, server)] = ends[&false][..] else { panic!("one connection: {told}") };
+        assert_eq!(server.whole(Direction::In), (0, 2 * request), "{}", server.tell());
+        assert_eq!(server.whole(Direction::Out), (0, FILE + RESPONSE as u64), "{}", server.tell());
+        assert_eq!(gaps(server, Direction::Out), [(0, FILE, GapReason::Sendfile)]);
+    });
+}
+
+#[test]
+fn a_process_that_was_out_of_scope_meanwhile_is_joined_late() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_in_turns", "");
+        let probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+        generator.tell("go");
+        generator.hear();
+        let mut processes = processes_in_scope();
+        processes.remove(&generator.pid()).expect("it is in scope");
+        generator.tell("go");
+        generator.hear();
+        processes.insert(generator.pid(), 1, 0).expect("room");
+        generator.tell("go");
+        let told = generator.hear();
+        generator.finish();
+        let captured = probed.session.finish();
+        for (is_client, mut ends) in inside(&captured, &told) {
+            ends.sort_by_key(|(id, _)| *id);
+            let [(first, before), (second, after)] = ends[..] else { panic!("two connections: {}", ends.len()) };
+            check_end(first, before, is_client, 0, 1);
+            check_end(second, after, is_client, LATE, 1);
+        }
+    });
+}
+
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_call_that_a_jump_left_hides_none_of_those_after_it() {
@@ -137,9 +214,9 @@ fn a_call_that_a_jump_left_hides_none_of_those_after_it() {
         for told in &told {
             let ends = inside(&captured, told);
             let [(id, client)] = ends[&true][..] else { panic!("one connection: {told}") };
-            super::tls::check_end(id, client, true, LATE, 2);
+            check_end(id, client, true, LATE, 2);
             let [(id, server)] = ends[&false][..] else { panic!("one connection: {told}") };
-            super::tls::check_end(id, server, false, 0, 2);
+            check_end(id, server, false, 0, 2);
         }
     });
 }
