@@ -197,7 +197,7 @@ pub(crate) fn free(object: u64) {
 }
 
 /// An object may have moved bytes that are not seen. One that is not known is remembered for it if `whole` of it is asked for.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn lose(object: u64, whole: bool) {
     let key = ObjectKey::of(object);
     if let Some(known) = TLS_OBJECTS.get_ptr_mut(key) {
