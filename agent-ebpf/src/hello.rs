@@ -188,21 +188,22 @@ pub(crate) fn look(
         return;
     }
     let cookie = connection & tls::COOKIE;
-    let side = usize::from(direction & 1);
     let generation = scope::current().generation;
     if made.random.hello().is_none() {
         made.hello = Hello { cookies: [0; 2], times: [0; 2], generations: [0; 2], bound: [0; 2] };
+        let (random, hello) = (&made.random, &made.hello);
         // The other end may do so at the same moment.
-        let _ = HELLOS.insert(&made.random, &made.hello, u64::from(BPF_NOEXIST));
+        let _ = HELLOS.insert(random, hello, u64::from(BPF_NOEXIST));
     }
     if let Some(hello) = made.random.hello() {
-        hello.goes(side, cookie, time, generation);
+        hello.goes(usize::from(direction & 1), cookie, time, generation);
     }
     // One within TLS is of a socket that had its own before.
     if !tls::is_inside(connection) && TLS_CONNECTIONS.get_ptr_mut(cookie).is_none() {
         let hello = if message == CLIENT_HELLO { time } else { 0 };
         made.connection = TlsConnection { hello, began: 0, generation, objects: 0, over: 0, reserved: 0 };
-        let _ = TLS_CONNECTIONS.insert(cookie, &made.connection, 0);
+        let connection = &made.connection;
+        let _ = TLS_CONNECTIONS.insert(cookie, connection, 0);
     }
 }
 

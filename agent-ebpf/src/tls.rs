@@ -141,7 +141,7 @@ pub(crate) fn end(result: u64, stack: u64) {
         result as u32
     } else if result == 1 {
         match read_user::<u64>(moved) {
-            Some(length) if length <= i32::MAX as u64 => length as u32,
+            Some(length) if i32::try_from(length).is_ok() => length as u32,
             Some(_) => 0,
             None => return lose(object, true),
         }
