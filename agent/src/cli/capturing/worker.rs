@@ -55,6 +55,19 @@ pub(super) struct CaptureWorker {
 }
 
 impl CaptureWorker {
+    /// An event into the pipeline and the recording.
+    fn take(&mut self, event: &Event<'_>) {
+        // Of an end it is known before whose it is, of all else afterwards.
+        let ends = matches!(event.kind, EventKind::Close { .. });
+        if ends {
+            self.record(event);
+        }
+        self.pipeline.event(event);
+        if !ends {
+            self.record(event);
+        }
+    }
+
     /// Keeps an event, if a recording is written and may hold it.
     fn record(&mut self, event: &Event<'_>) {
         let Some(recorder) = self.recorder.as_mut().filter(|_| !self.pipeline.withholds(event.connection)) else {
@@ -74,16 +87,9 @@ impl Worker for CaptureWorker {
     fn event(&mut self, event: Event<'_>, skips: &mut Skips) {
         #[cfg(debug_assertions)]
         assert!(!self.panics, "a test asked for it");
-        // Of an end it is known before whose it is, of all else afterwards.
-        let ends = matches!(event.kind, EventKind::Close { .. });
-        if ends {
-            self.record(&event);
-        }
-        self.pipeline.event(&event);
-        if ends {
+        self.take(&event);
+        if matches!(event.kind, EventKind::Close { .. }) {
             skips.remove(event.connection);
-        } else {
-            self.record(&event);
         }
         if let (Some(tls), EventKind::Open(open)) = (&mut self.tls, &event.kind)
             && self.pipeline.wants_inside(event.connection)
@@ -119,5 +125,66 @@ impl Worker for CaptureWorker {
 
     fn sockets_evicted(&mut self, count: u64) {
         self.sockets_evicted.add(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use agent_common::tls;
+
+    use super::*;
+    use crate::{
+        admin::{
+            Health,
+            live::{About, LiveState},
+            table,
+        },
+        capture::{ConnectionId, Direction, Open, recording},
+        pipeline::Settings,
+        policy::{Plan, PlanStore, Plans, model::Tls},
+        telemetry::{self, Outlets},
+        workload::{DirectoryStore, Source},
+    };
+
+    #[test]
+    fn a_recording_has_nothing_inside_tls_that_is_not_to_be_read() {
+        let recorded = |tls| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("recording.jsonl");
+            let recording = recording::Recorder::start(&path).unwrap();
+            let (health, directory) = (Health::new(), Arc::<DirectoryStore>::default());
+            let plans = PlanStore::new(Plans::everywhere(Plan { tls, ..Plan::of_signals(true, false, false) }));
+            let recorder =
+                telemetry::Recorder::new(telemetry::Settings::default(), Box::new(Outlets::default()), &health);
+            let mut worker = CaptureWorker {
+                pipeline: Pipeline::new(Settings::new(&plans, Source::Events), recorder, &health),
+                probe: LiveState::new(About::of_this_process(None), &health, &plans, &directory).worker("worker"),
+                recorder: Some(recording.handle()),
+                malformed: health.counter(&table::KERNEL_DROPS, &["malformed"]),
+                refused: health.counter(&table::SKIPS_REFUSED, &[]),
+                sockets_evicted: health.counter(&table::TLS_SOCKETS_EVICTED, &[]),
+                tls: None,
+                #[cfg(debug_assertions)]
+                panics: false,
+            };
+            for id in [7, tls::inside(7, 0)] {
+                let mut event = |kind| worker.take(&Event { time: Timestamp(1), connection: ConnectionId(id), kind });
+                let open = Open::new(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 443).into());
+                event(EventKind::Open(Box::new(Open { tls: tls::is_inside(id), ..open })));
+                event(EventKind::Data { direction: Direction::Out, position: 0, length: 6, bytes: b"secret" });
+                event(EventKind::Close { how: None });
+            }
+            drop(worker);
+            recording.finish();
+            let text = std::fs::read_to_string(path).unwrap();
+            text.lines().map(|line| (line.contains("b64"), line.contains("inside"))).collect()
+        };
+        let outside = [(false, false), (true, false), (false, false)];
+        let inside = [(false, true), (true, true), (false, true)];
+        let all: Vec<(bool, bool)> = recorded(Tls::Enabled);
+        assert_eq!(all, [outside, inside].concat());
+        assert_eq!(recorded(Tls::Disabled), outside);
     }
 }
