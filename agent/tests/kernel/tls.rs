@@ -435,12 +435,14 @@ pub(crate) fn exchanges(stage: &mut Stage) {
     }
 }
 
+/// The random of a HelloRetryRequest.
+const RETRY: &[u8; RANDOM] = b"\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\
+    \xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c";
+
 /// Connections whose client's hello is not seen: with the socket used by the library, and not; then two whose server has a random that is none, the
 /// one of a HelloRetryRequest (RFC 8446 section 4.1.3) and nothing at all.
 pub(crate) fn unseen_hello(stage: &mut Stage) {
     stage.wait();
-    const RETRY: &[u8; RANDOM] = b"\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\
-        \xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c";
     for (seed, random) in [(1, None), (2, None), (3, Some(RETRY)), (4, Some(&[0; RANDOM]))] {
         let mut session = Secured::new(seed == 1, seed);
         if let Some(random) = random {

@@ -65,7 +65,7 @@ extern "C" fn read_nothing(object: *mut Object) {
 /// Uses the stack below, and makes an exchange there.
 #[inline(never)]
 fn deeper(session: &mut Secured) {
-    let room = std::hint::black_box([0_u8; 32768]);
+    let room = std::hint::black_box([0_u8; 16000]);
     session.exchange(false);
     std::hint::black_box(room);
 }
