@@ -102,7 +102,7 @@ pub const fn probe_receives(cookie: u64) -> bool {
 /// Files that can be probed at once.
 pub const FILES: u32 = 1024;
 /// Objects of which a position is kept at once. One that was not used for longest makes room; it is joined late if it is used again.
-pub const OBJECTS: u32 = 8192;
+pub const OBJECTS: u32 = 16_384;
 /// Randoms of hellos that are remembered at once, likewise. The two of a handshake are needed until the first call that moves plaintext.
 pub const HELLOS: u32 = 8192;
 /// Layouts of objects that can be known at once.

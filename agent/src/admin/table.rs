@@ -114,6 +114,7 @@ metrics! {
     KERNEL_DROPPED_BYTES = Counter "telltale_kernel_dropped" ("bytes") [] "Stream bytes of records that a full ring refused.";
     TLS_CALLS = Counter "telltale_tls_calls" [] "Calls of TLS libraries that moved plaintext of processes in scope.";
     TLS_OTHERS = Counter "telltale_tls_calls_of_others" [] "Calls of TLS libraries by processes that are not in scope: they share the file of a library with one that is, and pay for the probe in it.";
+    TLS_ELSEWHERE = Counter "telltale_tls_calls_elsewhere" [] "Calls of TLS libraries that are not told of, because it is not proven that they are of a connection with a port in scope.";
     TLS_OBJECTS = Counter "telltale_tls_objects" ["socket"] "Connections inside TLS that were seen, by whether their socket was proven.";
     TLS_FILES = Gauge "telltale_tls_files" [] "Files with probes: TLS libraries, programs with one inside, dynamic linkers.";
     TLS_FILES_ATTACHED = Counter "telltale_tls_files_attached" [] "Times that probes were put into a file, since the first process in scope executed it.";
@@ -125,6 +126,7 @@ metrics! {
     KERNEL_PROGRAM_RUNS = Counter "telltale_kernel_program_runs" ["program"] "Runs of a kernel program, while BPF statistics are enabled.";
     KERNEL_PROGRAM_TIME = Counter "telltale_kernel_program" ("seconds") ["program"] "Time in a kernel program, while BPF statistics are enabled.";
     SKIPS_REFUSED = Counter "telltale_skip_positions_refused" [] "Times that the kernel's table of what need not be copied was full; it is copied then.";
+    TLS_REJOINED = Counter "telltale_tls_rejoined" [] "Connections inside TLS that were joined in the middle although something inside the same socket was known: the kernel's tables hold 16384, or another process goes on with the connection.";
     TLS_SOCKETS_EVICTED = Counter "telltale_tls_sockets_evicted" [] "Sockets that were forgotten because too many may carry TLS at once; what was inside theirs ended early.";
     NOT_COVERED = Counter "telltale_sockets_not_covered" ["kind"] "Sockets whose bytes cannot be seen.";
     KERNEL_RECURSION_MISSES = Counter "telltale_kernel_recursion_misses" ["program"] "Runs that the kernel skipped because the program was already running on that CPU.";

@@ -21,7 +21,7 @@ const ROWS: &[(Counter, &SelfMetric, &[&str])] = &[
     (Counter::ProcessTable, &table::KERNEL_DROPS, &["process_table"]),
     (Counter::CgroupDepth, &table::KERNEL_DROPS, &["cgroup_depth"]),
     (Counter::TlsObjects, &table::KERNEL_DROPS, &["tls_object"]),
-    (Counter::TlsNoSocket, &table::KERNEL_DROPS, &["tls_socket"]),
+    (Counter::TlsNoSocket, &table::TLS_ELSEWHERE, &[]),
     (Counter::NoticesLost, &table::KERNEL_DROPS, &["notice"]),
     (Counter::TlsCalls, &table::TLS_CALLS, &[]),
     (Counter::TlsOthers, &table::TLS_OTHERS, &[]),

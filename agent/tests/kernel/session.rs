@@ -11,7 +11,7 @@ use std::{
 use agent_common::counter::Counter;
 use telltale::capture::{
     Event,
-    kernel::{Backend, Capture, Scope, ScopeControl, Settings, Skips, TlsProbes, Worker},
+    kernel::{Backend, Capture, InsideCounts, Scope, ScopeControl, Settings, Skips, TlsProbes, Worker},
 };
 
 use super::captured::Captured;
@@ -104,8 +104,8 @@ impl Worker for Keeper {
         self.captured.malformed += 1;
     }
 
-    fn sockets_evicted(&mut self, count: u64) {
-        assert_eq!(count, 0, "no test has so many sockets");
+    fn inside(&mut self, counts: InsideCounts) {
+        assert_eq!(counts.evicted, 0, "no test has so many sockets");
     }
 }
 

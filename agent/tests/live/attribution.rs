@@ -15,7 +15,7 @@ use telltale::{
     admin::Health,
     capture::{
         Event, Timestamp,
-        kernel::{Capture, Membership, Scope, ScopeControl, Settings, Skips, Worker},
+        kernel::{Capture, InsideCounts, Membership, Scope, ScopeControl, Settings, Skips, Worker},
     },
     pipeline::{self, Pipeline},
     policy::{
@@ -103,8 +103,8 @@ impl Worker for Follows {
         panic!("a record that cannot be read");
     }
 
-    fn sockets_evicted(&mut self, count: u64) {
-        assert_eq!(count, 0, "there are few");
+    fn inside(&mut self, counts: InsideCounts) {
+        assert_eq!(counts, InsideCounts::default(), "there are few");
     }
 }
 

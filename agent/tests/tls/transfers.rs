@@ -33,10 +33,8 @@ fn writes_that_would_block_are_counted_once() {
     let server = authority.python("threads");
     let run = capture(server.port);
     done(&mut authority.client(tools::interpreter(), "upload", server.port));
-    let seen = run.stop_after(2);
-    for end in ["client", "server"] {
-        seen.assert_reporter(end, &[row("POST", "/sink", 200, 300_000, 2)]);
-    }
+    // The client began before the server, though its last attempt to write may be later.
+    run.expect_both_ends(&[row("POST", "/sink", 200, 300_000, 2)]);
 
     let size = 300_000;
     std::fs::create_dir_all(authority.file("bytes")).expect("the folder is ours");

@@ -21,11 +21,29 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Socket {
     open: Box<Open>,
-    /// Identities of the connections inside that were told of.
-    inside: Vec<ConnectionId>,
+    /// The connections inside that were told of.
+    inside: Vec<Inside>,
     /// When it was remembered, among the others.
     turn: u64,
     ended: Option<Ended>,
+}
+
+/// A connection inside TLS.
+#[derive(Clone, Copy, Debug)]
+struct Inside {
+    connection: ConnectionId,
+    /// Its positions are those of one that was joined in the middle ([`tls::LATE`]).
+    is_late: bool,
+}
+
+/// What the bounds of the tables cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InsideCounts {
+    /// Sockets that made room for others.
+    pub evicted: u64,
+    /// Connections that were joined in the middle although something inside the same socket was known: the kernel side forgot an object for others, or
+    /// another process goes on with it.
+    pub rejoined: u64,
 }
 
 /// How a socket ended.
@@ -48,7 +66,7 @@ pub(super) struct Sockets {
     turn: u64,
     /// Cookies of those that ended, by when they are due and their turns.
     ending: BTreeMap<(Instant, u64), u64>,
-    evicted: u64,
+    counts: InsideCounts,
 }
 
 impl Default for Sockets {
@@ -60,7 +78,7 @@ impl Default for Sockets {
 impl Sockets {
     fn with_most(most: usize) -> Self {
         let (by_cookie, by_turn) = (HashMap::default(), BTreeMap::new());
-        Self { most, by_cookie, by_turn, turn: 0, ending: BTreeMap::new(), evicted: 0 }
+        Self { most, by_cookie, by_turn, turn: 0, ending: BTreeMap::new(), counts: InsideCounts::default() }
     }
 
     /// Hands on an event, and before it what it needs to be understood.
@@ -94,9 +112,9 @@ impl Sockets {
         }
     }
 
-    /// How many sockets made room for others since the last call.
-    pub(super) fn take_evicted(&mut self) -> u64 {
-        std::mem::take(&mut self.evicted)
+    /// What was counted since the last call.
+    pub(super) fn take_counts(&mut self) -> InsideCounts {
+        std::mem::take(&mut self.counts)
     }
 
     /// A socket that is told of again carries another connection, unless nothing was known of it.
@@ -121,7 +139,7 @@ impl Sockets {
             && let Some((_, &oldest)) = self.by_turn.first_key_value()
         {
             self.interrupt(oldest, time, to);
-            self.evicted += 1;
+            self.counts.evicted += 1;
         }
         self.turn += 1;
         self.by_turn.insert(self.turn, cookie);
@@ -175,12 +193,21 @@ impl Sockets {
             (ended.due, ended.time) = (now + LINGER, ended.time.max(time));
             self.ending.insert((ended.due, socket.turn), cookie);
         }
-        if socket.inside.contains(&connection) {
-            return;
+        let is_late = position >= tls::LATE;
+        if let Some(known) = socket.inside.iter_mut().find(|known| known.connection == connection) {
+            if known.is_late || !is_late {
+                return;
+            }
+            // The kernel side knew neither the object nor its socket any more. Between is what nobody can tell the length of.
+            self.counts.rejoined += 1;
+            known.is_late = true;
+            to(Event { time, connection, kind: EventKind::Close { how: None } });
+        } else {
+            self.counts.rejoined += u64::from(is_late && !socket.inside.is_empty());
+            socket.inside.push(Inside { connection, is_late });
         }
-        socket.inside.push(connection);
         let mut open = Open { tls: true, ..(*socket.open).clone() };
-        if position >= tls::LATE || tls::ordinal(connection.0) != 0 {
+        if is_late || tls::ordinal(connection.0) != 0 {
             // Positions are not those of the other end, so nothing may be derived from them.
             (open.isn_out, open.isn_in) = (None, None);
         }
@@ -188,8 +215,8 @@ impl Sockets {
     }
 }
 
-fn tell_ends<'a>(inside: Vec<ConnectionId>, time: Timestamp, how: Option<CloseHow>, to: &mut impl FnMut(Event<'a>)) {
-    for connection in inside {
+fn tell_ends<'a>(inside: Vec<Inside>, time: Timestamp, how: Option<CloseHow>, to: &mut impl FnMut(Event<'a>)) {
+    for Inside { connection, .. } in inside {
         to(Event { time, connection, kind: EventKind::Close { how } });
     }
 }
@@ -366,11 +393,30 @@ mod tests {
     fn one_more_than_the_most_has_the_oldest_forgotten_and_ended() {
         let mut told = Told::new(1);
         told.event(0, COOKIE, open(1)).event(1, inside(COOKIE), data(0, b"a"));
-        assert_eq!(told.sockets.take_evicted(), 0);
+        assert_eq!(told.sockets.take_counts(), InsideCounts::default());
         told.event(2, ANOTHER, open(2));
         assert_eq!(told.of_inside().last(), Some(&"2 inside 7 close None"));
-        assert_eq!((told.sockets.take_evicted(), told.sockets.take_evicted()), (1, 0));
+        assert_eq!(told.sockets.take_counts(), InsideCounts { evicted: 1, rejoined: 0 });
+        assert_eq!(told.sockets.take_counts(), InsideCounts::default());
         told.event(3, COOKIE, CLOSE).event(4, ANOTHER, CLOSE).finish();
         assert!(told.is_empty());
+    }
+
+    #[test]
+    fn one_that_the_kernel_side_forgot_ends_and_is_joined_in_the_middle() {
+        let mut told = Told::new(9);
+        told.event(0, COOKIE, open(1)).event(1, inside(COOKIE), data(0, b"a"));
+        told.event(2, inside(COOKIE), data(tls::LATE, b"b")).event(3, inside(COOKIE), data(tls::LATE + 1, b"c"));
+        let [late, next] = [tls::LATE, tls::LATE + 1].map(|position| format!("inside 7 data {position}"));
+        assert_eq!(
+            told.of_inside()[2..],
+            [
+                "2 inside 7 close None",
+                "2 inside 7 open 127.0.0.1:1 isn None",
+                &format!("2 {late}"),
+                &format!("3 {next}")
+            ]
+        );
+        assert_eq!(told.sockets.take_counts(), InsideCounts { evicted: 0, rejoined: 1 });
     }
 }

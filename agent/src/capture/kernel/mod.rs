@@ -25,6 +25,7 @@ mod uprobes;
 
 pub use backend::Backend;
 pub use counters::{KernelCounters, ProgramCost};
+pub use inside::InsideCounts;
 pub use loader::{Capture, CaptureError, Refusal, Settings};
 pub use probe_error::TlsError;
 pub use ring::{Ring, Skips, Worker};

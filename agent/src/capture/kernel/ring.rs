@@ -14,7 +14,12 @@ use aya::{
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{clock::Clock, handles::share, inside::Sockets, record};
+use super::{
+    clock::Clock,
+    handles::share,
+    inside::{InsideCounts, Sockets},
+    record,
+};
 use crate::capture::{ConnectionId, Direction, Event};
 
 /// Names of the rings in the object, by worker.
@@ -37,8 +42,8 @@ pub trait Worker {
     fn tick(&mut self, skips: &mut Skips);
     /// A record was malformed.
     fn malformed(&mut self);
-    /// So many sockets were forgotten for others, and what was inside their TLS ended early.
-    fn sockets_evicted(&mut self, count: u64);
+    /// What the bounds of the tables of what is inside TLS cost since the last call.
+    fn inside(&mut self, counts: InsideCounts);
 }
 
 /// One ring, for one worker.
@@ -146,7 +151,7 @@ impl Ring {
             let taken = self.drain(worker, BATCH);
             if let Some(sockets) = &mut self.sockets {
                 sockets.tick(Instant::now(), &mut |event| worker.event(event, &mut self.skips));
-                worker.sockets_evicted(sockets.take_evicted());
+                worker.inside(sockets.take_counts());
             }
             worker.tick(&mut self.skips);
             match taken {

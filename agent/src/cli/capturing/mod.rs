@@ -130,6 +130,7 @@ impl Capturing {
                 malformed: outputs.health.counter(&table::KERNEL_DROPS, &["malformed"]),
                 refused: outputs.health.counter(&table::SKIPS_REFUSED, &[]),
                 sockets_evicted: outputs.health.counter(&table::TLS_SOCKETS_EVICTED, &[]),
+                rejoined: outputs.health.counter(&table::TLS_REJOINED, &[]),
                 tls: connections.clone().map(|follower| Connections { follower, told: HashSet::default() }),
                 #[cfg(debug_assertions)]
                 panics: std::env::var_os(PANIC).is_some(),

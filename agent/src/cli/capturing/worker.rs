@@ -9,7 +9,7 @@ use crate::{
     admin::{Counter, live::WorkerProbe},
     capture::{
         Event, EventKind, Timestamp,
-        kernel::{Skips, Worker},
+        kernel::{InsideCounts, Skips, Worker},
         recording::RecorderHandle,
         tls::follower::FollowerHandle,
     },
@@ -47,6 +47,8 @@ pub(super) struct CaptureWorker {
     pub(super) refused: Counter,
     /// Sockets that made room for others in the table of those that may carry TLS.
     pub(super) sockets_evicted: Counter,
+    /// Connections inside TLS that were joined again.
+    pub(super) rejoined: Counter,
     /// Who looks for TLS libraries is told of the processes that connections are of.
     pub(super) tls: Option<Connections>,
     /// A test wants to see a panic.
@@ -123,8 +125,9 @@ impl Worker for CaptureWorker {
         self.malformed.add(1);
     }
 
-    fn sockets_evicted(&mut self, count: u64) {
-        self.sockets_evicted.add(count);
+    fn inside(&mut self, counts: InsideCounts) {
+        self.sockets_evicted.add(counts.evicted);
+        self.rejoined.add(counts.rejoined);
     }
 }
 
@@ -165,6 +168,7 @@ mod tests {
                 malformed: health.counter(&table::KERNEL_DROPS, &["malformed"]),
                 refused: health.counter(&table::SKIPS_REFUSED, &[]),
                 sockets_evicted: health.counter(&table::TLS_SOCKETS_EVICTED, &[]),
+                rejoined: health.counter(&table::TLS_REJOINED, &[]),
                 tls: None,
                 #[cfg(debug_assertions)]
                 panics: false,
