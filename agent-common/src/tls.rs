@@ -103,6 +103,8 @@ pub const fn probe_receives(cookie: u64) -> bool {
 pub const FILES: u32 = 1024;
 /// Objects of which a position is kept at once. One that was not used for longest makes room; it is joined late if it is used again.
 pub const OBJECTS: u32 = 16_384;
+/// Objects of which it is kept at once when a write that would have blocked was first tried. Of another one the last attempt counts.
+pub const TRIES: u32 = 4096;
 /// Randoms of hellos that are remembered at once, likewise. The two of a handshake are needed until the first call that moves plaintext.
 pub const HELLOS: u32 = 8192;
 /// Layouts of objects that can be known at once.

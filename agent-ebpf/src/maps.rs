@@ -60,6 +60,9 @@ pub(crate) static SKIP: HashMap<u64, Skip, { SKIPS as usize }> = HashMap::new();
 /// Objects of TLS libraries.
 #[btf_map]
 pub(crate) static TLS_OBJECTS: LruHashMap<ObjectKey, Object, { tls::OBJECTS as usize }> = LruHashMap::new();
+/// By object: when a write that would have blocked was first tried.
+#[btf_map]
+pub(crate) static TLS_TRIES: LruHashMap<ObjectKey, u64, { tls::TRIES as usize }> = LruHashMap::new();
 /// By socket cookie: connections that carry TLS.
 #[btf_map]
 pub(crate) static TLS_CONNECTIONS: LruHashMap<u64, TlsConnection, { tls::OBJECTS as usize }> = LruHashMap::new();

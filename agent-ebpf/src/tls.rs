@@ -12,14 +12,17 @@ use agent_common::{
     record::{Head, IN, KIND_CLOSE, OUT, Open},
     tls::{self, Function, LATE, LAYOUTS, OBJECTS_OF_SOCKET, ObjectLayout, RANDOM, UNKNOWN},
 };
-use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_probe_read_user};
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::generated::{bpf_get_prandom_u32, bpf_probe_read_user},
+};
 use core::ffi::c_void;
 
 use crate::{
     call::now,
     emit::{HEAD, claim, opening, output, release},
     hello::{self, CLIENT_HELLO, Hello, Random, SERVER_HELLO, TlsConnection},
-    maps::{TLS_CONNECTIONS, TLS_FILES, TLS_LAYOUTS, TLS_OBJECTS, count, current_call},
+    maps::{TLS_CONNECTIONS, TLS_FILES, TLS_LAYOUTS, TLS_OBJECTS, TLS_TRIES, count, current_call},
     scope::{self, Inside},
     source::Source,
     task,
@@ -48,7 +51,7 @@ impl ObjectKey {
 pub(crate) struct Object {
     /// Whose this is: a full table gives an entry to another object even while a program uses it.
     key: ObjectKey,
-    /// Identity of its connection; 0 if it moved nothing yet that was seen.
+    /// Identity of its connection.
     connection: u64,
     /// Cookie of its socket; 0 if not known.
     socket: u64,
@@ -63,8 +66,6 @@ pub(crate) struct Object {
     offset: u32,
     /// 1 if it moved bytes that were not seen: what follows is joined late.
     lost: u64,
-    /// When the write that was not done yet was first tried; 0 if there is none.
-    tried: u64,
 }
 
 /// What it is to know of a call for whose object it was.
@@ -150,12 +151,8 @@ pub(crate) fn end(result: u64, stack: u64) {
     } else {
         0
     };
-    let receives = tls::probe_receives(probe);
     if length == 0 {
-        if !receives {
-            tries(object, began);
-        }
-        return;
+        return tries(object, probe, began);
     }
     // A call may block for long.
     let scope = scope::current();
@@ -165,6 +162,7 @@ pub(crate) fn end(result: u64, stack: u64) {
         return lose(object, false);
     }
     count(Counter::TlsCalls as u32, 1);
+    let receives = tls::probe_receives(probe);
     let direction = if receives { IN } else { OUT };
     let probed = match TLS_FILES.get(tls::probe_file(probe)) {
         Some(time) if *time != 0 => *time,
@@ -179,13 +177,7 @@ pub(crate) fn end(result: u64, stack: u64) {
         return count(Counter::TlsObjects as u32, 1);
     }
     object.position[side] = position.wrapping_add(u64::from(length));
-    let time = if receives {
-        now()
-    } else if object.tried != 0 {
-        core::mem::take(&mut object.tried)
-    } else {
-        began
-    };
+    let time = if receives { now() } else { first_try(of.key.object, began) };
     transfer::transfer(&Transfer {
         cookie: connection,
         time,
@@ -197,30 +189,36 @@ pub(crate) fn end(result: u64, stack: u64) {
     });
 }
 
+/// A call moved nothing. A write that would have blocked is tried again with the same bytes, which were ready now (`SSL_write(3)`). Neither this nor
+/// [`first_try`] is part of its caller: what they know of a call would have the verifier of 6.1 take each of its paths once more, which are too many then.
+#[inline(never)]
+fn tries(object: u64, probe: u64, began: u64) {
+    if !tls::probe_receives(probe) {
+        let _ = TLS_TRIES.insert(ObjectKey::of(object), began, u64::from(BPF_NOEXIST));
+    }
+}
+
+/// When a write was first tried that is done now.
+#[inline(never)]
+fn first_try(object: u64, began: u64) -> u64 {
+    let key = ObjectKey::of(object);
+    // SAFETY: the value is not kept.
+    let Some(tried) = (unsafe { TLS_TRIES.get(key) }) else { return began };
+    let tried = *tried;
+    let _ = TLS_TRIES.remove(key);
+    tried
+}
+
 /// An object is over; another may get its address.
 #[inline(always)]
 pub(crate) fn free(object: u64) {
     let key = ObjectKey::of(object);
+    let _ = TLS_TRIES.remove(key);
     // SAFETY: the value is not kept.
     let Some(known) = (unsafe { TLS_OBJECTS.get(key) }) else { return };
     let connection = known.connection;
     let _ = TLS_OBJECTS.remove(key);
     close(connection);
-}
-
-/// A write moved nothing. If it would have blocked, it is tried again with the same bytes, which were ready now (`SSL_write(3)`).
-#[inline(never)]
-fn tries(object: u64, began: u64) {
-    let key = ObjectKey::of(object);
-    if let Some(known) = TLS_OBJECTS.get_ptr_mut(key) {
-        // SAFETY: as in `object_of`.
-        let known = unsafe { &mut *known };
-        if known.tried == 0 {
-            known.tried = began;
-        }
-    } else {
-        let _ = TLS_OBJECTS.insert(key, Object { tried: began, ..Object::unseen(key) }, 0);
-    }
 }
 
 /// An object may have moved bytes that are not seen. One that is not known is remembered for it if `whole` of it is asked for.
@@ -231,15 +229,7 @@ pub(crate) fn lose(object: u64, whole: bool) {
         // SAFETY: as in `object_of`.
         unsafe { (*known).lost = 1 };
     } else if whole {
-        let _ = TLS_OBJECTS.insert(key, Object { lost: 1, ..Object::unseen(key) }, 0);
-    }
-}
-
-impl Object {
-    /// One that moved nothing yet that was seen.
-    #[inline(always)]
-    const fn unseen(key: ObjectKey) -> Self {
-        Self {
+        let lost = Object {
             key,
             connection: 0,
             socket: 0,
@@ -248,11 +238,13 @@ impl Object {
             probed: 0,
             pointer: 0,
             offset: 0,
-            lost: 0,
-            tried: 0,
-        }
+            lost: 1,
+        };
+        let _ = TLS_OBJECTS.insert(key, lost, 0);
     }
+}
 
+impl Object {
     /// Whether the object is another one than it was, or may be: its address is used again, and its end was not seen.
     #[inline(always)]
     fn is_doubtful(&self, of: &Use) -> bool {
@@ -305,19 +297,15 @@ fn object_of(of: &Use) -> Option<&'static mut Object> {
     if let Some(object) = TLS_OBJECTS.get_ptr_mut(of.key) {
         // SAFETY: the entry of a map is valid while the program runs; only the thread that is in a call on the object uses it, but see `Object::key`.
         let object = unsafe { &mut *object };
-        if object.connection != 0 && object.lost == 0 && object.probed == of.probed && !object.is_doubtful(of) {
+        if object.lost == 0 && object.probed == of.probed && !object.is_doubtful(of) {
             return Some(object);
         }
         former = Some(object);
     }
     let mut found = find(of.key.object, of.socket, of.probed);
     found.is_begin &= !of.is_early;
-    let mut tried = 0;
     if let Some(object) = former {
-        tried = object.tried;
-        if object.connection == 0 && object.lost == 0 {
-            // Only tried yet.
-        } else if object.lost != 0 || object.probed != of.probed {
+        if object.lost != 0 || object.probed != of.probed {
             found.is_begin = false;
         } else if object.goes_on(of, &mut found) {
             return Some(object);
@@ -334,7 +322,6 @@ fn object_of(of: &Use) -> Option<&'static mut Object> {
         pointer: found.pointer,
         offset: found.offset,
         lost: 0,
-        tried,
     };
     if found.socket != 0
         && let Some(ordinal) = next_ordinal(found.socket)

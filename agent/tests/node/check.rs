@@ -29,10 +29,10 @@ fn in_the_shipped_pod_nothing_is_missing() {
             || found("cgroups of pods").contains("/host/sys/fs/cgroup/")
     );
     println!("perf_event_paranoid: {}", found("perf_event_paranoid"));
-    // A machine may allow one of the backends only, some kernels want SYS_ADMIN for what is inside TLS, and no pod makes cgroups for a COMMAND.
+    // A machine may allow one of the backends only, and no pod makes cgroups for a COMMAND.
     let not_ok = rows.iter().filter(|row| row["status"] != "ok");
     let names: Vec<_> = not_ok.filter_map(|row| row["name"].as_str()).collect();
-    let may_miss = |name: &&str| name.starts_with("backend ") || ["inside TLS", "cgroup for a COMMAND"].contains(name);
+    let may_miss = |name: &&str| name.starts_with("backend ") || *name == "cgroup for a COMMAND";
     assert!(names.iter().all(may_miss), "{names:?}: {report:#}");
     cluster.nothing_was_refused();
 }

@@ -10,6 +10,7 @@ mod agents;
 mod check;
 mod cluster;
 mod host_network;
+mod inside_tls;
 mod nested;
 mod observed;
 mod pods;

@@ -26,12 +26,13 @@ use super::{
 };
 
 /// Entries of the tables in the kernel that what is inside TLS needs, by their names in the object; without it they are as small as can be.
-pub(super) fn tables(on: bool) -> [(&'static str, u32); 4] {
+pub(super) fn tables(on: bool) -> [(&'static str, u32); 5] {
     let entries = |entries| if on { entries } else { 1 };
     [
         ("TLS_OBJECTS", entries(tls::OBJECTS)),
         ("TLS_CONNECTIONS", entries(tls::OBJECTS)),
         ("HELLOS", entries(tls::HELLOS)),
+        ("TLS_TRIES", entries(tls::TRIES)),
         ("NOTICES", if on { tls::NOTICE_BYTES } else { 4096 }),
     ]
 }
