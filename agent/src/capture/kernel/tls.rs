@@ -64,6 +64,11 @@ impl Attached {
     pub fn probes(&self) -> usize {
         self.0.places()
     }
+
+    /// Number of links that hold them, each of which takes a descriptor and a wait of the kernel when it is closed.
+    pub fn links(&self) -> usize {
+        self.0.links()
+    }
 }
 
 impl TlsProbes {

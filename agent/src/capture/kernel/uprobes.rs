@@ -88,6 +88,12 @@ impl Drop for Probes {
 }
 
 impl Probes {
+    /// Number of links that hold them.
+    pub(super) fn links(&self) -> usize {
+        let links = self.held.iter().flat_map(|held| &held.links);
+        links.map(|link| if let Link::Perf(links) = link { links.len() } else { 1 }).sum()
+    }
+
     /// Has this number sent when they are detached.
     pub(super) fn tell(&mut self, sender: Sender<u32>, number: u32) {
         if let Some(held) = &mut self.held {
