@@ -1,6 +1,17 @@
 //! Boot-time clock of the kernel side -> time since the epoch.
 
+use nix::time::{ClockId, clock_gettime};
+
 use crate::capture::Timestamp;
+
+/// Nanoseconds since boot, by the clock of the kernel side.
+pub(super) fn boot_time() -> nix::Result<u64> {
+    read(ClockId::CLOCK_BOOTTIME)
+}
+
+fn read(clock: ClockId) -> nix::Result<u64> {
+    clock_gettime(clock).map(|time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
 
 /// The mapping, taken once at start: events of one run keep their distances whatever happens to the wall clock.
 #[derive(Clone, Copy, Debug)]
@@ -12,12 +23,10 @@ pub(super) struct Clock {
 impl Clock {
     /// Reads both clocks.
     pub(super) fn start() -> nix::Result<Self> {
-        use nix::time::{ClockId, clock_gettime};
-        let nanoseconds = |time: nix::sys::time::TimeSpec| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64;
         // The reading of the wall clock stands between two of the boot clock, whose middle is its moment.
-        let before = nanoseconds(clock_gettime(ClockId::CLOCK_BOOTTIME)?);
-        let wall = nanoseconds(clock_gettime(ClockId::CLOCK_REALTIME)?);
-        let after = nanoseconds(clock_gettime(ClockId::CLOCK_BOOTTIME)?);
+        let before = boot_time()?;
+        let wall = read(ClockId::CLOCK_REALTIME)?;
+        let after = boot_time()?;
         Ok(Self { boot: wall.saturating_sub(before + (after - before) / 2) })
     }
 

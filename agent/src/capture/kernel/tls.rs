@@ -12,12 +12,10 @@ use aya::{
     maps::{Array, Map, MapData, MapError, RingBuf},
     programs::{BtfTracePoint, ProgramError},
 };
-use nix::{
-    sys::resource::{Resource, getrlimit, setrlimit},
-    time::{ClockId, clock_gettime},
-};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{
+    clock::boot_time,
     handles::share,
     loaded::Programs,
     probe_error::{TlsError, failed},
@@ -144,7 +142,7 @@ impl TlsProbes {
         // The end first, so that no call has only its begin seen.
         let probes = self.uprobes.attach(path, &of, &[(END, calls.clone()), (BEGIN, calls), (FREE, points(true))])?;
         // From now on nothing is missed.
-        self.files.set(file, boot_time(), 0)?;
+        self.files.set(file, boot_time().unwrap_or(0), 0)?;
         Ok(probes)
     }
 
@@ -161,12 +159,6 @@ impl TlsProbes {
     pub fn take_notices(&mut self) -> Option<Notices> {
         self.notices.take()
     }
-}
-
-/// `CLOCK_BOOTTIME`, nanoseconds.
-fn boot_time() -> u64 {
-    clock_gettime(ClockId::CLOCK_BOOTTIME)
-        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }
 
 /// Each probe is an open file, and the limit that shells give is low.
