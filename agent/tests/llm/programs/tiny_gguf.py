@@ -1,4 +1,4 @@
-"""Writes a model of llama.cpp's format GGUF (version 3): the llama architecture, two layers, random weights, a token for each byte."""
+"""Writes a model of llama.cpp's format GGUF (version 3): the llama architecture, two layers, random weights, a token for each byte of ASCII."""
 
 import random
 import struct
@@ -25,10 +25,10 @@ def array(key, kind, values):
 
 
 def tokens():
-    """Unknown, begin, end, and each byte; then the letters, since a vocabulary of bytes alone says nothing readable. Kinds: 1 normal, 2 unknown, 3 control,
-    6 byte."""
+    """Unknown, begin, end, and each byte of ASCII; then the letters, since a vocabulary of bytes alone says nothing readable. Bytes beyond ASCII are left
+    out: where the first token is a part of a character, llama.cpp's server writes no `message_start`. Kinds: 1 normal, 2 unknown, 3 control, 6 byte."""
     rows = [("<unk>", 2), ("<s>", 3), ("</s>", 3)]
-    rows += [(f"<0x{byte:02X}>", 6) for byte in range(256)]
+    rows += [(f"<0x{byte:02X}>", 6) for byte in range(128)]
     rows += [(letter, 1) for letter in "\u2581abcdefghijklmnopqrstuvwxyz"]
     return rows
 
