@@ -213,6 +213,11 @@ impl Headers {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
+    /// The media type of the content, without its parameters; empty where there is none (RFC 9110 section 8.3).
+    pub fn media_type(&self) -> &str {
+        super::media::essence(self.get_str("content-type").unwrap_or_default())
+    }
+
     /// Whether there is a field of this name, credentials included.
     pub fn contains(&self, name: &str) -> bool {
         self.fields.iter().any(|field| self.name(field).eq_ignore_ascii_case(name.as_bytes()))

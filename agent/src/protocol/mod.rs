@@ -5,6 +5,7 @@ mod connection;
 mod counters;
 mod detect;
 mod http1;
+pub mod media;
 mod message;
 pub mod secret;
 mod stash;

@@ -1,6 +1,9 @@
 //! What the header fields of a message say of its content.
 
-use crate::protocol::Headers;
+use crate::protocol::{
+    Headers,
+    media::{Media, essence},
+};
 
 /// Whether content is as it is, in no coding (RFC 9110 section 8.4); of transfer codings (RFC 9112 section 7) the parser takes off `chunked` only.
 pub(super) fn is_plain(headers: &Headers) -> bool {
@@ -17,8 +20,7 @@ pub(super) fn is_plain(headers: &Headers) -> bool {
 pub(super) fn is_json(headers: &Headers) -> bool {
     let mut types = values(headers, "content-type");
     let (Some(value), None) = (types.next(), types.next()) else { return false };
-    let essence = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
-    matches!(&essence[..], b"application/json" | b"text/json") || essence.ends_with(b"+json")
+    std::str::from_utf8(value).is_ok_and(|value| Media::named(essence(value)) == Media::Json)
 }
 
 fn values<'a>(headers: &'a Headers, wanted: &'static str) -> impl Iterator<Item = &'a [u8]> {

@@ -233,7 +233,7 @@ pub(in crate::exchange) fn recognise(
         endpoint::Place::Other => return None,
         endpoint::Place::Unknown => (Vec::new(), None),
     };
-    let media_type = reader::media_type(&request.headers);
+    let media_type = request.headers.media_type().to_ascii_lowercase();
     let is_form = media_type == "multipart/form-data" && !endpoints.is_empty();
     let may_be_json = media_type.is_empty()
         || media_type.ends_with("json")

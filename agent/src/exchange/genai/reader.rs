@@ -19,7 +19,7 @@ use crate::{
         content::Which,
         reader::{Reader, Standing},
     },
-    protocol::{Head, Headers, StartLine},
+    protocol::{Head, Headers, StartLine, media::Media},
 };
 
 /// What the head of a request says.
@@ -193,15 +193,14 @@ impl GenAiReader {
 impl Reader for GenAiReader {
     fn response_head(&mut self, head: &Head) {
         self.answered = provider::by_response(&head.headers);
-        let essence = media_type(&head.headers);
-        self.answer.is_aws = essence == AWS_STREAM;
-        self.typed_stream = STREAMS.contains(&&*essence);
+        let media = Media::of(&head.headers);
+        self.answer.is_aws = media == Media::EventStream;
+        self.typed_stream = media.is_stream();
         if self.typed_stream {
             self.answer.is_stream();
         }
-        self.foreign = !self.is_proven()
-            && self.place.endpoints.is_empty()
-            && FOREIGN.iter().any(|kind| essence.starts_with(kind));
+        // No answer of a call whose path is unknown is of another kind than those that are read.
+        self.foreign = !self.is_proven() && self.place.endpoints.is_empty() && media == Media::Other;
     }
 
     fn array(&mut self, which: Which) {
@@ -424,22 +423,6 @@ const TOKENS: [(&str, Count); 6] = [
     ("x-prompt-tokens", Count::Prompt),
     ("x-generated-tokens", Count::Output),
 ];
-
-/// That of a stream of AWS.
-const AWS_STREAM: &str = "application/vnd.amazon.eventstream";
-
-/// Media types of streams.
-const STREAMS: [&str; 5] =
-    ["text/event-stream", "application/x-ndjson", "application/stream+json", AWS_STREAM, "application/jsonl"];
-
-/// What media types begin with that no answer of a call has whose path is unknown.
-const FOREIGN: [&str; 7] = ["text/html", "text/css", "image/", "audio/", "video/", "font/", "multipart/"];
-
-/// The media type of content, in lower case, without its parameters; empty if there is none.
-pub(super) fn media_type(headers: &Headers) -> String {
-    let value = headers.get_str("content-type").unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
 
 fn asked_of_cohere(told: &mut super::asked::Told) {
     told.request.top_p = told.request.top_p.or(told.cohere_p);

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use base64::Engine as _;
 
 use super::{MAX_NAME, text::cut_to};
-use crate::protocol::{Head, Headers, StartLine};
+use crate::protocol::{
+    Head, Headers, StartLine,
+    media::{Media, essence},
+};
 
 /// Revision that both ends speak; requests from 2025-06-18 on, every request from 2026-07-28 on.
 pub(super) const VERSION: &str = "mcp-protocol-version";
@@ -26,36 +29,25 @@ pub(super) fn tells_mcp(headers: &Headers) -> bool {
 
 /// Whether the client takes an answer in both forms in which servers of MCP answer a POST (2025-03-26 and later demand it).
 pub(super) fn takes_both(headers: &Headers) -> bool {
-    takes(headers, b"application/json") && takes(headers, EVENT_STREAM)
+    takes(headers, Media::Json) && takes(headers, Media::Events)
 }
 
-/// The media type of server-sent events.
-pub(super) const EVENT_STREAM: &[u8] = b"text/event-stream";
-
-/// Whether `Accept` lists this media type by its full name.
-pub(super) fn takes(headers: &Headers, media_type: &[u8]) -> bool {
-    let mut accepts = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"accept"));
-    accepts.any(|(_, value)| {
-        let mut types = value.unwrap_or_default().split(|&byte| byte == b',');
-        types.any(|one| essence(one).eq_ignore_ascii_case(media_type))
-    })
+/// Whether `Accept` lists a media type of this format by its full name.
+pub(super) fn takes(headers: &Headers, media: Media) -> bool {
+    let accepts = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"accept"));
+    let mut values = accepts.filter_map(|(_, value)| std::str::from_utf8(value?).ok());
+    values.any(|value| value.split(',').any(|one| Media::named(essence(one)) == media))
 }
 
 /// Whether the content of a request could be JSON: it says so, says nothing, or says that it is text. What it is decides.
 pub(super) fn could_be_json(headers: &Headers) -> bool {
-    let Some(value) = headers.get("content-type") else { return true };
-    let essence = essence(value).to_ascii_lowercase();
-    essence.is_empty() || &essence[..] == b"text/plain" || essence.windows(4).any(|part| part == b"json")
+    let media_type = headers.media_type().to_ascii_lowercase();
+    media_type.is_empty() || media_type == "text/plain" || media_type.contains("json")
 }
 
 /// Whether a message says that it is a stream of events.
 pub(super) fn is_event_stream(headers: &Headers) -> bool {
-    headers.get("content-type").is_some_and(|value| essence(value).eq_ignore_ascii_case(EVENT_STREAM))
-}
-
-/// A media type without its parameters (RFC 9110 section 8.3.1).
-fn essence(value: &[u8]) -> &[u8] {
-    value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
+    Media::of(headers) == Media::Events
 }
 
 /// A field that is a name, id or version, cut to [`MAX_NAME`].

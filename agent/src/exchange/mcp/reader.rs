@@ -21,6 +21,7 @@ use crate::{
     protocol::{
         Head,
         body::json::{Outcome, Scanner},
+        media::Media,
     },
 };
 
@@ -50,7 +51,7 @@ pub(in crate::exchange) fn recognise(
     let mcp = header::tells_mcp(headers);
     let verb = match header::verb(request) {
         "POST" if mcp || header::could_be_json(headers) => Verb::Post,
-        "GET" if mcp || header::takes(headers, header::EVENT_STREAM) => Verb::Get,
+        "GET" if mcp || header::takes(headers, Media::Events) => Verb::Get,
         "DELETE" if headers.contains(SESSION) => Verb::Delete,
         _ => return None,
     };

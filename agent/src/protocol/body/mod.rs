@@ -6,14 +6,13 @@ mod coding;
 mod counters;
 mod framing;
 pub mod json;
-mod media;
 #[cfg(test)]
 mod tests;
 
 pub use counters::Counters;
 
-use self::{coding::Codings, framing::Framer, media::Media};
-use super::Headers;
+use self::{coding::Codings, framing::Framer};
+use super::{Headers, media::Media};
 use crate::capture::Timestamp;
 
 /// Most content codings on top of each other that are taken off.

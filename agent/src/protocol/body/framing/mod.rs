@@ -15,8 +15,9 @@ use self::{
     messages::Messages,
     shape::{Format, Shape},
 };
-use super::{Counters, Items, media::Media};
+use super::{Counters, Items};
 use crate::capture::Timestamp;
+use crate::protocol::media::Media;
 
 /// Takes content apart as its format wants.
 #[derive(Debug)]

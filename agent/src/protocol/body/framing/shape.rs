@@ -1,7 +1,7 @@
 //! What content is by its first bytes, with what its media type promises in mind.
 
-use super::super::media::Media;
 use crate::capture::Timestamp;
+use crate::protocol::media::Media;
 
 /// What content turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
-//! What a media type promises of content.
+//! What media types promise of content: the one table of those that the agent knows.
 
-use super::super::Headers;
+use super::Headers;
 
 /// The formats that media types stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Media {
+pub enum Media {
     /// One document, or several.
     Json,
     /// A document in each line.
@@ -48,17 +48,30 @@ const TYPES: [(&str, Media); 23] = [
 
 impl Media {
     /// By the field `Content-Type`.
-    pub(super) fn of(headers: &Headers) -> Self {
-        let Some(value) = headers.get_str("content-type") else { return Self::Unknown };
-        let name = value.split(';').next().unwrap_or_default().trim();
+    pub fn of(headers: &Headers) -> Self {
+        Self::named(headers.media_type())
+    }
+
+    /// By an [`essence`]; an empty one is [`Media::Unknown`].
+    pub fn named(essence: &str) -> Self {
         let is = |wanted: &str| match wanted.strip_suffix('/') {
-            Some(_) => name.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted)),
-            None => name.eq_ignore_ascii_case(wanted),
+            Some(_) => essence.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted)),
+            None => essence.eq_ignore_ascii_case(wanted),
         };
         if let Some((_, media)) = TYPES.iter().find(|(wanted, _)| is(wanted)) {
             return *media;
         }
-        let suffix = name.len().checked_sub("+json".len()).and_then(|at| name.get(at..));
+        let suffix = essence.len().checked_sub("+json".len()).and_then(|at| essence.get(at..));
         if suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")) { Self::Json } else { Self::Unknown }
     }
+
+    /// Whether it is one of several documents, each of which means something before the last one came.
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Lines | Self::Events | Self::EventStream)
+    }
+}
+
+/// A media type without its parameters (RFC 9110 section 8.3.1), as it is written.
+pub fn essence(value: &str) -> &str {
+    value.split(';').next().unwrap_or_default().trim()
 }
