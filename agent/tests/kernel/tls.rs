@@ -663,8 +663,8 @@ fn probes_are_one_link_for_each_program_since_6_6() {
     let path = std::fs::read_link("/proc/self/exe").expect("procfs");
     let attached = probes.attach(&path, &functions()).expect("uprobes");
     // Two in each function, but one in `SSL_free`.
-    let probed = 2 * functions().len() - 1;
-    assert_eq!((attached.probes(), attached.links()), (probed, if expected == "uprobe_multi" { 3 } else { probed }));
+    let all = 2 * functions().len() - 1;
+    assert_eq!((attached.probes(), attached.links()), (all, if expected == "uprobe_multi" { 3 } else { all }));
     let past_its_end = [(Function::Read, 1 << 40)];
     let error = probes.attach(&path, &past_its_end).err().expect("there is no such place").to_string();
     assert!(error.starts_with(&format!("attach to SSL_read of {}: ", path.display())), "{error}");
