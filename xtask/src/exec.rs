@@ -40,6 +40,22 @@ pub(crate) fn captured(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null()).output().with_context(|| format!("running `{}`", line(command)))
 }
 
+/// Pauses between attempts to download something, in seconds.
+const PAUSES: [u64; 4] = [5, 15, 30, 60];
+
+/// Repeats what downloads something, after a pause, until it succeeds or has failed five times: one answer that does not come should
+/// not end the whole.
+pub(crate) fn retried<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    for pause in PAUSES {
+        match attempt() {
+            Ok(done) => return Ok(done),
+            Err(error) => eprintln!("{error:#}\ntrying again in {pause} s"),
+        }
+        thread::sleep(Duration::from_secs(pause));
+    }
+    attempt()
+}
+
 /// Waits for a child; `None` if it has not ended in time.
 pub(crate) fn wait_for(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let deadline = Instant::now() + limit;

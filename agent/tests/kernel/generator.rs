@@ -16,8 +16,8 @@ const SCENARIO: &str = "TELLTALE_TEST_SCENARIO";
 const ARGUMENTS: &str = "TELLTALE_TEST_ARGUMENTS";
 /// Starts a line of the copy to the test, among those of the test framework.
 const MARK: &str = "@said ";
-/// The longest that a copy lives and that a test waits for a line. Emulated machines are slow.
-pub(crate) const LIMIT: Duration = Duration::from_mins(1);
+/// The longest that a copy lives and that a test waits for a line. Emulated machines are slow, and busy ones more so.
+pub(crate) const LIMIT: Duration = Duration::from_mins(5);
 
 /// The copy's end of the pipe.
 pub(crate) struct Stage {

@@ -12,6 +12,8 @@ use crate::{exec, toolchain};
 
 /// What maintainer scripts ask before they start a service (invoke-rc.d, deb-systemd-invoke).
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+/// Without it `apt-get update` succeeds where a list could not be had, and what is in the list is then missing.
+const STRICT: [&str; 2] = ["-o", "APT::Update::Error-Mode=any"];
 
 /// `apt-get` is here.
 pub(crate) fn is_here() -> bool {
@@ -25,16 +27,22 @@ pub(crate) fn is_root() -> Result<bool> {
 
 /// Installs those of the packages that this distribution has, without starting any service.
 pub(crate) fn install(names: &[&str]) -> Result<()> {
-    exec::run(Command::new("apt-get").args(["-q", "-o", "DPkg::Lock::Timeout=600", "update"]))?;
+    let update = |options: &[&str]| {
+        exec::run(Command::new("apt-get").args(["-q", "-o", "DPkg::Lock::Timeout=600"]).args(options).arg("update"))
+    };
+    // A source of somebody else's that is broken for good is no reason not to go on.
+    exec::retried(|| update(&STRICT)).or_else(|_| update(&[]))?;
     let names: Vec<_> = names.iter().filter(|name| has_candidate(name)).collect();
     println!("apt-get installs: {}", names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
     let _quiet = NoServices::set()?;
-    exec::run(
-        Command::new("apt-get")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["-q", "-y", "-o", "DPkg::Lock::Timeout=600", "install", "--no-install-recommends"])
-            .args(names),
-    )
+    exec::retried(|| {
+        exec::run(
+            Command::new("apt-get")
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .args(["-q", "-y", "-o", "DPkg::Lock::Timeout=600", "install", "--no-install-recommends"])
+                .args(&names),
+        )
+    })
 }
 
 fn has_candidate(name: &str) -> bool {
@@ -117,7 +125,7 @@ impl Suite {
         let source = format!("deb {signed}{} {suite} main\n", archive(archive_name)?);
         fs::write(folder.join("sources.list"), source)?;
         let suite = Self { folder: folder.to_owned() };
-        exec::output(suite.command("apt-get").args(["-q", "update"]))?;
+        exec::retried(|| exec::output(suite.command("apt-get").arg("-q").args(STRICT).arg("update")))?;
         Ok(suite)
     }
 
@@ -152,7 +160,7 @@ impl Suite {
         for old in fs::read_dir(&self.folder)?.filter_map(Result::ok).filter(before) {
             fs::remove_file(old.path())?;
         }
-        exec::output(self.command("apt-get").args(["-q", "download", package]))?;
+        exec::retried(|| exec::output(self.command("apt-get").args(["-q", "download", package])))?;
         let archive = fs::read_dir(&self.folder)?.filter_map(Result::ok).find(before);
         let archive = archive.with_context(|| format!("apt-get downloaded no file for {package}"))?.path();
         let tree = self.folder.join("tree");

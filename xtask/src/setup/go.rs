@@ -50,13 +50,15 @@ fn download(old: &Path) -> Result<PathBuf> {
         OLDEST.0, OLDEST.1
     );
     let module = format!("golang.org/toolchain@v0.0.1-go{NEWER}.linux-{architecture}");
-    let said = exec::output(
-        Command::new(old)
-            .args(["mod", "download", "-json", &module])
-            .current_dir("/")
-            .env("GOFLAGS", "-mod=mod")
-            .env("GOTOOLCHAIN", "local"),
-    )?;
+    let said = exec::retried(|| {
+        exec::output(
+            Command::new(old)
+                .args(["mod", "download", "-json", &module])
+                .current_dir("/")
+                .env("GOFLAGS", "-mod=mod")
+                .env("GOTOOLCHAIN", "local"),
+        )
+    })?;
     let said: serde_json::Value = serde_json::from_str(&said).context("reading what `go mod download` says")?;
     let folder = PathBuf::from(said["Dir"].as_str().with_context(|| format!("{module} cannot be downloaded: {said}"))?);
     // A module has no programs, so that none of its files may be executed.

@@ -118,7 +118,7 @@ pub(crate) fn ensure() -> Result<()> {
     for module in MODULES {
         module.ensure(&folder)?;
     }
-    exec::output(go(DEFINITIONS.0)?.args(["mod", "download", DEFINITIONS.1]))?;
+    exec::retried(|| exec::output(go(DEFINITIONS.0)?.args(["mod", "download", DEFINITIONS.1])))?;
     Ok(())
 }
 
@@ -181,7 +181,8 @@ impl Module {
         build.env("CGO_ENABLED", if self.c { "1" } else { "0" });
         build.args(["build", "-trimpath", "-tags", self.tags, "-ldflags", &linking, "-o"]);
         build.arg(self.program.map_or_else(|| partial.join(""), |name| partial.join(name))).args(self.packages);
-        exec::run(&mut build).with_context(|| format!("building {}", self.of))?;
+        // Most attempts that fail do so at a module that does not come; what was compiled by then is not compiled again.
+        exec::retried(|| exec::run(&mut build)).with_context(|| format!("building {}", self.of))?;
         for name in self.names {
             std::os::unix::fs::symlink(self.program.context("one program has other names")?, partial.join(name))?;
         }

@@ -21,5 +21,5 @@ pub(crate) fn ensure() -> Result<()> {
     if Path::new(LLVM_PREFIX).join("bin/llvm-config").is_file() {
         cargo.env("LLVM_PREFIX", LLVM_PREFIX).args(["--no-default-features", "--features", "llvm-22"]);
     }
-    exec::run(&mut cargo)
+    exec::retried(|| exec::run(&mut cargo))
 }

@@ -100,11 +100,13 @@ fn compiler() -> Result<()> {
         Err(missing) => {
             let rustup = toolchain::on_path("rustup").with_context(|| missing.to_string())?;
             println!("installing rustup's nightly toolchain with rust-src, since no packaged compiler for BPF is here");
-            exec::run(
-                Command::new(rustup)
-                    .args(["toolchain", "install", "nightly", "--profile", "minimal"])
-                    .args(["--component", "rust-src"]),
-            )
+            exec::retried(|| {
+                exec::run(
+                    Command::new(&rustup)
+                        .args(["toolchain", "install", "nightly", "--profile", "minimal"])
+                        .args(["--component", "rust-src"]),
+                )
+            })
             .with_context(|| missing.to_string())
         }
     }

@@ -62,6 +62,19 @@ impl Packages {
         Ok(workspace::cache()?.join(self.folder).join(format!("{:016x}", hasher.finish())))
     }
 
+    /// The packages that this machine must have afterwards: those for another architecture are not among them.
+    fn names(&self) -> Result<Vec<String>> {
+        let package: serde_json::Value = serde_json::from_str(self.package).context("reading package.json")?;
+        let named = |key: &str| package[key].as_object().into_iter().flatten().map(|(name, _)| name.clone());
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "-x64",
+            "aarch64" => "-arm64",
+            other => other,
+        };
+        let own = named("optionalDependencies").filter(|name| name.ends_with(architecture));
+        Ok(named("dependencies").chain(own).collect())
+    }
+
     fn ensure(&self) -> Result<()> {
         let folder = self.path()?;
         let complete = folder.join("complete");
@@ -73,15 +86,31 @@ impl Packages {
         fs::write(folder.join("package.json"), self.package)?;
         fs::write(folder.join("package-lock.json"), self.lock)?;
         // No package's own scripts are run: none of these needs any.
-        exec::run(
-            Command::new("npm")
-                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
-                .current_dir(&folder),
-        )?;
-        // What is for one machine only is optional, and left out without a word if it does not come.
-        let installed = fs::read_dir(folder.join("node_modules")).into_iter().flatten().flatten();
-        let packages = installed.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).count();
-        ensure!(packages > 0, "npm installed nothing of {}", self.file);
+        exec::retried(|| {
+            exec::run(
+                Command::new("npm")
+                    .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+                    .current_dir(&folder),
+            )?;
+            // What is for one machine only is optional, and left out without a word if it does not come.
+            let lacking = self.names()?.into_iter().find(|name| !folder.join("node_modules").join(name).is_dir());
+            ensure!(lacking.is_none(), "npm did not install {} of {}", lacking.unwrap_or_default(), self.file);
+            Ok(())
+        })?;
         fs::write(&complete, "").with_context(|| format!("marking {} as complete", folder.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_for_this_machine_must_come() {
+        for packages in [&SDKS, &RELEASES] {
+            let names = packages.names().unwrap();
+            assert!(names.len() >= 2 && names.iter().all(|name| packages.lock.contains(name)), "{names:?}");
+        }
+        assert_eq!(RELEASES.names().unwrap().len(), 2);
     }
 }

@@ -85,7 +85,8 @@ pub(crate) fn ensure() -> Result<()> {
         // Of these versions of the packages there are wheels for that version of Python; nothing of them is imported.
         let wheels = ["--no-deps", "--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.11"];
         let mut pip = pip(Command::new(program("python")?), requirements);
-        exec::run(pip.args(wheels).arg("--target").arg(folder))
+        pip.args(wheels).arg("--target").arg(folder);
+        exec::retried(|| exec::run(&mut pip))
     })
 }
 
@@ -109,7 +110,7 @@ impl Environment {
     fn ensure(&self, finish: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         self.ensure_by(|folder, requirements| {
             exec::run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-            exec::run(&mut pip(Command::new(folder.join("bin/python")), requirements))?;
+            exec::retried(|| exec::run(&mut pip(Command::new(folder.join("bin/python")), requirements)))?;
             finish(folder)
         })
     }

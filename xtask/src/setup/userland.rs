@@ -36,7 +36,8 @@ pub(crate) fn ensure() -> Result<PathBuf> {
     // Root of another Linux may not have it in its search path.
     bootstrap.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     bootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE]).arg(&partial);
-    exec::output(bootstrap.arg(apt::archive("debian")?)).context("making a userland of Debian's packages")?;
+    bootstrap.arg(apt::archive("debian")?);
+    exec::retried(|| exec::output(&mut bootstrap)).context("making a userland of Debian's packages")?;
     for path in LEFT_OUT.iter().map(|path| partial.join(path)).filter(|path| path.exists()) {
         fs::remove_dir_all(path)?;
     }

@@ -12,9 +12,9 @@ use anyhow::{Context as _, Result};
 use crate::exec::{self, Owned};
 
 /// A machine that has written nothing to its console for so long has failed: each test says that it is done.
-const SILENCE: Duration = Duration::from_mins(4);
+const SILENCE: Duration = Duration::from_mins(10);
 /// A machine that has not ended by then has failed, whatever it says.
-const LIMIT: Duration = Duration::from_mins(20);
+const LIMIT: Duration = Duration::from_mins(45);
 /// How often the console is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// The emulated processor: everything that this QEMU can emulate but `cmpxchg16b`. QEMU 7.2 leaves a wrong flags register
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) const PROCESSOR: &str = "max,-cx16";
 
 /// A machine that has not reached its first process by then is booted again: nothing was tested yet.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_mins(4);
 /// Boots, at most, until one reaches its first process. On a busy host an emulated timer can be too late for the kernel.
 const ATTEMPTS: usize = 3;
 /// The mark that the first process leaves.
@@ -54,7 +54,7 @@ fn boot_once(kernel: &Path, initramfs: &Path, command_line: &str, log: &Path) ->
         .arg("-initrd")
         .arg(initramfs)
         .arg("-append")
-        .arg(format!("console=ttyS0 quiet loglevel=3 panic=-1 oops=panic no_timer_check {command_line}"))
+        .arg(format!("console=ttyS0 quiet loglevel=3 panic=-1 oops=panic no_timer_check nowatchdog {command_line}"))
         .stdin(Stdio::null())
         .stderr(console.try_clone()?)
         .stdout(console);
