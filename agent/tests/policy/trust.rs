@@ -329,7 +329,7 @@ async fn export(reach: &Reach, checked: &Checked) -> (u64, u64) {
         retry: RetryPolicy { initial: Duration::from_millis(10), max: Duration::from_millis(20) },
         local_attributes: Vec::new(),
         reach: reach.clone(),
-        deadline: Duration::from_secs(5),
+        deadline: Duration::from_mins(1),
     };
     let exporters = Exporters::new(tokio::runtime::Handle::current(), settings, &health);
     let opened = exporters.clone();
