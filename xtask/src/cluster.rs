@@ -67,7 +67,7 @@ fn up(cluster: &Cluster) -> Result<()> {
     rolled_out(cluster, "telltale", "daemonset/telltale")?;
     step("the agent is ready");
     let accepted = "--for=jsonpath={.status.ancestors[0].conditions[?(@.type==\"Programmed\")].status}=True";
-    cluster.ask(&["wait", accepted, "--timeout=60s", "--namespace=shop", "xtpol/everything"])?;
+    cluster.ask(&["wait", accepted, "--timeout=300s", "--namespace=shop", "xtpol/everything"])?;
     step("the policy of shop holds");
     show(cluster)
 }

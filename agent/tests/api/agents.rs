@@ -31,13 +31,13 @@ use tokio::runtime::Runtime;
 use crate::{api_server::ApiServer, definitions::deployed, kubectl::Kubectl};
 
 /// Longest wait for what a test waits for: generous, since the machine may be busy. Nothing measures it.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
-/// An election that is over soon.
+/// An election that is over soon, of a lease that an API server on a busy machine does not let lapse.
 pub(crate) const QUICK: Timing = Timing {
-    lease: Duration::from_secs(3),
-    give_up: Duration::from_secs(2),
-    renew: Duration::from_millis(500),
+    lease: Duration::from_secs(10),
+    give_up: Duration::from_secs(8),
+    renew: Duration::from_secs(1),
     retry: Duration::from_millis(300),
     spread: Duration::from_millis(100),
 };
@@ -196,11 +196,21 @@ pub(crate) fn account(server: &ApiServer, namespace: &str) -> PathBuf {
     kubectl.run(&["create", "rolebinding", "telltale", "--namespace", namespace, "--role=telltale", &to]);
     // Who may what is known a moment later. The administrator asks, so that no refusal is in the account's own record.
     let user = user(namespace);
-    for (verb, resource) in [("update", "leases.coordination.k8s.io"), ("create", "events.events.k8s.io")] {
-        let question = ["auth", "can-i", verb, resource, "--namespace", namespace, "--as", &user];
+    until_granted(kubectl, namespace, &user);
+    account.kubeconfig().to_owned()
+}
+
+/// Waits until both roles that are shipped are known to be granted, that of the namespace and that of the cluster.
+pub(crate) fn until_granted(kubectl: &Kubectl, namespace: &str, user: &str) {
+    let of_cluster = "telemetrypolicies.gateway.networking.x-k8s.io";
+    for (verb, resource, scope) in [
+        ("update", "leases.coordination.k8s.io", ["--namespace", namespace].as_slice()),
+        ("create", "events.events.k8s.io", &["--namespace", namespace]),
+        ("watch", of_cluster, &["--all-namespaces"]),
+    ] {
+        let question = [&["auth", "can-i", verb, resource, "--as", user], scope].concat();
         kubectl.until(&question, |said| said.trim() == "yes");
     }
-    account.kubeconfig().to_owned()
 }
 
 /// The account's name in the audit log.

@@ -9,6 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    agents::{until_granted, user},
     api_server::ApiServer,
     common::{
         agent::{TELLTALE, logs},
@@ -102,6 +103,7 @@ impl Node {
     /// The same, told that the cgroups are here.
     fn agent_below(&self, root: &Path) -> Agent {
         let account = self.server.service_account("telltale", "telltale");
+        until_granted(self.kubectl(), "telltale", &user("telltale"));
         let folder = tempfile::tempdir().expect("a folder can be made");
         let stderr = fs::File::create(folder.path().join("stderr")).expect("a file can be made");
         let mut command = Command::new(TELLTALE);

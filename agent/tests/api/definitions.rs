@@ -16,10 +16,16 @@ pub(crate) fn deployed(name: &str) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
+/// Waits until the API server has taken up this definition. `kubectl wait` would end at once where it has no conditions yet.
+pub(crate) fn until_established(kubectl: &Kubectl, resource: &str) {
+    let condition = "--output=jsonpath={.status.conditions[?(@.type==\"Established\")].status}";
+    kubectl.until(&["get", &format!("crd/{resource}"), condition], |said| said.trim() == "True");
+}
+
 /// Defines a dialect and waits until it is served.
 pub(crate) fn define(kubectl: &Kubectl, file: &str, resource: &str) {
     kubectl.apply(&deployed(&format!("crds/{file}")));
-    kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{resource}")]);
+    until_established(kubectl, resource);
     // Established comes a moment before the API server serves it.
     kubectl.until(&["get", resource, "--all-namespaces"], |said| !said.contains("the server doesn't have"));
 }

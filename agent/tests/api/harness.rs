@@ -1,6 +1,6 @@
 //! What other tests take for granted of the API server that they start.
 
-use crate::api_server::ApiServer;
+use crate::{agents::until, api_server::ApiServer};
 
 #[test]
 fn a_crash_loses_nothing_and_the_address_stays() {
@@ -28,12 +28,15 @@ fn a_service_account_may_what_its_roles_say_and_the_audit_log_shows_what_it_trie
     let to = "--serviceaccount=accounts:reader";
     kubectl.run(&["create", "rolebinding", "read", "--namespace", "accounts", "--role=read", to]);
     account.until(&["get", "pods", "--namespace", "accounts"], |said| !said.contains("Forbidden"));
-    let tried: Vec<_> = server
-        .audit()
-        .into_iter()
-        .filter(|event| event["user"]["username"] == "system:serviceaccount:accounts:reader")
-        .filter(|event| event["objectRef"]["resource"] == "pods")
-        .map(|event| event["responseStatus"]["code"].as_u64().unwrap())
-        .collect();
-    assert!(tried.contains(&403) && tried.last() == Some(&200), "{tried:?}");
+    let tried = || -> Vec<u64> {
+        let audit = server.audit().into_iter();
+        audit
+            .filter(|event| event["user"]["username"] == "system:serviceaccount:accounts:reader")
+            .filter(|event| event["objectRef"]["resource"] == "pods")
+            .map(|event| event["responseStatus"]["code"].as_u64().unwrap())
+            .collect()
+    };
+    // A line is written after its answer was sent.
+    until("the last answer is in the log", || tried().last() == Some(&200));
+    assert!(tried().contains(&403), "{:?}", tried());
 }

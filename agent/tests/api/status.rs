@@ -116,7 +116,12 @@ fn a_new_leader_changes_nothing_and_nodes_are_waited_for() {
     let version = |policies: &[Value; 2]| policies.clone().map(|policy| policy["metadata"]["resourceVersion"].clone());
 
     // The elected one is killed: another one looks at everything anew, and writes nothing.
-    let leader = agents.iter().position(Agent::is_leader).unwrap();
+    let mut leader = None;
+    until("one is elected", || {
+        leader = agents.iter().position(Agent::is_leader);
+        leader.is_some()
+    });
+    let leader = leader.unwrap();
     agents[leader].kill();
     agents.remove(leader);
     let rounds = || -> u64 { agents.iter().map(|agent| agent.rounds.load(Ordering::Relaxed)).sum() };
@@ -297,7 +302,10 @@ async fn two_controllers_that_write_one_policy_a_thousand_times_lose_nothing() {
     assert_eq!((generation(&last, OURS), generation(&last, OTHER)), (Some(WRITES / 2), Some(WRITES / 2)));
     assert_eq!(last.data["status"]["ancestors"].as_array().unwrap().len(), 2);
     assert!(health.value(&table::KUBERNETES_WRITE_FAILURES, &["status", "conflict"]) > 0, "they met at times");
-    assert_eq!(health.value(&table::KUBERNETES_WRITES, &["status"]), (WRITES / 2) as u64);
+    // The last write is seen before its answer is.
+    let written = || health.value(&table::KUBERNETES_WRITES, &["status"]);
+    tokio::task::block_in_place(|| until("the last write is counted", || written() >= (WRITES / 2) as u64));
+    assert_eq!(written(), (WRITES / 2) as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,10 +23,10 @@ use telltale::{
 };
 use tokio::runtime::Runtime;
 
-use crate::{api_server::ApiServer, kubectl::Kubectl};
+use crate::{api_server::ApiServer, definitions::until_established, kubectl::Kubectl};
 
 /// Nothing measures it.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// An agent's watches on a runtime of their own.
 struct Agent {
@@ -117,8 +117,7 @@ fn policy(dialect: Dialect, namespace: &str, name: &str) -> String {
 
 fn define(kubectl: &Kubectl, dialect: Dialect) {
     kubectl.apply(&to_yaml(api::definition(dialect)));
-    let name = format!("crd/telemetrypolicies.{}", dialect.group());
-    kubectl.run(&["wait", "--for=condition=Established", &name, "--timeout=60s"]);
+    until_established(kubectl, &format!("telemetrypolicies.{}", dialect.group()));
 }
 
 fn keys(snapshot: &Snapshot) -> Vec<String> {
@@ -277,12 +276,7 @@ fn a_dialect_that_is_installed_later_is_followed_and_one_that_is_removed_no_long
         fields.as_object_mut().unwrap().remove(field);
     }
     kubectl.apply(&to_yaml(&foreign));
-    kubectl.run(&[
-        "wait",
-        "--for=condition=Established",
-        "crd/telemetrypolicies.gateway.networking.x-k8s.io",
-        "--timeout=60s",
-    ]);
+    until_established(kubectl, "telemetrypolicies.gateway.networking.x-k8s.io");
     kubectl.apply(&policy(Dialect::Gep, "shop", "new"));
     let two = agent.until("both", |snapshot| snapshot.policies.len() == 2);
     assert_eq!(two.dialects[&Dialect::Gep].pruned, ["spec.content", "spec.direction"]);

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::kubectl::Kubectl;
 
 /// A start takes 3 s on an idle machine.
-const READY: Duration = Duration::from_mins(2);
+const READY: Duration = Duration::from_mins(5);
 /// The token of the administrator. The server listens on loopback and lives as long as a test.
 const ADMIN: &str = "administrator";
 /// Who did what, without bodies; the administrator and the server itself left out.

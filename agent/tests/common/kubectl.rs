@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Longest wait for a cluster to become what a test waits for: generous, since the machine may be busy. Nothing measures it.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How often it is asked.
 const POLL: Duration = Duration::from_millis(100);
 
