@@ -12,7 +12,7 @@ pub(crate) mod tools;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything: generous, since the machine may be busy. Nothing measures it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Asks until the answer is there; `None` if it never comes.
 pub(crate) fn poll<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {

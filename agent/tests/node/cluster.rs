@@ -1,12 +1,20 @@
 //! The running cluster, and what the agent on its node says.
 
-use std::{fs, io::Write as _, path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{kubectl::Kubectl, policy, without_node};
 
+/// Longest wait for what a test waits for: generous, since the machine may be busy. Nothing measures it.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 /// The namespace whose pods are observed once it has a policy, and the one that never has any.
 pub(crate) const OBSERVED: &str = "shop";
 /// See [`OBSERVED`].
@@ -79,12 +87,13 @@ impl Cluster {
 
     /// Waits until the lines of the access log are what is waited for; gives them.
     pub(crate) fn lines_until(&self, what: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        for _ in 0..300 {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
             let lines = self.lines();
             if wanted(&lines) {
                 return lines;
             }
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(200));
         }
         let lines = self.lines();
         panic!(

@@ -1,10 +1,10 @@
 //! Policies come, change, conflict and go; what people see of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, OBSERVED};
+use crate::cluster::{Cluster, OBSERVED, PATIENCE};
 
 /// The policies of both dialects, as the API calls them.
 pub(crate) const PROPOSAL: &str = "telemetrypolicies.gateway.networking.k8s.io";
@@ -47,7 +47,8 @@ pub(crate) fn wait_for(cluster: &Cluster, name: &str, accepted: &str, programmed
 }
 
 fn wait_for_kind(cluster: &Cluster, resource: &str, name: &str, accepted: &str, programmed: &str) -> Value {
-    for _ in 0..300 {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
         let policy = get(cluster, resource, name);
         let is = |kind: &str, wanted: &str| match condition(&policy, kind) {
             Some(condition) => {

@@ -36,9 +36,9 @@ def wrapped(listener):
 
 def connect(port, is_tls):
     if not is_tls:
-        return http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     trusted = ssl.create_default_context(cadata=os.environ["CERTIFICATE"])
-    return http.client.HTTPSConnection("localhost", port, timeout=5, context=trusted)
+    return http.client.HTTPSConnection("localhost", port, timeout=60, context=trusted)
 
 
 asked = []
@@ -60,6 +60,6 @@ for number in itertools.count():
                 connections[port] = connect(port, is_tls)
             connections[port].request("GET", f"/{word}/{number}")
             connections[port].getresponse().read()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             connections[port] = connect(port, is_tls)
     time.sleep(0.1)
