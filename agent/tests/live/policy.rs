@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
@@ -86,6 +87,15 @@ fn records(run: &Run) -> u64 {
     run.value("telltale_kernel_records_total", "") as u64
 }
 
+/// The same once nothing more comes: the end of a connection comes after its last exchange.
+fn settled(run: &Run) -> u64 {
+    wait_for("the last record", || {
+        let before = records(run);
+        std::thread::sleep(Duration::from_secs(1));
+        (records(run) == before).then_some(before)
+    })
+}
+
 fn changes(run: &Run) -> usize {
     run.stderr().matches("hold now").count()
 }
@@ -122,7 +132,7 @@ fn an_edit_holds_soon_and_a_bad_one_never() {
     pods.request(2, "/bytes/2");
     pods.write(&[("b", SPANS), ("c", LOGS)]);
     wait_for("the change", || (changes(&run) == 1).then_some(()));
-    let before = records(&run);
+    let before = settled(&run);
     pods.request(0, "/bytes/3");
     assert_eq!(records(&run), before, "it has no policy any more");
     pods.request(2, "/bytes/4");
@@ -202,6 +212,7 @@ fn hang_up(run: &Run) {
 #[test]
 fn a_log_that_is_rotated_has_each_line_once() {
     const REQUESTS: usize = 150;
+    let mut requests = 0;
     let Some(pods) = Pods::new() else { return eprintln!("skipped: no cgroup v2 can be made here") };
     let kept = tempfile::tempdir().expect("a folder can be made");
     let file = kept.path().join("access.log");
@@ -215,16 +226,27 @@ fn a_log_that_is_rotated_has_each_line_once() {
     client.arg("held").arg(pods.server.url(""));
     let mut client = Program::start(&mut pods.cgroups[0].inside(&client));
     assert_eq!(client.line(), "ready");
-    for number in 0..REQUESTS {
-        client.say(&format!("/bytes/{number}"));
+    let mut request = || {
+        client.say(&format!("/bytes/{requests}"));
         assert_eq!(client.line(), "done");
+        requests += 1;
+    };
+    for number in 0..REQUESTS {
+        request();
         if number % 25 == 10 {
-            wait_for("a line to move", || file.exists().then_some(()));
+            // Those after a hangup may still come to the file that was moved, and the new one comes with the first that does not.
+            wait_for("a line to move", || {
+                let is_there = file.exists();
+                if !is_there {
+                    request();
+                }
+                is_there.then_some(())
+            });
             fs::rename(&file, moved(number)).expect("a file can be renamed");
             hang_up(&run);
         }
     }
-    wait_for("all lines", || (paths(&run).len() > REQUESTS).then_some(()));
+    wait_for("all lines", || (paths(&run).len() > requests).then_some(()));
     client.finish();
     let seen = run.stop();
     let expected: Vec<_> = seen.logs.iter().map(|line| text(line, "path").to_owned()).collect();
@@ -283,7 +305,7 @@ fn a_log_that_moves_again_and_again_loses_nothing() {
     client.finish();
     run.stop();
     let [first, second] = files.each_ref().map(|file| paths_in(file));
-    assert!(first.len() > 10 && second.len() > 10, "it did not move: {first:?} {second:?}");
+    assert!(first.len() > 5 && second.len() > 5, "it did not move: {first:?} {second:?}");
     let mut all = [first, second].concat();
     // The client begins with a request of its own.
     let expected = (0..REQUESTS).chain([11]).map(|number| format!("/bytes/{number}"));
@@ -341,7 +363,7 @@ fn the_series_of_a_removed_policy_disappear() {
     pods.write(&[("b", METRICS)]);
     wait_for("the change", || (changes(&run) == 1).then_some(()));
     wait_for("the end of a's series", || (!run.scrape().contains("k8s_namespace_name=\"a\"")).then_some(()));
-    let before = records(&run);
+    let before = settled(&run);
     pods.request(0, "/bytes/3");
     assert_eq!(records(&run), before, "it has no policy any more");
     pods.request(1, "/bytes/4");
@@ -445,7 +467,7 @@ fn a_cgroup_that_is_gone_keeps_no_other_in_scope() {
     fs::write(pods.file(), text + &policy("b", LOGS) + &policy("c", LOGS)).expect("a file can be written");
     wait_for("the change", || (changes(&run) == 1).then_some(()));
     wait_for("the warning", || run.stderr().contains("is no cgroup").then_some(()));
-    let before = records(&run);
+    let before = settled(&run);
     pods.request(0, "/bytes/2");
     assert_eq!(records(&run), before, "it has no policy any more");
     pods.request(2, "/bytes/3");

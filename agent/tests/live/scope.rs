@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::common::{
-    agent::{Run, run_command, value},
+    agent::{Run, run_command_with, value},
     cgroup::Cgroup,
     program::{Program, Server, curl, done},
     seen::row,
@@ -115,9 +115,12 @@ fn a_command_with_all_its_descendants() {
     let server = Server::python();
     let nested = "import subprocess, sys; subprocess.check_call(['curl', '-s', '-o', '/dev/null', sys.argv[1]])";
     let script = "\"$1\" -c \"$2\" \"$0/bytes/1\"; \
-                  (setsid sh -c 'sh -c \"curl -s -o /dev/null $0/bytes/2; echo left\" &' \"$0\"); sleep 0.5";
+                  (setsid sh -c 'sh -c \"curl -s -o /dev/null $0/bytes/2; echo left; touch left\" &' \"$0\"); \
+                  while [ ! -e left ]; do sleep 0.05; done";
     let python = tools::interpreter().to_str().expect("a path of text");
-    let run = run_command(&[], &["sh", "-c", script, &server.url(""), python, nested]);
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let line = ["sh", "-c", script, &server.url(""), python, nested];
+    let run = run_command_with(&[], &line, |command| command.current_dir(folder.path()));
     assert_eq!((run.code(), run.stdout().as_str()), (0, "left\n"), "{}", run.stderr());
     run.seen.assert_reporter("client", &[row("GET", "/bytes/1", 200, 0, 1), row("GET", "/bytes/2", 200, 0, 2)]);
     assert_eq!(run.seen.logs.len(), 2, "the server is out of scope");
@@ -133,9 +136,8 @@ fn a_command_that_is_both_ends() {
     let python = tools::interpreter().to_str().expect("a path of text");
     let server = tools::file("server.py");
     let server = server.to_str().expect("a path of text");
-    let run = crate::common::agent::run_command_with(&[], &["sh", "-c", script, python, server], |command| {
-        command.current_dir(folder.path())
-    });
+    let run =
+        run_command_with(&[], &["sh", "-c", script, python, server], |command| command.current_dir(folder.path()));
     assert_eq!(run.stdout(), "xxxxxx");
     run.seen.assert_both_ends(&[row("GET", "/bytes/6", 200, 0, 6)]);
 }
