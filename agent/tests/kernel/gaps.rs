@@ -2,10 +2,11 @@
 
 use std::{
     io::{Error, Seek as _, Write as _},
+    net::TcpStream,
     os::fd::AsRawFd as _,
     sync::{Arc, Mutex, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use agent_common::{counter::Counter, limits::CALL_BYTES};
@@ -17,7 +18,7 @@ use telltale::capture::{
 use super::{
     calls::{self, Receive, Send, set_option},
     captured::{Captured, Connection},
-    generator::{Generator, Stage},
+    generator::{Generator, LIMIT, Stage},
     pair::{LOOPBACK, Pair, Told},
     pattern::{Pattern, Way},
     session::{Session, Watch, each_backend, processes},
@@ -190,6 +191,14 @@ fn a_call_beyond_the_limit() {
     });
 }
 
+/// Bytes of calls that the other end has not received.
+fn unacknowledged(stream: &TcpStream) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the request writes one integer.
+    assert_eq!(unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) }, 0);
+    usize::try_from(count).expect("a count")
+}
+
 /// Scenario: the pages of a buffer are taken away while its call is under way.
 pub(crate) fn unreadable(stage: &mut Stage) {
     const LENGTH: usize = 450_000;
@@ -212,7 +221,11 @@ pub(crate) fn unreadable(stage: &mut Stage) {
             assert_eq!(calls::send(client, Send::Write, buffer, 0).expect("writable"), LENGTH);
         });
         // The call sleeps, its first bytes copied, since nobody receives.
-        thread::sleep(Duration::from_millis(500));
+        let end = Instant::now() + LIMIT;
+        while unacknowledged(client) <= GONE {
+            assert!(Instant::now() < end, "the bytes are not sent");
+            thread::sleep(Duration::from_millis(10));
+        }
         let address = memory as usize;
         // SAFETY: the pages hold nothing that is read again but by the capture.
         assert_eq!(unsafe { libc::madvise(address as *mut libc::c_void, GONE, libc::MADV_DONTNEED) }, 0);
@@ -314,7 +327,7 @@ pub(crate) fn skip(backend: Backend, sizes: Sizes) -> (Told, Captured) {
     let session = Session::watched(&Settings { sizes, ..processes(backend, &[generator.pid()]) }, watch);
     generator.tell("go");
     for _ in 0..2 {
-        opens.recv_timeout(super::generator::LIMIT).expect("both ends are opened");
+        opens.recv_timeout(LIMIT).expect("both ends are opened");
     }
     generator.tell("go");
     let told = Told::by(&mut generator);
