@@ -272,6 +272,6 @@ fn settled(server: &Recording) -> usize {
     wait_for("the end of the last stream", || {
         let count = server.lines().len();
         last = if count == last.0 { (count, last.1 + 1) } else { (count, 0) };
-        (last.1 > 50).then_some(count)
+        (last.1 > 500).then_some(count)
     })
 }
