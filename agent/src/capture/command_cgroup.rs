@@ -61,7 +61,7 @@ impl Drop for CommandCgroup {
             let _ = fs::write(self.parent.join("cgroup.procs"), process);
         }
         // A cgroup with a process in the middle of its exit stays for a moment.
-        for _ in 0..20 {
+        for _ in 0..200 {
             if fs::remove_dir(&self.path).is_ok() {
                 return;
             }

@@ -265,7 +265,7 @@ mod tests {
         });
         worker.join().unwrap_err();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let waiting = async { tokio::time::timeout(Duration::from_secs(5), told.notified()).await };
+        let waiting = async { tokio::time::timeout(Duration::from_mins(1), told.notified()).await };
         runtime.block_on(waiting).expect("the alarm");
     }
 }

@@ -290,7 +290,7 @@ mod tests {
                     changes.changed().await.unwrap();
                 }
             };
-            runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), waiting).await }).expect("a change");
+            runtime.block_on(async { tokio::time::timeout(Duration::from_mins(1), waiting).await }).expect("a change");
         };
         let pod = kubepods.join(format!("kubepods-pod{}.slice", UID.replace('-', "_")));
         fs::create_dir(&pod).unwrap();

@@ -23,7 +23,8 @@ impl Program {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("program");
-        std::fs::copy("/bin/sleep", &path).unwrap();
+        // By another process: children of tests beside this one may hold for a moment what this one writes, and then it cannot be executed.
+        assert!(Command::new("cp").arg("/bin/sleep").arg(&path).status().unwrap().success());
         let child = Command::new(&path).arg("600").stdin(Stdio::null()).spawn().unwrap();
         let program = Self { folder, child };
         program.wait();
