@@ -187,8 +187,12 @@ struct Refused {
     next: Duration,
     /// How often it was, before.
     times: usize,
-    /// Somebody who executes the file is going to be looked at for that.
-    is_asked: bool,
+    /// When somebody who executes the file is looked at for that: another one each time, since who was may have ended meanwhile, or not let it be opened.
+    ask: Duration,
+    /// How often somebody was since it was refused.
+    asked: usize,
+    /// Who was last; the next one is the one with the next id.
+    user: u32,
 }
 
 #[derive(PartialEq, Eq)]
@@ -466,8 +470,10 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         if now.saturating_sub(self.swept) >= SWEEP {
             self.swept = now;
             self.paces.forget(now);
-            let over =
-                |(pid, process): (&u32, &Process)| (self.source.started(*pid) != process.started).then_some(*pid);
+            // Of one that ended while it was looked at it is not known when it was started.
+            let lives =
+                |pid: u32, process: &Process| process.started.is_some() && self.source.started(pid) == process.started;
+            let over = |(pid, process): (&u32, &Process)| (!lives(*pid, process)).then_some(*pid);
             for pid in self.processes.iter().filter_map(over).collect::<Vec<_>>() {
                 self.ended(pid, now);
             }
@@ -490,20 +496,19 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
 
     /// Looks at somebody who executes a file that was refused, if it is time to try that again.
     fn retry(&mut self, now: Duration) {
-        let mut due = HashSet::new();
+        let executes = |process: &Process, id| process.files.iter().any(|own| own.id == id);
+        let mut users = HashSet::new();
         for (id, file) in &mut self.files {
-            if let Some(refused) = &mut file.refused
-                && file.users > 0
-                && refused.next <= now
-                && !refused.is_asked
-            {
-                refused.is_asked = true;
-                due.insert(*id);
-            }
+            let Some(refused) = file.refused.as_mut().filter(|refused| file.users > 0 && refused.ask <= now) else {
+                continue;
+            };
+            let known = self.processes.iter().filter(|(_, process)| executes(process, *id)).map(|(pid, _)| *pid);
+            let user = known.min_by_key(|pid| (*pid <= refused.user, *pid));
+            refused.user = user.unwrap_or_default();
+            refused.asked += 1;
+            refused.ask = now + RETRY[(refused.times + refused.asked).min(RETRY.len() - 1)];
+            users.extend(user);
         }
-        let user =
-            |id: &FileId| self.processes.iter().find(|(_, process)| process.files.iter().any(|own| own.id == *id));
-        let users: HashSet<u32> = due.iter().filter_map(user).map(|(pid, _)| *pid).collect();
         for pid in users {
             self.look(pid, Cause::Again, now);
         }
@@ -521,7 +526,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         let again = self.again.first().map(|(at, _, _)| *at);
         let linger = self.files.values().filter_map(|file| file.idle).min().map(|since| since + self.limits.linger);
         let refused = self.files.values().filter(|file| file.users > 0).filter_map(|file| file.refused);
-        let retry = refused.filter(|refused| !refused.is_asked).map(|refused| refused.next).min();
+        let retry = refused.map(|refused| refused.ask).min();
         let sweep = (!self.processes.is_empty()).then_some(self.swept + SWEEP);
         let next = [again, linger, retry, sweep, self.later.next()].into_iter().flatten().min();
         next.map_or(SWEEP, |at| at.saturating_sub(now))
@@ -632,8 +637,8 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             }
             Err(error) => {
                 let times = file.refused.map_or(0, |refused| refused.times + 1);
-                let after = RETRY[times.min(RETRY.len() - 1)];
-                file.refused = Some(Refused { next: now + after, times, is_asked: false });
+                let next = now + RETRY[times.min(RETRY.len() - 1)];
+                file.refused = Some(Refused { next, times, ask: next, asked: 0, user: 0 });
                 self.counts.refuse(RefusedBecause::Attach);
                 // Where a right is missing that is so of every file.
                 if self.counts.refused[RefusedBecause::Attach as usize] <= WARNINGS {

@@ -61,6 +61,10 @@ struct FakeProcesses(Rc<RefCell<World>>);
 struct World {
     mapped: BTreeMap<u32, Vec<PathBuf>>,
     members: Option<Vec<u32>>,
+    /// Those that are over by the time it is asked when they were started.
+    ending: Vec<u32>,
+    /// Those of which nothing can be opened.
+    closed: Vec<u32>,
 }
 
 impl Processes for FakeProcesses {
@@ -82,12 +86,16 @@ impl Processes for FakeProcesses {
         Ok(Mapped { task: pid, files: paths.iter().map(mapping).collect(), is_cut: false })
     }
 
-    fn open(&self, _: u32, mapping: &Mapping) -> io::Result<Opened> {
+    fn open(&self, task: u32, mapping: &Mapping) -> io::Result<Opened> {
+        if self.0.borrow().closed.contains(&task) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         Opened::at(&mapping.path)
     }
 
     fn started(&self, pid: u32) -> Option<u64> {
-        self.0.borrow().mapped.contains_key(&pid).then_some(1)
+        let world = self.0.borrow();
+        (world.mapped.contains_key(&pid) && !world.ending.contains(&pid)).then_some(1)
     }
 
     fn knows_members(&self) -> bool {
@@ -383,6 +391,40 @@ fn what_was_refused_is_tried_again_for_the_next_ones() {
     bench.process(9, &[&library]);
     bench.discovery.look(9, Cause::Exec, second(11));
     assert_eq!(bench.take_done(), ["attach libssl.so"]);
+}
+
+#[test]
+fn who_cannot_help_does_not_keep_a_file_from_being_tried_again() {
+    let mut bench = Bench::new(Limits::default());
+    bench.kernel.0.borrow_mut().refuses = true;
+    let library = bench.file("libssl.so", OPENSSL);
+    for pid in 1..=3 {
+        bench.process(pid, &[&library]);
+        bench.discovery.look(pid, Cause::Exec, second(0));
+    }
+    bench.kernel.0.borrow_mut().refuses = false;
+    bench.world.0.borrow_mut().closed = vec![1, 2];
+    // One after another is asked, ever less often, until the third is.
+    let asks = [1, 11, 71].into_iter().filter(|&now| {
+        bench.discovery.tick(second(now));
+        bench.discovery.next_tick(second(now)) > Duration::ZERO
+    });
+    assert_eq!(asks.count(), 3);
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+}
+
+#[test]
+fn who_ends_while_it_is_looked_at_is_not_kept() {
+    let mut bench = Bench::new(Limits::default());
+    let library = bench.file("libssl.so", OPENSSL);
+    bench.process(1, &[&library]);
+    bench.world.0.borrow_mut().ending = vec![1];
+    bench.discovery.look(1, Cause::Libraries, second(0));
+    bench.end(1);
+    for now in [5, 11] {
+        bench.discovery.tick(second(now));
+    }
+    assert_eq!((bench.discovery.processes(), bench.take_done().len()), (0, 2));
 }
 
 #[test]
