@@ -274,7 +274,7 @@ pub struct CheckArgs {
     /// How to show it
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Text)]
     pub output: CheckFormat,
-    /// Show of this process instead which TLS libraries it executes, and which of them are read inside
+    /// Show of this process instead which TLS libraries it executes, and which of them can be read inside
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "cluster")]
     pub pid: Option<u32>,
     /// Read this configuration, for its `tls.targets`
@@ -315,6 +315,9 @@ pub struct LaunchArgs {
     /// The group to take on
     #[arg(long)]
     pub gid: Option<u32>,
+    /// How many files may be open, as where `run` was started
+    #[arg(long)]
+    pub open_files: Option<u64>,
     /// What to become
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,

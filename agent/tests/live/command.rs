@@ -53,6 +53,16 @@ fn standard_streams_are_the_commands() {
     assert!(lines[0].contains("\"reporter\":\"client\""), "{stderr}");
 }
 
+/// What the agent takes more of for its probes COMMAND does not get.
+#[test]
+fn the_limit_of_open_files_is_the_commands_own() {
+    let limits = "ulimit -Sn; ulimit -Hn";
+    let own = Command::new("sh").args(["-c", &format!("ulimit -Sn 512; {limits}")]).output().expect("a shell");
+    let script = format!("ulimit -Sn 512; exec {TELLTALE} run --metrics-addr 127.0.0.1:0 -- sh -c '{limits}'");
+    let observed = Command::new("sh").args(["-c", &script]).output().expect("a shell");
+    assert_eq!(String::from_utf8_lossy(&observed.stdout), String::from_utf8_lossy(&own.stdout));
+}
+
 #[test]
 fn exit_codes() {
     for (command, code) in [

@@ -13,7 +13,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
+use nix::{
+    sys::resource::{Resource, getrlimit, setrlimit},
+    unistd::{Gid, Uid, User, initgroups, setgid, setuid},
+};
 
 use crate::cli::{Failure, args::LaunchArgs};
 
@@ -38,8 +41,18 @@ impl Identity {
     }
 }
 
+/// How many files a program that this one starts may have open, before this one takes more for itself; `None` if the system does not say.
+pub(super) fn open_files() -> Option<u64> {
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
+}
+
 /// Starts COMMAND by way of the launcher.
-pub(super) fn start(command: &[OsString], cgroup: Option<&Path>, identity: Option<&Identity>) -> io::Result<Child> {
+pub(super) fn start(
+    command: &[OsString],
+    cgroup: Option<&Path>,
+    identity: Option<&Identity>,
+    open_files: Option<u64>,
+) -> io::Result<Child> {
     let mut launcher = Command::new(std::env::current_exe()?);
     launcher.arg("launch");
     if let Some(cgroup) = cgroup {
@@ -47,6 +60,9 @@ pub(super) fn start(command: &[OsString], cgroup: Option<&Path>, identity: Optio
     }
     if let Some(identity) = identity {
         launcher.arg("--uid").arg(identity.uid.to_string()).arg("--gid").arg(identity.gid.to_string());
+    }
+    if let Some(open_files) = open_files {
+        launcher.arg("--open-files").arg(open_files.to_string());
     }
     launcher.arg("--").args(command);
     launcher.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit()).spawn()
@@ -84,6 +100,10 @@ pub(in crate::cli) fn launch(args: &LaunchArgs) -> Failure {
 fn prepare(args: &LaunchArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.cgroup_file {
         std::fs::write(file, "0").with_context(|| format!("cannot enter the cgroup of {}", file.display()))?;
+    }
+    if let Some(soft) = args.open_files {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard).context("cannot put back the limit of open files")?;
     }
     let (Some(uid), Some(gid)) = (args.uid, args.gid) else { return Ok(()) };
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));

@@ -56,6 +56,8 @@ pub(super) struct Session<'a> {
     admin: Option<Server>,
     capturing: Capturing,
     recorder: Option<recording::Recorder>,
+    /// How many files COMMAND may have open: probes take more.
+    open_files: Option<u64>,
     command: Option<Child>,
     /// Last: processes that are still in it are moved out after all else.
     cgroup: Option<CommandCgroup>,
@@ -64,6 +66,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Opens the outputs, starts to capture, then starts COMMAND.
     pub(super) fn start(args: &'a RunArgs, config: &Config, show_summary: bool) -> Result<Self, Failure> {
+        let open_files = launch::open_files();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("telltale-export")
@@ -161,6 +164,7 @@ impl<'a> Session<'a> {
             admin,
             capturing,
             recorder,
+            open_files,
             command: None,
             cgroup,
         };
@@ -175,7 +179,7 @@ impl<'a> Session<'a> {
         let identity = if self.args.root { None } else { Identity::of_sudo() };
         let file = self.cgroup.as_ref().map(CommandCgroup::processes_file);
         let command = &self.args.command;
-        let start = || launch::start(command, file.as_deref(), identity.as_ref());
+        let start = || launch::start(command, file.as_deref(), identity.as_ref(), self.open_files);
         let child = match (&file, self.capturing.capture()) {
             (None, Some(capture)) => capture.following(start).map_err(anyhow::Error::from)?,
             _ => start(),
