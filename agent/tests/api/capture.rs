@@ -102,6 +102,11 @@ impl Node {
 
     /// The same, told that the cgroups are here.
     fn agent_below(&self, root: &Path) -> Agent {
+        self.agent_with(root, |command| command)
+    }
+
+    /// The same, with what else is to be said to it.
+    fn agent_with(&self, root: &Path, more: impl FnOnce(&mut Command) -> &mut Command) -> Agent {
         let account = self.server.service_account("telltale", "telltale");
         until_granted(self.kubectl(), "telltale", &user("telltale"));
         let folder = tempfile::tempdir().expect("a folder can be made");
@@ -111,7 +116,7 @@ impl Node {
         command.arg("--kubeconfig").arg(account.kubeconfig()).arg("--cgroup-root").arg(root);
         command.args(["--metrics-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"]);
         command.arg("--logs").arg(folder.path().join("logs"));
-        command.env_clear().stderr(stderr);
+        more(command.env_clear().stderr(stderr));
         Agent { _program: Program::start(&mut command), folder }
     }
 
@@ -271,4 +276,26 @@ fn a_node_that_captures_nothing_is_named_in_the_status() {
     let beginning = "Programmed=True PartiallyProgrammed: 1 node follows generation 1. Cannot be done on n1: nothing is captured: there is no cgroup \
                      file system at ";
     node.wait_for_condition(GEP, "shop", "logs", beginning);
+}
+
+/// Who asks for what is inside TLS is told where that is not read, at the start or no more, and the others are not.
+#[cfg(debug_assertions)]
+#[test]
+fn a_node_that_does_not_read_inside_tls_is_named_in_the_status() {
+    let Some(node) = Node::new() else { return };
+    node.kubectl().apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}).to_string());
+    node.kubectl().apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}}).to_string());
+    node.kubectl().apply(&policy("shop", "logs", LOGS));
+    node.kubectl().apply(&policy("other", "plain", &format!("{LOGS}\n  tls: {{mode: Disabled}}")));
+    for (failure, why) in [
+        ("refuse", "what is inside TLS is not read: cannot follow processes: a test refuses"),
+        ("panic", "what is inside TLS is not read any more: what looks for TLS libraries failed"),
+    ] {
+        let agent = node.agent_with(node.root.path(), |command| command.env("TELLTALE_TEST_TLS", failure));
+        let beginning =
+            format!("Programmed=True PartiallyProgrammed: 1 node follows generation 1. Cannot be done on n1: {why}.");
+        node.wait_for_condition(GEP, "shop", "logs", &beginning);
+        node.wait_for_condition(GEP, "other", "plain", "Programmed=True Programmed: 1 node follows generation 1.");
+        drop(agent);
+    }
 }

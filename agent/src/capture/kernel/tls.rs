@@ -8,9 +8,9 @@ use std::{
 
 use agent_common::tls::{self, FILES, Function, LAYOUTS, NOTICE_EXEC, ObjectLayout};
 use aya::{
-    Pod,
+    Ebpf, Pod,
     maps::{Array, Map, MapData, MapError, RingBuf},
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLink},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -45,9 +45,10 @@ unsafe impl Pod for LayoutRow {}
 /// The programs that see what is inside TLS, and where they are attached.
 pub struct TlsProbes {
     uprobes: Uprobes,
+    programs: Programs,
     files: Array<MapData, u64>,
     layouts: Array<MapData, LayoutRow>,
-    notices: Option<Notices>,
+    notices: Option<RingBuf<MapData>>,
     /// Indices of the table of files that are free.
     free: Vec<u32>,
     /// Those that were of files whose probes are out by now.
@@ -82,13 +83,13 @@ impl TlsProbes {
                 .and_then(TryInto::try_into)
                 .map_err(|error| failed("find process_exec", &error))?;
             exec.load("sched_process_exec", &types)
-                .and_then(|()| exec.attach())
-                .map_err(|error| failed("attach tp_btf sched_process_exec", &error))?;
+                .map_err(|error| failed("load tp_btf sched_process_exec", &error))?;
             Ok::<_, TlsError>(Self {
                 uprobes,
+                programs: programs.clone(),
                 files: Array::try_from(Map::Array(share(ebpf, "TLS_FILES")?))?,
                 layouts: Array::try_from(Map::Array(share(ebpf, "TLS_LAYOUTS")?))?,
-                notices: Some(Notices { records: RingBuf::try_from(notices)? }),
+                notices: Some(RingBuf::try_from(notices)?),
                 free: (0..FILES).rev().collect(),
                 freed: channel(),
             })
@@ -155,9 +156,20 @@ impl TlsProbes {
         Ok(Attached(self.uprobes.attach(path, "_dl_debug_state", &[(LIBRARIES, points)])?))
     }
 
-    /// What tells of processes that may map other files now; once.
-    pub fn take_notices(&mut self) -> Option<Notices> {
-        self.notices.take()
+    /// What tells of processes that may map other files now; once. It is attached only now: where nobody reads notices, none are lost.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn take_notices(&mut self) -> Result<Option<Notices>, TlsError> {
+        let Some(records) = self.notices.take() else { return Ok(None) };
+        let attach = |ebpf: &mut Ebpf| {
+            let exec: &mut BtfTracePoint =
+                ebpf.program_mut("process_exec").ok_or(ProgramError::NotLoaded)?.try_into()?;
+            exec.attach().and_then(|id| exec.take_link(id))
+        };
+        let exec = self.programs.with(attach).ok_or(TlsError::Over)?;
+        let exec = exec.map_err(|error| failed("attach tp_btf sched_process_exec", &error))?;
+        Ok(Some(Notices { records, _exec: exec }))
     }
 }
 
@@ -189,6 +201,8 @@ pub enum Notice {
 /// The notices of the kernel side. Readable (`poll`) when there are some.
 pub struct Notices {
     records: RingBuf<MapData>,
+    /// What tells of programs that are executed, while somebody reads it.
+    _exec: BtfTracePointLink,
 }
 
 impl AsFd for Notices {

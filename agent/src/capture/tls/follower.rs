@@ -49,6 +49,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 const NOTICES: usize = 256;
 /// Programs of which is remembered that what they need was looked for.
 const PROGRAMS: usize = 4096;
+/// For tests, in builds with debug assertions only: `refuse` has the start refused, `panic` has the thread panic when it has looked at who is there.
+#[cfg(debug_assertions)]
+const FAIL: &str = "TELLTALE_TEST_TLS";
 
 /// Whose TLS libraries get probes.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +70,8 @@ struct Told {
     /// These are in scope from now on; what was told before that does not matter any more.
     members: Mutex<Option<Members>>,
     stop: AtomicBool,
+    /// It panicked.
+    failed: AtomicBool,
 }
 
 impl Told {
@@ -97,6 +102,11 @@ impl FollowerHandle {
             let _ = self.wake.write(1);
         }
     }
+
+    /// The thread panicked: nothing has probes any more.
+    pub fn has_failed(&self) -> bool {
+        self.told.failed.load(Ordering::Acquire)
+    }
 }
 
 /// The thread. Dropping it takes all probes out.
@@ -120,9 +130,13 @@ impl Follower {
         lost: Box<dyn Fn() -> u64 + Send>,
         health: &Health,
     ) -> Result<Self, StartError> {
+        #[cfg(debug_assertions)]
+        if is_wanted("refuse") {
+            return Err(io::Error::other("a test refuses").into());
+        }
         trial::run(&mut probes)?;
         probes.set_layouts(&layouts())?;
-        let notices = probes.take_notices().ok_or(TlsError::Over)?;
+        let notices = probes.take_notices()?.ok_or(TlsError::Over)?;
         let source = System { scope: scope.members };
         let discovery = Discovery::new(probes, source, targets, Limits::default());
         let (connections, received) = sync_channel(CONNECTIONS);
@@ -143,15 +157,18 @@ impl Follower {
         };
         let (end, ended) = sync_channel(1);
         let (ready, is_ready) = sync_channel(1);
+        let alarm =
+            Alarm { told: Arc::clone(&told), gauges: [work.metrics.files.clone(), work.metrics.processes.clone()] };
         let thread = std::thread::Builder::new().name("telltale-tls".to_owned()).spawn(move || {
             let _end = end;
-            work.begin(&scope.processes, scope.command.as_deref().unwrap_or_default());
+            let _alarm = alarm;
+            let is_done = work.begin(&scope.processes, scope.command.as_deref().unwrap_or_default());
             // Nobody waits for it any more, perhaps.
-            let _ = ready.send(());
+            let _ = ready.send(is_done);
             work.run();
         })?;
         // Who is told that it captures may rely on it, also of what runs already.
-        if is_ready.recv_timeout(READY) == Err(RecvTimeoutError::Timeout) {
+        if matches!(is_ready.recv_timeout(READY), Ok(false) | Err(RecvTimeoutError::Timeout)) {
             tracing::warn!("TLS libraries are still looked for: what is inside TLS is not read of all processes yet");
         }
         Ok(Self { handle: FollowerHandle { told, connections, wake }, thread: Some(thread), ended })
@@ -177,6 +194,28 @@ impl Drop for Follower {
             let _ = thread.join();
         }
     }
+}
+
+/// Tells that the thread panicked, with which all its probes went.
+struct Alarm {
+    told: Arc<Told>,
+    /// What it had.
+    gauges: [Gauge; 2],
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("what looks for TLS libraries panicked: nothing more is read inside TLS");
+            self.told.failed.store(true, Ordering::Release);
+            self.gauges.iter().for_each(|gauge| gauge.set(0));
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+fn is_wanted(failure: &str) -> bool {
+    std::env::var_os(FAIL).is_some_and(|wanted| wanted == failure)
 }
 
 /// Why what is inside TLS is not read.
@@ -253,7 +292,8 @@ impl Lost {
 }
 
 impl Work {
-    fn begin(&mut self, processes: &[u32], command: &[std::ffi::OsString]) {
+    /// Whether all were looked at.
+    fn begin(&mut self, processes: &[u32], command: &[std::ffi::OsString]) -> bool {
         let files = self.around.as_ref().map(|around| around.files_of(command)).unwrap_or_default();
         let now = self.now();
         for file in files {
@@ -264,8 +304,14 @@ impl Work {
         }
         self.discovery.rescan(now);
         // As far as it goes: nobody's files keep it from starting.
-        while self.discovery.work(self.now()) && self.now() < now + START {}
+        let mut is_left = true;
+        while is_left && self.now() < now + START {
+            is_left = self.discovery.work(self.now());
+        }
         self.metrics.tell(&self.discovery);
+        #[cfg(debug_assertions)]
+        assert!(!is_wanted("panic"), "a test wants it");
+        !is_left
     }
 
     /// Until it is told to stop.
@@ -433,6 +479,30 @@ mod tests {
         assert!(!lost.take(second(4)) && !lost.take(second(11)));
         assert_eq!(lost.wait(second(11)), Some(second(1)));
         assert!(lost.take(second(12)) && !lost.take(second(100)));
+    }
+
+    #[test]
+    fn a_panic_is_told_of() {
+        let health = Health::new();
+        let told = Arc::new(Told::default());
+        let gauge = |row| {
+            let gauge = health.gauge(row, &[]);
+            gauge.set(7);
+            gauge
+        };
+        let gauges = [gauge(&table::TLS_FILES), gauge(&table::TLS_PROCESSES)];
+        let alarm = Alarm { told: Arc::clone(&told), gauges };
+        let (connections, _) = sync_channel(1);
+        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
+        let handle = FollowerHandle { told, connections, wake };
+        assert!(!handle.has_failed());
+        let thread = std::thread::spawn(move || {
+            let _alarm = alarm;
+            panic!("as a damaged file may do it");
+        });
+        thread.join().unwrap_err();
+        assert!(handle.has_failed());
+        assert_eq!([&table::TLS_FILES, &table::TLS_PROCESSES].map(|row| health.value(row, &[])), [0, 0]);
     }
 
     #[test]

@@ -37,6 +37,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// Changes come in groups: a pod, its address, its cgroup.
 const COLLECT: Duration = Duration::from_millis(50);
 
+/// What no policy can have any more.
+const TLS_FAILED: &str = "what is inside TLS is not read any more: what looks for TLS libraries failed";
+
 /// What follows the cluster.
 pub(super) struct Controller {
     /// Which node this is.
@@ -55,6 +58,8 @@ pub(super) struct Controller {
     pub(super) tls: Option<FollowerHandle>,
     /// What it was told last.
     pub(super) tls_members: Option<Members>,
+    /// Why no policy can have what is inside TLS on this node; it is among [`Self::cannot_now`].
+    pub(super) tls_refused: Option<String>,
     /// What no policy can ever have on this node.
     pub(super) cannot: Vec<String>,
     /// The same with what it cannot have now.
@@ -157,6 +162,11 @@ impl Controller {
     /// out as proxies.
     fn select(&mut self, plans: &Plans) -> (Vec<String>, HashMap<PolicyKey, usize>) {
         let (mut cannot, mut proxies) = (self.cannot.clone(), HashMap::<PolicyKey, usize>::new());
+        if self.tls.take_if(|tls| tls.has_failed()).is_some() {
+            self.tls_refused = Some(TLS_FAILED.to_owned());
+            self.cannot.push(TLS_FAILED.to_owned());
+            cannot.clone_from(&self.cannot);
+        }
         let (Some(scope), Some(cgroups)) = (&mut self.scope, &self.attribution.cgroups) else {
             return (cannot, proxies);
         };
@@ -202,13 +212,14 @@ impl Controller {
 
     /// What this node acknowledges.
     fn report(&self, snapshot: &Snapshot, cannot: &[String], proxies: &HashMap<PolicyKey, usize>) -> Report {
-        let policies = snapshot.policies.iter().map(|object| {
+        // The candidates are in the order of the policies.
+        let policies = snapshot.policies.iter().zip(&self.policies.compiled().candidates).map(|(object, candidate)| {
             let refused = self.sinks.as_ref().map_or(0, |sinks| sinks.refused(&object.key));
             let left_out = proxies.get(&object.key).copied().unwrap_or(0);
             let counted = refused_note(refused).into_iter().chain(proxies_note(left_out));
             let report = NodeReport {
                 generation: object.generation,
-                cannot: cannot.to_vec(),
+                cannot: asked_for(cannot, self.tls_refused.as_deref(), candidate.policy.spec.tls),
                 notes: counted.chain(self.notes.iter().cloned()).collect(),
             };
             (object.key.clone(), PolicyReport { uid: object.uid.clone(), report })
@@ -245,6 +256,12 @@ fn asks_otherwise(before: &Snapshot, now: &Snapshot) -> bool {
         || !before.policies.iter().zip(&now.policies).all(same)
 }
 
+/// What of that a policy asks for: one that leaves out what is inside TLS does not miss it.
+fn asked_for(cannot: &[String], inside_tls: Option<&str>, tls: Tls) -> Vec<String> {
+    let is_asked_for = |what: &&String| tls == Tls::Enabled || inside_tls != Some(what.as_str());
+    cannot.iter().filter(is_asked_for).cloned().collect()
+}
+
 /// Waits for cgroups to come or go.
 async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
     let gone = match changes {
@@ -253,5 +270,18 @@ async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
     };
     if gone {
         future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_asks_for_what_is_inside_tls_misses_it() {
+        let cannot = [TLS_FAILED.to_owned(), "another thing".to_owned()];
+        assert_eq!(asked_for(&cannot, Some(TLS_FAILED), Tls::Enabled), cannot);
+        assert_eq!(asked_for(&cannot, Some(TLS_FAILED), Tls::Disabled), ["another thing"]);
+        assert_eq!(asked_for(&cannot, None, Tls::Disabled), cannot);
     }
 }

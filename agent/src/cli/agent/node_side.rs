@@ -33,6 +33,8 @@ pub(super) struct NodeSide {
     pub(super) scope: Option<ScopeControl>,
     /// What is told of whose TLS is read.
     pub(super) tls: Option<FollowerHandle>,
+    /// Why no policy can have what is inside TLS here, although it is to be read; it is among [`Self::cannot`].
+    pub(super) tls_refused: Option<String>,
     /// What no policy can have here, each in a few words.
     pub(super) cannot: Vec<String>,
     /// What is told less exactly here, likewise.
@@ -54,7 +56,15 @@ impl NodeSide {
         let backend = capturing::backend(args.live.backend.as_deref())?;
         let effective = capability::effective();
         let notes = capability::notes(effective);
-        let mut side = Self { capturing: None, cgroups: None, scope: None, tls: None, cannot: Vec::new(), notes };
+        let mut side = Self {
+            capturing: None,
+            cgroups: None,
+            scope: None,
+            tls: None,
+            tls_refused: None,
+            cannot: Vec::new(),
+            notes,
+        };
         let mut start = || -> anyhow::Result<()> {
             let cgroups = CgroupWatcher::start(&args.cgroup_root, &outputs.health)?;
             outputs.attribution.cgroups = Some(Arc::clone(cgroups.index()));
@@ -80,6 +90,7 @@ impl NodeSide {
                 side.scope = Some(capture.scope_control()?);
             }
             side.tls = capturing.tls();
+            side.tls_refused = capturing.tls_refused().map(|error| capability::tls_refusal(error));
             (side.capturing, side.cgroups) = (Some(capturing), Some(cgroups));
             Ok(())
         };
@@ -91,6 +102,7 @@ impl NodeSide {
                 None => format!("nothing is captured: {}", in_full(&error).lines().next().unwrap_or_default()),
             });
         }
+        side.cannot.extend(side.tls_refused.clone());
         live.set_cannot(side.cannot.clone());
         Ok(side)
     }

@@ -122,6 +122,7 @@ impl Session {
             scope: node_side.scope,
             tls: node_side.tls,
             tls_members: None,
+            tls_refused: node_side.tls_refused,
             cannot_now: node_side.cannot.clone(),
             cannot: node_side.cannot,
             notes: node_side.notes,

@@ -74,6 +74,7 @@ pub(super) struct InsideTls {
 pub(super) struct Capturing {
     /// Ends before what its probes are of.
     tls: Option<Follower>,
+    tls_refused: Option<StartError>,
     capture: Option<Capture>,
     workers: Vec<JoinHandle<CaptureWorker>>,
     stop: Arc<AtomicBool>,
@@ -105,12 +106,24 @@ impl Capturing {
         }
         let rings = capture.rings().map_err(anyhow::Error::from)?;
         let by_connections = inside_tls.as_ref().is_some_and(|inside| inside.by_connections);
-        let tls = inside_tls.and_then(|inside| follow_tls(&capture, inside, outputs));
+        let (tls, tls_refused) = match follow_tls(&capture, inside_tls, outputs) {
+            Ok(tls) => (tls, None),
+            Err(error) => {
+                tracing::warn!("what is inside TLS is not read: {error}");
+                (None, Some(error))
+            }
+        };
         // With the programs that look inside TLS.
         health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
         let connections = tls.as_ref().filter(|_| by_connections).map(Follower::handle);
-        let mut capturing =
-            Self { tls, capture: Some(capture), workers: Vec::new(), stop: Arc::default(), panicked: Arc::default() };
+        let mut capturing = Self {
+            tls,
+            tls_refused,
+            capture: Some(capture),
+            workers: Vec::new(),
+            stop: Arc::default(),
+            panicked: Arc::default(),
+        };
         let correlator = Correlator::default();
         for (index, ring) in rings.into_iter().enumerate() {
             let settings = pipeline::Settings {
@@ -155,6 +168,11 @@ impl Capturing {
         self.tls.as_ref().map(Follower::handle)
     }
 
+    /// Why it is not, although it was to be.
+    pub(super) const fn tls_refused(&self) -> Option<&StartError> {
+        self.tls_refused.as_ref()
+    }
+
     /// The kernel side, until it is detached.
     pub(super) fn capture(&mut self) -> Option<&mut Capture> {
         self.capture.as_mut()
@@ -194,19 +212,12 @@ impl Capturing {
     }
 }
 
-fn follow_tls(capture: &Capture, inside: InsideTls, outputs: &Outputs) -> Option<Follower> {
-    let started = capture.tls_probes().map_err(StartError::from).and_then(|probes| match probes {
-        Some(probes) => {
-            let counters = capture.counters().ok();
-            let lost = move || counters.as_ref().and_then(|all| all.plain(Counter::NoticesLost).ok()).unwrap_or(0);
-            Follower::start(probes, inside.targets, inside.scope, Box::new(lost), &outputs.health).map(Some)
-        }
-        None => Ok(None),
-    });
-    started.unwrap_or_else(|error| {
-        tracing::warn!("what is inside TLS is not read: {error}");
-        None
-    })
+fn follow_tls(capture: &Capture, inside: Option<InsideTls>, outputs: &Outputs) -> Result<Option<Follower>, StartError> {
+    let Some(inside) = inside else { return Ok(None) };
+    let Some(probes) = capture.tls_probes()? else { return Ok(None) };
+    let counters = capture.counters().ok();
+    let lost = move || counters.as_ref().and_then(|all| all.plain(Counter::NoticesLost).ok()).unwrap_or(0);
+    Follower::start(probes, inside.targets, inside.scope, Box::new(lost), &outputs.health).map(Some)
 }
 
 /// How it captures, for who looks.

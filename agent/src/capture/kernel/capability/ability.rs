@@ -18,7 +18,16 @@ pub fn refusal(error: &CaptureError, effective: Option<u64>) -> String {
         CaptureError::PidNamespace => "the agent is in a PID namespace of its own (a pod: hostPID: true)".to_owned(),
         other => other.to_string(),
     };
-    format!("nothing is captured: {}", why.split_whitespace().collect::<Vec<_>>().join(" "))
+    format!("nothing is captured: {}", in_one_line(&why))
+}
+
+/// Why what is inside TLS is not read on this node, in one line.
+pub fn tls_refusal(error: &dyn std::error::Error) -> String {
+    format!("what is inside TLS is not read: {}", in_one_line(&error.to_string()))
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What is told less exactly on this node, each in a few words.

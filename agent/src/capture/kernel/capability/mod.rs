@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use ability::{notes, refusal};
+pub use ability::{notes, refusal, tls_refusal};
 pub use privilege::{PRIVILEGES, Privilege, Without, effective};
 
 use super::{Backend, Capture, CaptureError, Settings, btf::Btf, layout, loader::Refusal};
