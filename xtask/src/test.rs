@@ -159,6 +159,7 @@ fn tests() -> Result<()> {
             .env("TELLTALE_TEST_TLS_PYTHON", setup::python::with_tls_clients()?)
             .env("TELLTALE_TEST_TLS_LIBRARIES", setup::python::tls_libraries()?)
             .env("TELLTALE_TEST_NODE_RELEASES", setup::node::releases()?)
+            .env("TELLTALE_TEST_WGET", setup::wget::program()?)
             .env("TELLTALE_TEST_KUBE", kube),
     )
 }

@@ -45,6 +45,13 @@ const RELEASES: Set = Set {
     content: include_str!("../../../xtask/assets/node-releases/package-lock.json"),
 };
 
+const WGET: Set = Set {
+    variable: "TELLTALE_TEST_WGET",
+    folder: "tls-wget",
+    file: "wget.txt",
+    content: include_str!("../../../xtask/assets/tls/wget.txt"),
+};
+
 impl Set {
     /// What the variable names, else this in the folder of the cache.
     fn find(&self, inside: &str) -> PathBuf {
@@ -96,4 +103,9 @@ pub(crate) fn library(package: &str) -> PathBuf {
 pub(crate) fn node(release: u32) -> PathBuf {
     let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     RELEASES.find("").join("node_modules").join(format!("node-{release}-{machine}/bin/node"))
+}
+
+/// A `wget` with OpenSSL.
+pub(crate) fn wget() -> PathBuf {
+    WGET.find("wget")
 }

@@ -54,6 +54,7 @@ const CLIENTS: &[Client] = &[
         library: SHARED,
         command: |authority, port| curl(authority, port, "; curl"),
     },
+    Client { name: "wget, GET and `--post-data`", library: SHARED, command: wget },
     Client {
         name: "Python `http.client`",
         library: PYTHON,
@@ -135,6 +136,22 @@ fn curl(authority: &Authority, port: u16, then: &str) -> Command {
     ];
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("curl {}", steps.join(&format!("{then} "))));
+    authority.trusted_by(command)
+}
+
+/// The script by `wget`, which looks at the head of an answer (`SSL_peek`) before it reads it. What it is told to post goes with every request of a process,
+/// so there are two: three requests over one connection, and one.
+fn wget(authority: &Authority, port: u16) -> Command {
+    let (url, program, certificate) = (base(port), installed::wget(), authority.file("ca.pem"));
+    let wget = format!(
+        "{} --quiet --no-config --no-hsts --tries=1 --output-document=- --ca-certificate={}",
+        program.display(),
+        certificate.display()
+    );
+    let fetch = format!("{wget} {url}/bytes/1000 {url}/bytes/200000 {url}/status/404");
+    let send = format!("{wget} --post-data=$(printf %500s x | tr ' ' p) {url}/sink");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("test $({fetch} | wc -c) = 201000 && test $({send}) = ok"));
     authority.trusted_by(command)
 }
 

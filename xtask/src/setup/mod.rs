@@ -9,6 +9,7 @@ mod needs;
 pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod userland;
+pub(crate) mod wget;
 
 use std::{fs, fs::File, process::Command};
 
@@ -50,6 +51,7 @@ pub(crate) fn ensure(purposes: &[Purpose]) -> Result<()> {
     if purposes.contains(&Purpose::Test) {
         python::ensure()?;
         node::ensure()?;
+        wget::ensure()?;
     }
     if purposes.iter().any(|purpose| matches!(purpose, Purpose::Cluster | Purpose::Test)) {
         kube::ensure()?;

@@ -46,7 +46,7 @@ enum Found {
     LinkerOrLlvm,
     /// Python can make virtual environments.
     PythonVenv,
-    /// The static library of this name is there.
+    /// The library of this name is there, with what it takes to build with it.
     Library(&'static str),
 }
 
@@ -85,6 +85,8 @@ pub(crate) const NEEDS: &[Need] = &[
     need("busybox", "is a userspace", &["busybox-static"], &[Vm, Cluster, Test], Found::Program("busybox")),
     need("strip", "makes file systems small", &["binutils"], &[Vm, Cluster, Test], Found::Program("strip")),
     need("curl", "is a real client", &["curl"], &[Test], Found::Program("curl")),
+    need("OpenSSL", "is what wget is built with", &["libssl-dev"], &[Test], Found::Library("libssl")),
+    need("make", "builds it", &["make"], &[Test], Found::Program("make")),
     need("sudo", "runs what run starts as its caller", &["sudo"], &[Test], Found::Program("sudo")),
     need("Node.js", "is a real client and server", &["nodejs"], &[Test], Found::Program("node")),
     need("npm", "installs the SDKs for Node.js", &["npm"], &[Test], Found::Program("npm")),
