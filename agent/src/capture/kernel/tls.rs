@@ -20,7 +20,7 @@ use super::{
     loaded::Programs,
     probe_error::{TlsError, failed},
     uprobe_multi::Point,
-    uprobes::{BEGIN, END, FREE, LIBRARIES, Probes, Uprobes},
+    uprobes::{BEGIN, Detaching, END, FREE, LIBRARIES, Probes, Uprobes},
 };
 
 /// Entries of the tables in the kernel that what is inside TLS needs, by their names in the object; without it they are as small as can be.
@@ -100,6 +100,11 @@ impl TlsProbes {
     /// What attaches the probes: links of the kind `uprobe_multi` (Linux 6.6), or a `perf_event` each.
     pub fn means(&self) -> &'static str {
         self.uprobes.means()
+    }
+
+    /// What waits until the probes are out that were let go of, for the end.
+    pub fn detaching(&self) -> Detaching {
+        self.uprobes.detaching()
     }
 
     /// The layouts of objects that are known, at most [`LAYOUTS`]; more are not used.

@@ -3,7 +3,7 @@
 use std::{
     os::fd::OwnedFd,
     path::Path,
-    sync::mpsc::{Sender, channel},
+    sync::{Arc, mpsc::Sender},
 };
 
 use aya::{
@@ -15,6 +15,7 @@ use aya::{
 };
 
 use super::{
+    detacher::Detacher,
     loaded::Programs,
     probe_error::{TlsError, failed},
     uprobe_multi::{At, Point},
@@ -40,65 +41,82 @@ pub(super) const FREE: Program = Program { name: "tls_free", at: At::Entry };
 /// A dynamic linker that mapped libraries.
 pub(super) const LIBRARIES: Program = Program { name: "libraries", at: At::Entry };
 
-/// Probes of one program in one file. They go when it is dropped, which takes time.
+/// Links of the kind `uprobe_multi` that are closed at once, while some are: each takes a thread. One takes 50 ms, 900 take 0.4 s.
+const LINKS_AT_ONCE: usize = 64;
+/// Of perf events the kernel closes one after another, however many threads ask for it: it holds a lock (`event_mutex`) while it waits.
+const EVENTS_AT_ONCE: usize = 1;
+
+/// Some probes of one program in one file. They go when it is dropped, which takes time.
+#[derive(Debug)]
 #[expect(dead_code, reason = "what they hold is only kept, and closed")]
 enum Link {
     /// One for all places.
     Multi(OwnedFd),
     /// A perf event for each.
-    Perf(Vec<UProbeLink>),
+    Perf(UProbeLink),
 }
 
 /// Attaches the programs.
 pub(super) struct Uprobes {
     programs: Programs,
-    /// To the thread that detaches: for each link the kernel waits until all CPUs are done with it, tens of milliseconds, and for no two at once. It ends
-    /// by itself when nothing is left; the process may end before.
-    detaching: Sender<Detaching>,
+    detacher: Detacher<Held>,
 }
 
 /// The probes of one file. They are detached in the background when it is dropped.
 pub(super) struct Probes {
-    held: Option<Detaching>,
+    links: Vec<Link>,
+    then: Option<Then>,
     places: usize,
-    detaching: Sender<Detaching>,
+    detacher: Detacher<Held>,
 }
 
-/// What is to be detached, and who is told a number then.
-struct Detaching {
-    links: Vec<Link>,
-    then: Option<(Sender<u32>, u32)>,
+/// Who is told a number when it is dropped.
+#[derive(Debug)]
+struct Then(Sender<u32>, u32);
+
+/// A link of a file, of which the last one that is dropped tells.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are only kept, and dropped in this order")]
+struct Held {
+    link: Link,
+    then: Option<Arc<Then>>,
+}
+
+/// What is being detached. Dropping it waits until no probes are left of those that were let go before.
+#[derive(Debug)]
+pub struct Detaching(Detacher<Held>);
+
+impl Drop for Then {
+    fn drop(&mut self) {
+        // Nobody may want to know any more.
+        let _ = self.0.send(self.1);
+    }
 }
 
 impl Drop for Detaching {
     fn drop(&mut self) {
-        self.links.clear();
-        if let Some((sender, number)) = self.then.take() {
-            // Nobody may want to know any more.
-            let _ = sender.send(number);
-        }
+        self.0.wait();
     }
 }
 
 impl Drop for Probes {
     fn drop(&mut self) {
-        // Without the thread they are detached here.
-        let _ = self.held.take().map(|held| self.detaching.send(held));
+        let then = self.then.take().map(Arc::new);
+        for link in self.links.drain(..) {
+            self.detacher.take(Held { link, then: then.clone() });
+        }
     }
 }
 
 impl Probes {
     /// Number of links that hold them.
     pub(super) fn links(&self) -> usize {
-        let links = self.held.iter().flat_map(|held| &held.links);
-        links.map(|link| if let Link::Perf(links) = link { links.len() } else { 1 }).sum()
+        self.links.len()
     }
 
     /// Has this number sent when they are detached.
     pub(super) fn tell(&mut self, sender: Sender<u32>, number: u32) {
-        if let Some(held) = &mut self.held {
-            held.then = Some((sender, number));
-        }
+        self.then = Some(Then(sender, number));
     }
 
     /// Number of probes.
@@ -121,12 +139,18 @@ impl Uprobes {
             });
             loaded.ok_or(TlsError::Over)??;
         }
-        Ok(Self { programs: programs.clone(), detaching: detacher() })
+        let at_once = if programs.uprobe_multi().is_some() { LINKS_AT_ONCE } else { EVENTS_AT_ONCE };
+        Ok(Self { programs: programs.clone(), detacher: Detacher::new(at_once) })
     }
 
     /// What attaches them, in the kernel's words.
     pub(super) fn means(&self) -> &'static str {
         if self.programs.uprobe_multi().is_some() { "uprobe_multi" } else { "perf_event" }
+    }
+
+    /// What waits for the end of what is being detached.
+    pub(super) fn detaching(&self) -> Detaching {
+        Detaching(self.detacher.clone())
     }
 
     /// Attaches programs to places of a file: all or none. `of` says what is there.
@@ -140,16 +164,14 @@ impl Uprobes {
             let attached = self.programs.with(|ebpf| match self.programs.uprobe_multi() {
                 Some(programs) => programs
                     .attach(program.name, path, points, program.at)
-                    .map(Link::Multi)
+                    .map(|link| vec![Link::Multi(link)])
                     .map_err(|error| failed(&step(), &error)),
-                None => {
-                    perf(ebpf, program.name, path, points)?.map(Link::Perf).map_err(|error| failed(&step(), &error))
-                }
+                None => perf(ebpf, program.name, path, points)?.map_err(|error| failed(&step(), &error)),
             });
-            links.push(attached.ok_or(TlsError::Over)??);
+            links.extend(attached.ok_or(TlsError::Over)??);
         }
         let places = wanted.iter().map(|(_, points)| points.len()).sum();
-        Ok(Probes { held: Some(Detaching { links, then: None }), places, detaching: self.detaching.clone() })
+        Ok(Probes { links, then: None, places, detacher: self.detacher.clone() })
     }
 }
 
@@ -158,11 +180,11 @@ fn perf(
     name: &str,
     path: &Path,
     points: &[Point],
-) -> Result<Result<Vec<UProbeLink>, ProgramError>, TlsError> {
+) -> Result<Result<Vec<Link>, ProgramError>, TlsError> {
     let program = uprobe(ebpf, name)?;
     let attach = |point: &Point| {
         let point = UProbeAttachPoint { location: point.offset.into(), cookie: Some(point.cookie) };
-        program.attach(point, path, UProbeScope::AllProcesses).and_then(|id| program.take_link(id))
+        program.attach(point, path, UProbeScope::AllProcesses).and_then(|id| program.take_link(id)).map(Link::Perf)
     };
     Ok(points.iter().map(attach).collect())
 }
@@ -170,14 +192,4 @@ fn perf(
 fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, TlsError> {
     let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into);
     program.map_err(|error| failed(&format!("find {name}"), &error))
-}
-
-/// Starts what detaches the probes that it is sent.
-fn detacher() -> Sender<Detaching> {
-    let (sender, received) = channel();
-    let thread = std::thread::Builder::new().name("telltale-detach".to_owned());
-    if let Err(error) = thread.spawn(move || received.into_iter().for_each(drop)) {
-        tracing::debug!("probes are detached without a thread: {error}");
-    }
-    sender
 }

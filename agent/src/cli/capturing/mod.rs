@@ -23,7 +23,7 @@ use crate::{
         table,
     },
     capture::{
-        kernel::{Backend, Capture, Refusal, Settings},
+        kernel::{Backend, Capture, Detaching, Refusal, Settings},
         recording,
         tls::{
             follower::{Follower, FollowerHandle, Scope as TlsScope, StartError},
@@ -58,6 +58,8 @@ pub(super) struct Captured {
     pub(super) summary: Summary,
     /// One of them panicked: its last telemetry is lost.
     pub(super) panicked: bool,
+    /// Probes may be detached still: what was captured need not wait for that, but the end of the program does, since the kernel would close them one by one.
+    pub(super) _detaching: Option<Detaching>,
 }
 
 /// How it is looked inside TLS.
@@ -75,6 +77,7 @@ pub(super) struct Capturing {
     /// Ends before what its probes are of.
     tls: Option<Follower>,
     tls_refused: Option<StartError>,
+    detaching: Option<Detaching>,
     capture: Option<Capture>,
     workers: Vec<JoinHandle<CaptureWorker>>,
     stop: Arc<AtomicBool>,
@@ -106,19 +109,21 @@ impl Capturing {
         }
         let rings = capture.rings().map_err(anyhow::Error::from)?;
         let by_connections = inside_tls.as_ref().is_some_and(|inside| inside.by_connections);
-        let (tls, tls_refused) = match follow_tls(&capture, inside_tls, outputs) {
-            Ok(tls) => (tls, None),
+        let (started, tls_refused) = match follow_tls(&capture, inside_tls, outputs) {
+            Ok(started) => (started, None),
             Err(error) => {
                 tracing::warn!("what is inside TLS is not read: {error}");
                 (None, Some(error))
             }
         };
+        let (tls, detaching) = started.unzip();
         // With the programs that look inside TLS.
         health::register(&outputs.health, &capture).map_err(anyhow::Error::from)?;
         let connections = tls.as_ref().filter(|_| by_connections).map(Follower::handle);
         let mut capturing = Self {
             tls,
             tls_refused,
+            detaching,
             capture: Some(capture),
             workers: Vec::new(),
             stop: Arc::default(),
@@ -201,7 +206,7 @@ impl Capturing {
         if let Some(Err(error)) = self.capture.as_mut().map(Capture::close_scope) {
             tracing::debug!("{error}; capture goes on until it is detached");
         }
-        let mut captured = Captured { summary: Summary::default(), panicked: false };
+        let mut captured = Captured { summary: Summary::default(), panicked: false, _detaching: self.detaching.take() };
         for thread in std::mem::take(&mut self.workers) {
             match thread.join() {
                 Ok(mut worker) => captured.summary.merge(&worker.pipeline.finish()),
@@ -212,12 +217,18 @@ impl Capturing {
     }
 }
 
-fn follow_tls(capture: &Capture, inside: Option<InsideTls>, outputs: &Outputs) -> Result<Option<Follower>, StartError> {
+fn follow_tls(
+    capture: &Capture,
+    inside: Option<InsideTls>,
+    outputs: &Outputs,
+) -> Result<Option<(Follower, Detaching)>, StartError> {
     let Some(inside) = inside else { return Ok(None) };
     let Some(probes) = capture.tls_probes()? else { return Ok(None) };
+    let detaching = probes.detaching();
     let counters = capture.counters().ok();
     let lost = move || counters.as_ref().and_then(|all| all.plain(Counter::NoticesLost).ok()).unwrap_or(0);
-    Follower::start(probes, inside.targets, inside.scope, Box::new(lost), &outputs.health).map(Some)
+    let follower = Follower::start(probes, inside.targets, inside.scope, Box::new(lost), &outputs.health)?;
+    Ok(Some((follower, detaching)))
 }
 
 /// How it captures, for who looks.

@@ -205,7 +205,7 @@ impl<'a> Session<'a> {
         if command_exit.is_some() {
             std::thread::sleep(AFTERGLOW);
         }
-        let Captured { summary, panicked } = self.capturing.stop();
+        let Captured { summary, panicked, _detaching } = self.capturing.stop();
         let recording_lost = self.recorder.is_some_and(|recorder| report::recording(&recorder.finish()));
         for server in [Some(self.server), self.admin].into_iter().flatten() {
             self.runtime.block_on(server.stop(SERVER_DEADLINE));
