@@ -2,7 +2,7 @@
 //! content is turned round instead of encrypted. Real libraries and programs are tested in `tests/tls`; kernels of `cargo xtask vm` have none.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Read as _, Seek as _, Write as _},
     mem::{ManuallyDrop, offset_of},
     net::TcpStream,
@@ -661,7 +661,10 @@ fn probes_are_one_link_for_each_program_since_6_6() {
     let mut probes = session.tls_probes();
     assert_eq!(probes.means(), expected);
     let path = std::fs::read_link("/proc/self/exe").expect("procfs");
+    let before = links();
     let attached = probes.attach(&path, &functions()).expect("uprobes");
+    let made: BTreeSet<u32> = links().difference(&before).copied().collect();
+    assert_eq!(made.len(), attached.links(), "{made:?}");
     // Two in each function, but one in `SSL_free`.
     let all = 2 * functions().len() - 1;
     assert_eq!((attached.probes(), attached.links()), (all, if expected == "uprobe_multi" { 3 } else { all }));
@@ -669,7 +672,17 @@ fn probes_are_one_link_for_each_program_since_6_6() {
     let error = probes.attach(&path, &past_its_end).err().expect("there is no such place").to_string();
     assert!(error.starts_with(&format!("attach to SSL_read of {}: ", path.display())), "{error}");
     drop(attached);
+    // It waits for the threads that close them.
+    drop(probes.detaching());
+    assert_eq!(links().intersection(&made).next(), None, "of {made:?}");
     drop(session);
+}
+
+/// The links that this process holds, by their numbers in the kernel.
+fn links() -> BTreeSet<u32> {
+    let entries = std::fs::read_dir("/proc/self/fdinfo").expect("procfs").flatten();
+    let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+    texts.filter_map(|text| text.lines().find_map(|line| line.strip_prefix("link_id:")?.trim().parse().ok())).collect()
 }
 
 #[test]
