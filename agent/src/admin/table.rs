@@ -119,6 +119,7 @@ metrics! {
     TLS_FILES = Gauge "telltale_tls_files" [] "Files with probes: TLS libraries, programs with one inside, dynamic linkers.";
     TLS_FILES_ATTACHED = Counter "telltale_tls_files_attached" [] "Times that probes were put into a file, since the first process in scope executed it.";
     TLS_FILES_DETACHED = Counter "telltale_tls_files_detached" [] "Times that probes were taken out of a file, since no process in scope executed it any more.";
+    TLS_FILES_EVICTED = Counter "telltale_tls_files_evicted" [] "Times that a file lost its probes to make room for those of another one, since no process is known that executes it.";
     TLS_REFUSED = Counter "telltale_tls_refused" ["reason"] "Files without the probes that they should have, and processes that are not known: the system said no (attach), the file is damaged (read), too many files (files) or processes (processes).";
     TLS_PROCESSES = Gauge "telltale_tls_processes" [] "Processes that execute files with probes.";
     TLS_LOOKS = Counter "telltale_tls_looks" ["cause"] "Times that a process was looked at for TLS libraries, by what told of it.";

@@ -6,7 +6,6 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -16,7 +15,7 @@ use super::{
     elf::{BuildId, Elf, ElfError, ReadAt},
     examine::{Examined, Found, examine},
     files::{FileId, Opened, Stamp},
-    processes::Processes,
+    processes::{Processes, Scoped},
     targets::Targets,
     turns::{Later, Paces},
 };
@@ -148,6 +147,8 @@ pub struct Counts {
     pub attached: u64,
     /// Those that were detached from.
     pub detached: u64,
+    /// Those of them that only made room for others.
+    pub evicted: u64,
     /// Looks at processes, by [`Cause::ALL`].
     pub looks: [u64; Cause::ALL.len()],
     /// By [`RefusedBecause::ALL`].
@@ -198,8 +199,16 @@ struct Refused {
 #[derive(PartialEq, Eq)]
 enum Kind {
     Nothing,
-    Library(Found),
+    Libraries(Vec<Found>),
     Linker(u64),
+}
+
+impl Kind {
+    /// What the libraries are called.
+    fn names(&self) -> Option<String> {
+        let Self::Libraries(found) = self else { return None };
+        Some(found.iter().map(|found| &*found.target.name).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl<A> Known<A> {
@@ -229,7 +238,7 @@ struct Use {
 pub struct AttachedFile {
     /// Where it is, as a process that executes it sees it.
     pub path: PathBuf,
-    /// The library in it; `None` of a dynamic linker.
+    /// The library in it, or several; `None` of a dynamic linker.
     pub target: Option<String>,
     /// How many processes execute code of it.
     pub users: usize,
@@ -289,10 +298,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     pub fn attached(&self) -> impl Iterator<Item = AttachedFile> {
         self.files.values().filter(|file| file.attached.is_some()).map(|file| AttachedFile {
             path: file.path.clone(),
-            target: match &file.kind {
-                Kind::Library(found) => Some(found.target.name.to_string()),
-                _ => None,
-            },
+            target: file.kind.names(),
             users: file.users,
         })
     }
@@ -347,6 +353,9 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         let is_known = self.processes.contains_key(&pid);
         if !is_known && self.processes.len() >= self.limits.processes {
             return self.counts.refuse(RefusedBecause::Processes);
+        }
+        if mapped.is_cut {
+            self.counts.refuse(RefusedBecause::Files);
         }
         let (mut own, mut has_linker, mut is_told, mut is_cut) = (Vec::<Use>::new(), false, true, false);
         for mapping in &mapped.files {
@@ -432,8 +441,11 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     /// Looks for processes in scope that nobody told of, and lets those go that are in scope no more. Who does not get its turn at once is looked at
     /// by [`Self::work`] and [`Self::tick`].
     pub fn rescan(&mut self, now: Duration) {
-        let Some(members) = self.source.members() else { return };
-        let wanted: HashSet<u32> = members.into_iter().collect();
+        let Some(Scoped { processes, is_cut }) = self.source.members() else { return };
+        if is_cut {
+            self.counts.refuse(RefusedBecause::Processes);
+        }
+        let wanted: HashSet<u32> = processes.into_iter().collect();
         let known = self.processes.keys().chain(self.waiting.keys()).copied().chain(self.later.pids());
         for pid in known.filter(|pid| !wanted.contains(pid)).collect::<HashSet<_>>() {
             self.ended(pid, now);
@@ -514,8 +526,11 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         }
     }
 
-    /// The files that nobody executes any more, for long enough.
+    /// The files that nobody executes any more, for long enough. Where nobody can say who is in scope, a child of a fork may: then they only make room.
     fn due(&self, now: Duration) -> Vec<FileId> {
+        if !self.source.knows_members() {
+            return Vec::new();
+        }
         let is_due = |since: Duration| now.saturating_sub(since) >= self.limits.linger;
         let due = self.files.iter().filter(|(_, file)| file.idle.is_some_and(is_due));
         due.map(|(id, _)| *id).collect()
@@ -524,23 +539,13 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     /// When [`Self::tick`] is to be called next.
     pub fn next_tick(&self, now: Duration) -> Duration {
         let again = self.again.first().map(|(at, _, _)| *at);
-        let linger = self.files.values().filter_map(|file| file.idle).min().map(|since| since + self.limits.linger);
+        let idle = self.files.values().filter_map(|file| file.idle).min();
+        let linger = idle.filter(|_| self.source.knows_members()).map(|since| since + self.limits.linger);
         let refused = self.files.values().filter(|file| file.users > 0).filter_map(|file| file.refused);
         let retry = refused.map(|refused| refused.ask).min();
         let sweep = (!self.processes.is_empty()).then_some(self.swept + SWEEP);
         let next = [again, linger, retry, sweep, self.later.next()].into_iter().flatten().min();
         next.map_or(SWEEP, |at| at.saturating_sub(now))
-    }
-
-    /// Takes all probes out.
-    pub fn detach_all(&mut self) {
-        for id in self.files.keys().copied().collect::<Vec<_>>() {
-            self.forget(id);
-        }
-        self.processes.clear();
-        self.again.clear();
-        self.waiting.clear();
-        self.later = Later::default();
     }
 
     /// Looks into a file, unless it is known already. Whether it is one that matters.
@@ -569,7 +574,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             build.clone_from(&examined.build);
         }
         let kind = match examined {
-            Ok(Examined { found: Some(found), .. }) => Kind::Library(found),
+            Ok(Examined { found, .. }) if !found.is_empty() => Kind::Libraries(found),
             Ok(Examined { linker: Some(offset), .. }) => Kind::Linker(offset),
             Ok(_) | Err(ElfError::NotElf | ElfError::OtherMachine) => Kind::Nothing,
             Err(error) => {
@@ -614,18 +619,19 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         if file.attached.is_some() || file.refused.is_some_and(|refused| now < refused.next) {
             return;
         }
-        if self.attached >= self.limits.attached && file.replaced.is_none() {
+        if self.attached >= self.limits.attached && file.replaced.is_none() && !self.evict() {
             return self.counts.refuse(RefusedBecause::Files);
         }
+        let Some(file) = self.files.get_mut(&opened.id) else { return };
         // Mappings change while a program is loaded, and files are replaced: what is open stays.
         let path = opened.path();
         let (attached, what) = match &file.kind {
             Kind::Nothing => return,
-            Kind::Library(found) => {
-                let attached = self.prober.attach(&path, &found.functions);
-                (attached, Arc::clone(&found.target).name.clone())
+            Kind::Libraries(found) => {
+                let functions: Vec<_> = found.iter().flat_map(|found| &found.functions).copied().collect();
+                (self.prober.attach(&path, &functions), file.kind.names().unwrap_or_default())
             }
-            Kind::Linker(offset) => (self.prober.attach_linker(&path, *offset), "dynamic linker".into()),
+            Kind::Linker(offset) => (self.prober.attach_linker(&path, *offset), "dynamic linker".to_owned()),
         };
         match attached {
             Ok(attached) => {
@@ -654,6 +660,17 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         }
     }
 
+    /// Takes the probes out of the file that nobody is known to execute for longest. Whether there was one.
+    fn evict(&mut self) -> bool {
+        let idle = self.files.iter().filter(|(_, file)| file.attached.is_some());
+        let idle = idle.filter_map(|(id, file)| Some((file.idle?, *id))).min();
+        if let Some((_, id)) = idle {
+            self.forget(id);
+            self.counts.evicted += 1;
+        }
+        idle.is_some()
+    }
+
     fn detach(&mut self, probes: P::Attached) {
         self.prober.detach(probes);
         self.attached -= 1;
@@ -677,7 +694,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         for own in before.unwrap_or_default().files {
             let Some(file) = self.files.get_mut(&own.id) else { continue };
             file.users = file.users.saturating_sub(1);
-            if file.users == 0 && !file.is_pinned && self.source.knows_members() {
+            if file.users == 0 && !file.is_pinned {
                 file.idle = Some(now);
             }
         }
@@ -712,6 +729,9 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     }
 }
 
+/// What a read takes, however little it is: one who makes files could have had hundred thousands of reads of some bytes for nothing.
+const PAGE: u64 = 4096;
+
 /// A file of which is counted how much was read.
 struct Counted<'a> {
     file: &'a File,
@@ -721,7 +741,7 @@ struct Counted<'a> {
 impl ReadAt for Counted<'_> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.file.read_at(offset, buffer)?;
-        self.read.set(self.read.get() + length as u64);
+        self.read.set(self.read.get() + (length as u64).max(PAGE));
         Ok(length)
     }
 }

@@ -17,8 +17,10 @@ const LINKER: &str = "_dl_debug_state";
 pub struct Examined {
     /// Which build it is.
     pub build: Option<BuildId>,
-    /// A library that can be read inside.
-    pub found: Option<Found>,
+    /// Libraries that can be read inside; no function is of two.
+    pub found: Vec<Found>,
+    /// Rows that are of this very build, and do not hold.
+    pub unfit: Vec<Unfit>,
     /// It is the dynamic linker, and here is what it calls after it has mapped libraries.
     pub linker: Option<u64>,
 }
@@ -32,6 +34,26 @@ pub struct Found {
     pub functions: Vec<(Function, u64)>,
     /// How it was recognised.
     pub by: By,
+}
+
+/// A row of a build that says where functions are, and is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// Which.
+    pub target: Arc<Target>,
+    /// What is not there.
+    pub missing: Missing,
+}
+
+/// A function that is not where it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Which.
+    pub function: Function,
+    /// Where it should be.
+    pub offset: u64,
+    /// There is code, of another function.
+    pub is_code: bool,
 }
 
 /// How a library was recognised.
@@ -62,24 +84,29 @@ impl By {
 /// It is damaged, or cannot be read.
 pub fn examine<R: ReadAt>(elf: &Elf<R>, targets: &Targets) -> Result<Examined, ElfError> {
     let build = elf.build_id()?;
-    let mut of_build = targets.iter().filter(|target| target.build.is_some() && target.build == build);
-    let found = of_build.find_map(|target| at(elf, target, By::Build, &|_| None));
+    let (mut found, mut unfit) = (Vec::new(), Vec::new());
+    for target in targets.iter().filter(|target| target.build.is_some() && target.build == build) {
+        match at(elf, target, By::Build, &found, &|_| None) {
+            Ok(one) => found.push(one),
+            Err(missing) => unfit.extend(missing.map(|missing| Unfit { target: Arc::clone(target), missing })),
+        }
+    }
     let mut names: Vec<&str> = targets.iter().flat_map(|target| target.symbols()).chain([LINKER]).collect();
     names.sort_unstable();
     names.dedup();
     let place = |offsets: &[Option<u64>], name: &str| names.binary_search(&name).ok().and_then(|index| offsets[index]);
     let exported = elf.exported(&names)?;
     let linker = place(&exported, LINKER);
-    let search = |offsets: &[Option<u64>], by: By| {
-        let mut by_symbols = targets.iter().filter(|target| target.build.is_none());
-        by_symbols.find_map(|target| at(elf, target, by, &|name| place(offsets, name)))
+    let search = |found: &mut Vec<Found>, offsets: &[Option<u64>], by: By| {
+        for target in targets.iter().filter(|target| target.build.is_none()) {
+            found.extend(at(elf, target, by, found, &|name| place(offsets, name)));
+        }
     };
-    let found = found.or_else(|| search(&exported, By::Exports));
-    let found = match found {
-        None if linker.is_none() && has_one_of(elf, targets)? => search(&elf.in_symbol_table(&names)?, By::Symbols),
-        found => found,
-    };
-    Ok(Examined { build, found, linker })
+    search(&mut found, &exported, By::Exports);
+    if found.is_empty() && linker.is_none() && has_one_of(elf, targets)? {
+        search(&mut found, &elf.in_symbol_table(&names)?, By::Symbols);
+    }
+    Ok(Examined { build, found, unfit, linker })
 }
 
 /// Whether the table of symbols has what every target has: most files have not, and each further name takes as long again.
@@ -97,27 +124,39 @@ fn has_one_of<R: ReadAt>(elf: &Elf<R>, targets: &Targets) -> Result<bool, ElfErr
     Ok(elf.in_symbol_table(&names)?.iter().any(Option::is_some))
 }
 
-/// The target in this file, if the file has what makes it that.
-fn at<R: ReadAt>(elf: &Elf<R>, target: &Arc<Target>, by: By, place: &dyn Fn(&str) -> Option<u64>) -> Option<Found> {
+/// The target in this file, if the file has what makes it that, and `others` have not got its functions. Else what an offset of it is wrong by, if it
+/// has some.
+fn at<R: ReadAt>(
+    elf: &Elf<R>,
+    target: &Arc<Target>,
+    by: By,
+    others: &[Found],
+    place: &dyn Fn(&str) -> Option<u64>,
+) -> Result<Found, Option<Missing>> {
     let fits = target.has.iter().all(|symbol| place(symbol).is_some())
         && target.lacks.iter().all(|symbol| place(symbol).is_none());
     if !fits {
-        return None;
+        return Err(None);
     }
-    let offset = |at: &Place| match at {
-        Place::Symbol(symbol) => place(symbol),
-        Place::Offset(offset) => elf.is_code(*offset).then_some(*offset),
-    };
-    let placed = target.functions.iter().filter_map(|(function, at)| Some((*function, offset(at)?)));
+    let taken = |offset: u64| others.iter().flat_map(|found| &found.functions).any(|(_, taken)| *taken == offset);
     let mut functions: Vec<(Function, u64)> = Vec::new();
-    for (function, offset) in placed {
+    let mut missing = None;
+    for (function, at) in &target.functions {
+        let offset = match at {
+            Place::Symbol(symbol) => place(symbol),
+            Place::Offset(offset) => Some(*offset),
+        };
+        let Some(offset) = offset else { continue };
+        let is_code = !matches!(at, Place::Offset(_)) || elf.is_code(offset);
         // Linkers may fold functions of the same code into one: what its probe tells cannot be two things.
-        if functions.iter().all(|(_, taken)| *taken != offset) {
-            functions.push((function, offset));
+        if is_code && !taken(offset) && functions.iter().all(|(_, taken)| *taken != offset) {
+            functions.push((*function, offset));
+        } else if Row::REQUIRED.contains(function) {
+            missing.get_or_insert(Missing { function: *function, offset, is_code });
         }
     }
     let has = |function: &Function| functions.iter().any(|(found, _)| found == function);
-    Row::REQUIRED.iter().all(has).then(|| Found { target: Arc::clone(target), functions, by })
+    if Row::REQUIRED.iter().all(has) { Ok(Found { target: Arc::clone(target), functions, by }) } else { Err(missing) }
 }
 
 #[cfg(test)]
@@ -139,17 +178,18 @@ mod tests {
         let targets = Targets::default();
         for (kind, by) in [(Kind::Exports, By::Exports), (Kind::Symbols, By::Symbols)] {
             let found = examined(&file(kind, OPENSSL, [1; 4]), &targets);
-            assert_eq!(found.build.unwrap().to_string(), "01010101");
-            let found = found.found.unwrap();
+            assert_eq!(found.build.as_ref().unwrap().to_string(), "01010101");
+            let [found] = &found.found[..] else { panic!("{found:?}") };
             assert_eq!((&*found.target.name, found.by), ("openssl", by));
             let expected = [(Function::Read, 4096), (Function::Write, 4112), (Function::Free, 4128)];
             assert_eq!(found.functions, expected);
             let more = [OPENSSL, &[("SSL_read_ex", 4096), ("SSL_set_custom_verify", 4200)]].concat();
-            let found = examined(&file(kind, &more, [1; 4]), &targets).found.unwrap();
+            let found = examined(&file(kind, &more, [1; 4]), &targets).found;
+            let [found] = &found[..] else { panic!("{found:?}") };
             assert_eq!(&*found.target.name, "boringssl");
             // SSL_read_ex is the same code as SSL_read.
             assert_eq!(found.functions, expected);
-            assert_eq!(examined(&file(kind, &OPENSSL[..3], [1; 4]), &targets).found, None);
+            assert_eq!(examined(&file(kind, &OPENSSL[..3], [1; 4]), &targets).found, []);
         }
     }
 
@@ -157,7 +197,7 @@ mod tests {
     fn a_linker_is_recognised() {
         let linker = file(Kind::Exports, &[("_dl_debug_state", 4096)], [1; 4]);
         let found = examined(&linker, &Targets::default());
-        assert_eq!((found.linker, found.found), (Some(4096), None));
+        assert_eq!((found.linker, found.found), (Some(4096), Vec::new()));
     }
 
     #[test]
@@ -169,10 +209,42 @@ mod tests {
             build: BuildId::from_hex(build).unwrap(),
             offsets: offsets(free),
         };
-        // The second is of an offset where there is no code.
-        let rows = [row("other", "01010102", 4128), row("wrong", "01010101", 1 << 30), row("mine", "01010101", 4128)];
+        // The second is of an offset where there is no code, the third has one twice.
+        let rows = [
+            row("other", "01010102", 4128),
+            row("wrong", "01010101", 1 << 30),
+            row("twice", "01010101", 4112),
+            row("mine", "01010101", 4128),
+        ];
         let targets = Targets::with(rows).unwrap();
-        let found = examined(&file(Kind::Exports, &[], [1; 4]), &targets).found.unwrap();
-        assert_eq!((&*found.target.name, found.by, found.functions), ("mine", By::Build, offsets(4128)));
+        let examined = examined(&file(Kind::Exports, &[], [1; 4]), &targets);
+        let [found] = &examined.found[..] else { panic!("{examined:?}") };
+        assert_eq!((&*found.target.name, found.by, &found.functions), ("mine", By::Build, &offsets(4128)));
+        let unfit = examined.unfit.iter().map(|unfit| (&*unfit.target.name, unfit.missing));
+        let missing = |offset, is_code| Missing { function: Function::Free, offset, is_code };
+        assert_eq!(unfit.collect::<Vec<_>>(), [("wrong", missing(1 << 30, false)), ("twice", missing(4112, true))]);
+    }
+
+    #[test]
+    fn a_file_may_have_more_than_one() {
+        let own =
+            [("x_SSL_read", 4144), ("x_SSL_write", 4160), ("x_SSL_free", 4176), ("x_SSL_set_custom_verify", 4192)];
+        let prefixed =
+            Addition::Prefixed { name: "aws-lc".to_owned(), like: "boringssl".to_owned(), prefix: "x_".to_owned() };
+        let build = Addition::Build {
+            name: "same".to_owned(),
+            like: "openssl".to_owned(),
+            build: BuildId::from_hex("01010101").unwrap(),
+            offsets: vec![(Function::Read, 4096), (Function::Write, 4112), (Function::Free, 4128)],
+        };
+        let names = |rows: &[Addition]| {
+            let targets = Targets::with(rows.iter().cloned()).unwrap();
+            let found = examined(&file(Kind::Exports, &[OPENSSL, &own].concat(), [1; 4]), &targets).found;
+            found.into_iter().map(|found| found.target.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["openssl"]);
+        assert_eq!(names(&[prefixed.clone()]), ["aws-lc", "openssl"]);
+        // What it says of the same functions is not said twice.
+        assert_eq!(names(&[prefixed, build]), ["same", "aws-lc"]);
     }
 }

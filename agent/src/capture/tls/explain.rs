@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     elf::{Elf, ElfError, ReadAt},
-    examine::{Examined, examine},
+    examine::{Examined, Missing, Unfit, examine},
     files::Opened,
     processes::{Processes, System},
     targets::Targets,
@@ -109,18 +109,26 @@ impl Explanation {
             Err(ElfError::NotElf) => return,
             Err(error) => return self.problems.push(format!("{} {error}", path.display())),
         };
-        let Examined { build, found, linker } = examined;
+        let Examined { build, found, unfit, linker } = examined;
         self.tells_of_libraries |= linker.is_some();
         let build_id = build.map(|build| build.to_string());
-        if let Some(found) = found {
-            self.libraries.push(Explained {
-                path: path.to_owned(),
-                library: found.target.name.to_string(),
-                is_recognised: true,
-                why: format!("found {}", found.by.words()),
-                functions: found.functions.iter().map(|(function, offset)| (function.symbol(), *offset)).collect(),
-                build_id,
-            });
+        let explained = |library: &str| Explained {
+            path: path.to_owned(),
+            library: library.to_owned(),
+            is_recognised: false,
+            why: String::new(),
+            functions: Vec::new(),
+            build_id: build_id.clone(),
+        };
+        self.libraries
+            .extend(unfit.iter().map(|unfit| Explained { why: wrong(unfit), ..explained(&unfit.target.name) }));
+        self.libraries.extend(found.iter().map(|found| Explained {
+            is_recognised: true,
+            why: format!("found {}", found.by.words()),
+            functions: found.functions.iter().map(|(function, offset)| (function.symbol(), *offset)).collect(),
+            ..explained(&found.target.name)
+        }));
+        if !found.is_empty() {
             return;
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -129,17 +137,25 @@ impl Explanation {
             .iter()
             .zip(signs)
             .filter(|(other, has_sign)| *has_sign || other.files.iter().any(|file| name.starts_with(file)));
-        for (other, _) in others {
-            self.libraries.push(Explained {
-                path: path.to_owned(),
-                library: other.name.to_owned(),
-                is_recognised: false,
-                why: other.why.to_owned(),
-                functions: Vec::new(),
-                build_id: build_id.clone(),
-            });
-        }
+        // That a row may be added need not be said where one was.
+        let others = others.filter(|(other, _)| unfit.is_empty() || other.why != WITHOUT_SYMBOLS);
+        self.libraries
+            .extend(others.map(|(other, _)| Explained { why: other.why.to_owned(), ..explained(other.name) }));
     }
+}
+
+/// What is wrong with a row of this very build.
+fn wrong(unfit: &Unfit) -> String {
+    let Missing { function, offset, is_code } = unfit.missing;
+    let symbol = function.symbol();
+    if is_code {
+        return format!(
+            "this row is of this build, but at {offset:#x}, where it has {symbol}, it or one before it has another function"
+        );
+    }
+    format!(
+        "this row is of this build, but at {offset:#x} of the file, where it has {symbol}, is no code; an offset is that in the file, not the address"
+    )
 }
 
 /// Whose signs are in a file, by [`OTHERS`].
@@ -164,7 +180,13 @@ fn signs(file: &impl ReadAt) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
+    use agent_common::tls::Function;
+
     use super::*;
+    use crate::capture::tls::{
+        elf::{BuildId, testing},
+        targets::Addition,
+    };
 
     #[test]
     fn signs_are_found_across_parts() {
@@ -179,6 +201,38 @@ mod tests {
         bytes[end - 10..].copy_from_slice(b"/rustls-0.");
         assert_eq!(found(&bytes), ["BoringSSL", "rustls"]);
         assert!(found(b"").is_empty());
+    }
+
+    #[test]
+    fn a_row_that_does_not_hold_is_explained() {
+        let build = BuildId::from_hex("01010101").unwrap();
+        let functions = [Function::Read, Function::Write, Function::Free];
+        let offsets =
+            |step: u64| functions.into_iter().zip(0..).map(move |(function, index)| (function, 4096 + step * index));
+        let row = |step| Addition::Build {
+            name: "gateway".to_owned(),
+            like: "openssl".to_owned(),
+            build: build.clone(),
+            offsets: offsets(step).collect(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway");
+        std::fs::write(&path, [testing::file(testing::Kind::Exports, &[], [1; 4]), b"ssl_lib.c\0".to_vec()].concat())
+            .unwrap();
+        let opened = Opened::at(&path).unwrap();
+        let explained = |targets: &Targets| {
+            let mut explanation = Explanation::default();
+            explanation.look(&path, &opened, targets);
+            let [library] = &explanation.libraries[..] else { panic!("{explanation:?}") };
+            assert!(!library.is_recognised, "{library:?}");
+            (library.library.clone(), library.why.clone())
+        };
+        assert_eq!(explained(&Targets::default()), ("OpenSSL".to_owned(), WITHOUT_SYMBOLS.to_owned()));
+        let (name, why) = explained(&Targets::with([row(1 << 30)]).unwrap());
+        assert_eq!(name, "gateway");
+        assert!(why.contains("at 0x40001000 of the file, where it has SSL_write, is no code"), "{why}");
+        let (_, why) = explained(&Targets::with([row(0)]).unwrap());
+        assert!(why.contains("at 0x1000, where it has SSL_write, it or one before it has another"), "{why}");
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub struct FollowerHandle {
     told: Arc<Told>,
     /// Processes that have a connection in scope.
     connections: SyncSender<u32>,
+    /// Of these, those for which there was no room.
+    refused: Counter,
     wake: Arc<EventFd>,
 }
 
@@ -96,11 +98,15 @@ impl FollowerHandle {
         let _ = self.wake.write(1);
     }
 
-    /// This process has a connection in scope. Does not wait.
-    pub fn connection(&self, pid: u32) {
-        if self.connections.try_send(pid).is_ok() {
+    /// This process has a connection in scope. Does not wait: whether there was room for that. Where there is none it is counted.
+    pub fn connection(&self, pid: u32) -> bool {
+        let is_told = self.connections.try_send(pid).is_ok();
+        if is_told {
             let _ = self.wake.write(1);
+        } else {
+            self.refused.add(1);
         }
+        is_told
     }
 
     /// The thread panicked: nothing has probes any more.
@@ -140,6 +146,7 @@ impl Follower {
         let source = System { scope: scope.members };
         let discovery = Discovery::new(probes, source, targets, Limits::default());
         let (connections, received) = sync_channel(CONNECTIONS);
+        let refused = health.counter(&table::TLS_REFUSED, &[RefusedBecause::Processes.word()]);
         let told = Arc::new(Told::default());
         let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map_err(io::Error::from)?;
         let wake = Arc::new(wake);
@@ -171,7 +178,7 @@ impl Follower {
         if matches!(is_ready.recv_timeout(READY), Ok(false) | Err(RecvTimeoutError::Timeout)) {
             tracing::warn!("TLS libraries are still looked for: what is inside TLS is not read of all processes yet");
         }
-        Ok(Self { handle: FollowerHandle { told, connections, wake }, thread: Some(thread), ended })
+        Ok(Self { handle: FollowerHandle { told, connections, refused, wake }, thread: Some(thread), ended })
     }
 
     /// To tell it.
@@ -419,6 +426,7 @@ struct Metrics {
     files: Gauge,
     attached: Counter,
     detached: Counter,
+    evicted: Counter,
     looks: [Counter; Cause::ALL.len()],
     refused: [Counter; RefusedBecause::ALL.len()],
     processes: Gauge,
@@ -431,6 +439,7 @@ impl Metrics {
             files: health.gauge(&table::TLS_FILES, &[]),
             attached: health.counter(&table::TLS_FILES_ATTACHED, &[]),
             detached: health.counter(&table::TLS_FILES_DETACHED, &[]),
+            evicted: health.counter(&table::TLS_FILES_EVICTED, &[]),
             looks: Cause::ALL.map(|cause| health.counter(&table::TLS_LOOKS, &[cause.word()])),
             refused: RefusedBecause::ALL.map(|because| health.counter(&table::TLS_REFUSED, &[because.word()])),
             processes: health.gauge(&table::TLS_PROCESSES, &[]),
@@ -444,6 +453,7 @@ impl Metrics {
         self.processes.set(discovery.processes() as i64);
         self.attached.add(counts.attached - self.told.attached);
         self.detached.add(counts.detached - self.told.detached);
+        self.evicted.add(counts.evicted - self.told.evicted);
         for (index, counter) in self.looks.iter().enumerate() {
             counter.add(counts.looks[index] - self.told.looks[index]);
         }
@@ -494,7 +504,8 @@ mod tests {
         let alarm = Alarm { told: Arc::clone(&told), gauges };
         let (connections, _) = sync_channel(1);
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
-        let handle = FollowerHandle { told, connections, wake };
+        let handle =
+            FollowerHandle { told, connections, refused: health.counter(&table::TLS_REFUSED, &["processes"]), wake };
         assert!(!handle.has_failed());
         let thread = std::thread::spawn(move || {
             let _alarm = alarm;
@@ -509,15 +520,17 @@ mod tests {
     fn who_tells_does_not_wait() {
         let (connections, received) = sync_channel(1);
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
-        let handle = FollowerHandle { told: Arc::default(), connections, wake };
+        let refused = Health::new().counter(&table::TLS_REFUSED, &["processes"]);
+        let handle = FollowerHandle { told: Arc::default(), connections, refused, wake };
         // Nobody takes anything.
         for pid in 0..3 {
-            handle.connection(pid);
+            assert_eq!(handle.connection(pid), pid == 0);
             handle.set_members(Members::Cgroups { included: vec![pid.to_string().into()], excluded: Vec::new() });
         }
         let latest = Members::Cgroups { included: vec!["2".into()], excluded: Vec::new() };
         assert_eq!(*handle.told.members(), Some(latest));
         assert_eq!((received.try_recv(), received.try_recv().is_err()), (Ok(0), true));
         assert_ne!(handle.wake.read().unwrap(), 0);
+        assert_eq!(handle.refused.get(), 2);
     }
 }

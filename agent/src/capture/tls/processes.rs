@@ -31,7 +31,16 @@ pub trait Processes {
     fn knows_members(&self) -> bool;
 
     /// The processes in scope, if that can be told.
-    fn members(&self) -> Option<Vec<u32>>;
+    fn members(&self) -> Option<Scoped>;
+}
+
+/// The processes in scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scoped {
+    /// Their ids.
+    pub processes: Vec<u32>,
+    /// There are more than are looked at.
+    pub is_cut: bool,
 }
 
 /// The processes of this machine.
@@ -100,14 +109,17 @@ impl Processes for System {
         self.scope != Members::Unknown
     }
 
-    fn members(&self) -> Option<Vec<u32>> {
-        let found = match &self.scope {
+    fn members(&self) -> Option<Scoped> {
+        let mut found = match &self.scope {
             Members::Unknown => return None,
             Members::All => all(),
             Members::Cgroups { included, excluded } => of_cgroups(included, excluded),
         };
         let own = std::process::id();
-        Some(found.into_iter().filter(|&pid| pid != own).take(MOST_MEMBERS).collect())
+        found.processes.retain(|&pid| pid != own);
+        found.is_cut |= found.processes.len() > MOST_MEMBERS;
+        found.processes.truncate(MOST_MEMBERS);
+        Some(found)
     }
 }
 
@@ -131,19 +143,21 @@ fn by_path(process: &Path, mapping: &Mapping) -> io::Result<Option<Opened>> {
     if place.is(mapping, &process.join("mountinfo")) { place.open().map(Some) } else { Ok(None) }
 }
 
-fn all() -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+fn all() -> Scoped {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    Scoped { processes, is_cut: false }
 }
 
-fn of_cgroups(included: &[PathBuf], excluded: &[PathBuf]) -> Vec<u32> {
-    let (mut found, mut left, mut seen) = (Vec::new(), included.to_vec(), 0);
+fn of_cgroups(included: &[PathBuf], excluded: &[PathBuf]) -> Scoped {
+    let (mut found, mut left, mut seen, mut is_cut) = (Vec::new(), included.to_vec(), 0, false);
     while let Some(folder) = left.pop() {
         if excluded.contains(&folder) {
             continue;
         }
         seen += 1;
         if seen > MOST_CGROUPS || found.len() >= MOST_MEMBERS {
+            is_cut = true;
             break;
         }
         // One of threads says EOPNOTSUPP: its processes are those of the folder above.
@@ -154,7 +168,7 @@ fn of_cgroups(included: &[PathBuf], excluded: &[PathBuf]) -> Vec<u32> {
     }
     found.sort_unstable();
     found.dedup();
-    found
+    Scoped { processes: found, is_cut }
 }
 
 #[cfg(test)]
@@ -203,7 +217,11 @@ mod tests {
         std::fs::create_dir(below.join("sidecar")).unwrap();
         std::fs::write(below.join("sidecar/cgroup.procs"), "15\n").unwrap();
         std::fs::write(below.join("cgroup.procs"), format!("14\n13\n{}\n", std::process::id())).unwrap();
-        let members = |scope: Members| System { scope }.members();
+        let members = |scope: Members| {
+            let found = System { scope }.members();
+            assert!(!found.as_ref().is_some_and(|found| found.is_cut));
+            found.map(|found| found.processes)
+        };
         // The folder below is named twice, and another one is gone.
         let included = vec![folder.path().to_owned(), below.clone(), folder.path().join("gone")];
         let excluded = vec![below.join("sidecar")];

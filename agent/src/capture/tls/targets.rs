@@ -82,8 +82,6 @@ pub enum Place {
 pub struct Target {
     /// What it is called.
     pub name: Cow<'static, str>,
-    /// Index in [`ROWS`] of the library that it is of.
-    pub row: u32,
     /// The only build that it is; offsets hold for it alone.
     pub build: Option<BuildId>,
     /// Symbols that it has.
@@ -96,7 +94,7 @@ pub struct Target {
 
 impl Target {
     /// A row of [`ROWS`], whose symbols begin with `prefix`.
-    fn of_row(index: usize, row: &'static Row, name: Cow<'static, str>, prefix: &str) -> Self {
+    fn of_row(row: &'static Row, name: Cow<'static, str>, prefix: &str) -> Self {
         let symbol = |symbol: &'static str| match prefix {
             "" => Cow::Borrowed(symbol),
             _ => Cow::Owned(format!("{prefix}{symbol}")),
@@ -104,7 +102,6 @@ impl Target {
         let functions = Function::ALL.iter().map(|&function| (function, Place::Symbol(symbol(function.symbol()))));
         Self {
             name,
-            row: index as u32,
             build: None,
             has: row.has.iter().copied().map(symbol).collect(),
             lacks: row.lacks.iter().copied().map(symbol).collect(),
@@ -166,7 +163,7 @@ pub struct Targets {
 
 impl Default for Targets {
     fn default() -> Self {
-        let known = ROWS.iter().enumerate().map(|(index, row)| Target::of_row(index, row, row.name.into(), ""));
+        let known = ROWS.iter().map(|row| Target::of_row(row, row.name.into(), ""));
         Self { rows: known.map(Arc::new).collect() }
     }
 }
@@ -191,23 +188,19 @@ impl Targets {
 
 fn target(addition: Addition) -> Result<Target, AdditionError> {
     let row = |like: &str| {
-        let found = ROWS.iter().enumerate().find(|(_, row)| row.name == like);
+        let found = ROWS.iter().find(|row| row.name == like);
         found.ok_or_else(|| AdditionError::Like(like.to_owned()))
     };
     match addition {
-        Addition::Prefixed { name, like, prefix } => {
-            let (index, row) = row(&like)?;
-            Ok(Target::of_row(index, row, name.into(), &prefix))
-        }
+        Addition::Prefixed { name, like, prefix } => Ok(Target::of_row(row(&like)?, name.into(), &prefix)),
         Addition::Build { name, like, build, offsets } => {
-            let (index, _) = row(&like)?;
+            row(&like)?;
             let is_given = |function: &&Function| offsets.iter().any(|(given, _)| given == *function);
             if let Some(missing) = Row::REQUIRED.iter().find(|function| !is_given(function)) {
                 return Err(AdditionError::Missing(missing.symbol()));
             }
             Ok(Target {
                 name: name.into(),
-                row: index as u32,
                 build: Some(build),
                 has: Vec::new(),
                 lacks: Vec::new(),
@@ -244,7 +237,7 @@ mod tests {
         assert_eq!(names, ["aws-lc", "boringssl", "openssl"]);
         let first = targets.iter().next().unwrap();
         assert!(first.symbols().all(|symbol| symbol.starts_with("aws_lc_1_SSL_")));
-        assert_eq!(ROWS[first.row as usize].name, "boringssl");
+        assert_eq!(first.has, ["aws_lc_1_SSL_set_custom_verify"]);
         let error = Targets::with([prefixed("openssl"), prefixed("opensl")]).unwrap_err();
         assert_eq!(error.0, 1);
         assert_eq!(error.1.to_string(), "there is no target `opensl`; one of boringssl, openssl");

@@ -30,8 +30,9 @@ impl Connections {
         if self.told.len() >= TOLD {
             self.told.clear();
         }
-        if pid != 0 && self.told.insert(pid) {
-            self.follower.connection(pid);
+        // Who found no room is told of with its next one.
+        if pid != 0 && !self.told.contains(&pid) && self.follower.connection(pid) {
+            self.told.insert(pid);
         }
     }
 }

@@ -65,6 +65,8 @@ struct World {
     ending: Vec<u32>,
     /// Those of which nothing can be opened.
     closed: Vec<u32>,
+    /// There are more files and processes than are looked at.
+    is_cut: bool,
 }
 
 impl Processes for FakeProcesses {
@@ -83,7 +85,7 @@ impl Processes for FakeProcesses {
             path: path.clone(),
             is_deleted: false,
         };
-        Ok(Mapped { task: pid, files: paths.iter().map(mapping).collect(), is_cut: false })
+        Ok(Mapped { task: pid, files: paths.iter().map(mapping).collect(), is_cut: world.is_cut })
     }
 
     fn open(&self, task: u32, mapping: &Mapping) -> io::Result<Opened> {
@@ -102,8 +104,9 @@ impl Processes for FakeProcesses {
         self.0.borrow().members.is_some()
     }
 
-    fn members(&self) -> Option<Vec<u32>> {
-        self.0.borrow().members.clone()
+    fn members(&self) -> Option<Scoped> {
+        let world = self.0.borrow();
+        Some(Scoped { processes: world.members.clone()?, is_cut: world.is_cut })
     }
 }
 
@@ -231,8 +234,55 @@ fn nothing_is_detached_while_nobody_knows_who_is_in_scope() {
     bench.discovery.ended(1, second(1));
     bench.discovery.tick(second(100));
     assert_eq!(bench.take_done(), ["attach libssl.so"]);
-    bench.discovery.detach_all();
-    assert_eq!(bench.take_done(), ["detach libssl.so"]);
+    assert_eq!(bench.discovery.next_tick(second(100)), SWEEP);
+}
+
+#[test]
+fn files_that_nobody_is_known_to_execute_make_room() {
+    let mut bench = Bench::new(Limits { attached: 2, ..Limits::default() });
+    bench.world.0.borrow_mut().members = None;
+    let names = ["1.so", "2.so", "3.so", "4.so", "5.so"];
+    let files = names.map(|name| bench.file(name, OPENSSL));
+    let mut look = |pid: u32, now: u64, ends: bool| {
+        bench.process(pid, &[&files[pid as usize - 1]]);
+        bench.discovery.look(pid, Cause::Exec, second(now));
+        if ends {
+            bench.end(pid);
+            bench.discovery.ended(pid, second(now));
+        }
+        bench.take_done()
+    };
+    assert_eq!(look(1, 1, true), ["attach 1.so"]);
+    assert_eq!(look(2, 2, true), ["attach 2.so"]);
+    // The one that was executed last is the last to go.
+    assert_eq!(look(1, 3, true), [""; 0]);
+    assert_eq!(look(3, 4, false), ["detach 2.so", "attach 3.so"]);
+    assert_eq!(look(4, 5, false), ["detach 1.so", "attach 4.so"]);
+    assert_eq!(look(5, 6, false), [""; 0]);
+    let counts = bench.discovery.counts();
+    assert_eq!((counts.attached, counts.detached, counts.evicted), (4, 2, 2));
+    assert_eq!(counts.refused[RefusedBecause::Files as usize], 1);
+}
+
+#[test]
+fn what_is_too_much_is_counted() {
+    let mut bench = Bench::new(Limits::default());
+    let library = bench.file("libssl.so", OPENSSL);
+    bench.process(1, &[&library]);
+    bench.world.0.borrow_mut().is_cut = true;
+    bench.discovery.rescan(second(0));
+    assert_eq!(bench.discovery.counts().refused, [0, 0, 1, 1]);
+    assert_eq!(bench.take_done(), ["attach libssl.so"]);
+}
+
+#[test]
+fn a_file_of_small_parts_takes_its_time_too() {
+    // Reads of some bytes each: not one of them would be a thousandth of it.
+    let mut bench = Bench::new(Limits { bytes: 16 * PAGE, ..Limits::default() });
+    let names = ["a.so", "b.so", "c.so", "d.so"].map(|name| bench.file(name, &[("inflate", 4096)]));
+    bench.process(1, &names.each_ref().map(PathBuf::as_path));
+    bench.discovery.look(1, Cause::Exec, second(0));
+    assert!(bench.discovery.files.len() < names.len(), "{}", bench.discovery.files.len());
 }
 
 #[test]
@@ -443,8 +493,6 @@ fn tables_are_bounded() {
     }
     assert_eq!(bench.discovery.processes(), 2);
     assert_eq!(bench.discovery.counts().refused[RefusedBecause::Processes as usize], 2);
-    bench.discovery.detach_all();
-    assert!(bench.kernel.0.borrow().attached.is_empty());
 }
 
 #[test]
