@@ -9,6 +9,8 @@ mod api_server;
 mod common;
 #[path = "../common/kubectl.rs"]
 mod kubectl;
+#[path = "../common/ports.rs"]
+mod ports;
 
 mod agents;
 mod capture;

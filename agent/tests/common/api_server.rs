@@ -7,7 +7,6 @@
 use std::{
     fs,
     io::Write as _,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
@@ -18,7 +17,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::kubectl::Kubectl;
+use crate::{kubectl::Kubectl, ports::free_port};
 
 /// A start takes 3 s on an idle machine.
 const READY: Duration = Duration::from_mins(5);
@@ -110,7 +109,7 @@ impl ApiServer {
         };
         let folder = tempfile::Builder::new().prefix("telltale-api-").tempdir().expect("a folder can be made");
         let path = folder.path();
-        let [client, peer, port] = free_ports();
+        let [client, peer, port] = [(); 3].map(|()| free_port());
         let etcd = etcd(&programs, path, client, peer);
         let url = format!("https://127.0.0.1:{port}");
         write_secrets(path);
@@ -270,10 +269,4 @@ fn write_kubeconfig(file: &Path, url: &str, token: &str) {
         file.with_file_name("ca.crt").display()
     );
     fs::write(file, text).expect("the state folder is writable");
-}
-
-/// Ports of loopback that were free a moment ago, all different.
-fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("loopback works"));
-    listeners.map(|listener| listener.local_addr().expect("it listens").port())
 }

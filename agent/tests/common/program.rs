@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
     time::Duration,
@@ -17,6 +17,7 @@ use nix::{
 use tempfile::TempDir;
 
 use super::{tools, wait_for};
+pub(crate) use crate::ports::free_port;
 
 /// A running program. Dropping it ends it.
 pub(crate) struct Program {
@@ -174,11 +175,6 @@ impl Server {
 fn nginx_program() -> PathBuf {
     let fixed = PathBuf::from("/usr/sbin/nginx");
     if fixed.exists() { fixed } else { "nginx".into() }
-}
-
-/// A port of loopback that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback works").port()
 }
 
 /// `curl` that says nothing but errors, and keeps nothing.

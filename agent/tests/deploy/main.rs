@@ -7,6 +7,8 @@ mod api_server;
 #[expect(dead_code, reason = "the tests of `api` ask more")]
 #[path = "../common/kubectl.rs"]
 mod kubectl;
+#[path = "../common/ports.rs"]
+mod ports;
 
 mod accepted;
 mod agent;

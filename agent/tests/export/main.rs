@@ -1,5 +1,8 @@
 //! What leaves the agent, taken by real receivers: `rotel` for OTLP, Prometheus and promtool for metrics.
 
+#[path = "../common/ports.rs"]
+mod ports;
+
 mod logs;
 mod metrics;
 mod otlp;

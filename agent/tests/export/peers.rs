@@ -4,11 +4,13 @@ use std::{
     ffi::OsStr,
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use crate::ports::free_port;
 
 /// Longest wait for anything: generous, since the machine may be busy. Nothing measures it.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -25,9 +27,9 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// An address on loopback that was free a moment ago.
+/// An address on loopback that nobody has.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    ([127, 0, 0, 1], free_port()).into()
 }
 
 /// A running program whose output goes to a file.

@@ -6,6 +6,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/ports.rs"]
+mod ports;
 
 mod addresses;
 mod attribution;

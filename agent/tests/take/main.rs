@@ -7,6 +7,8 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "what the tests of the running agent share is more than this needs")]
 mod common;
+#[path = "../common/ports.rs"]
+mod ports;
 
 #[cfg(all(target_os = "linux", feature = "ebpf"))]
 mod recordings;

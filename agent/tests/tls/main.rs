@@ -6,6 +6,8 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the tests of local runs use the rest")]
 mod common;
+#[path = "../common/ports.rs"]
+mod ports;
 
 mod crashes;
 mod files;
