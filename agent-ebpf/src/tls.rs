@@ -109,6 +109,7 @@ pub(crate) fn begin(probe: u64, object: u64, buffer: u64, fourth: u64, fifth: u6
         stack,
         time: now(),
         probe,
+        also: probe,
         socket: 0,
         mixed: 0,
         generation: scope.generation,
@@ -129,7 +130,7 @@ pub(crate) fn end(result: u64, stack: u64) {
     let Some(call) = call.tls.end(stack) else { return };
     let (object, buffer, began, probe, moved) = (call.object, call.buffer, call.time, call.probe, call.moved);
     let socket = if call.mixed != 0 { 0 } else { call.socket };
-    let (generation, inside) = (call.generation, call.inside);
+    let (generation, inside, also) = (call.generation, call.inside, call.also);
     call.object = 0;
     let function = tls::probe_function(probe);
     let is_file = function == Function::Sendfile as u8;
@@ -164,10 +165,7 @@ pub(crate) fn end(result: u64, stack: u64) {
     count(Counter::TlsCalls as u32, 1);
     let receives = tls::probe_receives(probe);
     let direction = if receives { IN } else { OUT };
-    let probed = match TLS_FILES.get(tls::probe_file(probe)) {
-        Some(time) if *time != 0 => *time,
-        _ => u64::MAX,
-    };
+    let probed = probed(object, probe, also);
     let is_early = function == Function::WriteEarly as u8;
     let of = Use { key: ObjectKey::of(object), socket, probed, began, inside, is_early };
     let Some(object) = object_of(&of) else { return };
@@ -187,6 +185,34 @@ pub(crate) fn end(result: u64, stack: u64) {
         ask: false,
         source: if is_file { Source::nowhere(GapReason::Sendfile) } else { Source::of_buffer(buffer) },
     });
+}
+
+/// Since when all probes of a set are there; 0 if they are not yet.
+#[inline(always)]
+pub(crate) fn probed_since(probe: u64) -> u64 {
+    TLS_FILES.get(tls::probe_file(probe)).copied().unwrap_or(0)
+}
+
+/// Since when the library is probed whose call these probes saw. Of two sets the newer one counts, which remains: the older one may be on its way out, and
+/// then it does not see all. What that saw of an object before goes on.
+#[inline(never)]
+fn probed(object: u64, probe: u64, also: u64) -> u64 {
+    let (first, second) = (probed_since(probe), probed_since(also));
+    let (older, newer) = if first < second { (first, second) } else { (second, first) };
+    if newer == 0 {
+        return u64::MAX;
+    }
+    if older != 0
+        && older != newer
+        && let Some(known) = TLS_OBJECTS.get_ptr_mut(ObjectKey::of(object))
+    {
+        // SAFETY: as in `object_of`.
+        let known = unsafe { &mut *known };
+        if known.probed == older {
+            known.probed = newer;
+        }
+    }
+    newer
 }
 
 /// A call moved nothing. A write that would have blocked is tried again with the same bytes, which were ready now (`SSL_write(3)`). Neither this nor

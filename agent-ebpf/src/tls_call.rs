@@ -2,7 +2,10 @@
 
 use agent_common::{counter, gap::GapReason, record::IN, tls};
 
-use crate::{maps::count, tls::lose};
+use crate::{
+    maps::count,
+    tls::{lose, probed_since},
+};
 
 /// How much later a library calls itself at most: it does so at once. What is older is of a call whose end was missed.
 const ITSELF: u64 = 1_000_000_000;
@@ -88,14 +91,15 @@ impl Nested {
     fn begin(&mut self, call: TlsCall) {
         if self.outer.object == 0 || self.outer.object == call.object {
             if self.outer.is_itself(&call) {
-                return;
+                return self.outer.seen_again(&call);
             }
             self.inner.abandon();
             self.outer.replace(call);
         } else if self.inner.object == 0 || self.inner.object == call.object {
-            if !self.inner.is_itself(&call) {
-                self.inner.replace(call);
+            if self.inner.is_itself(&call) {
+                return self.inner.seen_again(&call);
             }
+            self.inner.replace(call);
         } else {
             count(counter::gap(GapReason::NoState), 1);
             lose(call.object, true);
@@ -133,6 +137,8 @@ pub(crate) struct TlsCall {
     pub(crate) time: u64,
     /// Cookie of the probe.
     pub(crate) probe: u64,
+    /// That of another set of probes in the same file that saw it too; else the same. One may be on its way out while the next one is there already.
+    pub(crate) also: u64,
     /// Cookie of the socket that the thread used inside the call; 0 if it used none.
     pub(crate) socket: u64,
     /// The thread used two sockets inside the call.
@@ -160,15 +166,27 @@ impl TlsCall {
         }
     }
 
-    /// Whether a call is the library's own, of a function that this one's is made from: with the same object and the same buffer, and with the same stack
-    /// pointer if it ends with it. Another call of the same function comes after a jump that left this one (`longjmp`).
+    /// Whether a call is a part of this one. Either the library's own, of a function that this one's is made from: with the same object and the same buffer,
+    /// and with the same stack pointer if it ends with it. Or the same call, which another set of probes sees. Another call of the same function that the
+    /// same probe sees comes after a jump that left this one (`longjmp`).
     #[inline(always)]
     fn is_itself(&self, call: &Self) -> bool {
         self.object == call.object
             && self.stack >= call.stack
             && self.buffer == call.buffer
-            && tls::probe_function(self.probe) != tls::probe_function(call.probe)
             && call.time.wrapping_sub(self.time) < ITSELF
+            && (tls::probe_function(self.probe) != tls::probe_function(call.probe)
+                || self.stack == call.stack
+                    && tls::probe_file(self.probe) != tls::probe_file(call.probe)
+                    && is_of_another_set(call.probe, self.time))
+    }
+
+    /// A part of it begins, or another set of probes sees it.
+    #[inline(always)]
+    fn seen_again(&mut self, call: &Self) {
+        if tls::probe_file(self.probe) != tls::probe_file(call.probe) {
+            self.also = call.probe;
+        }
     }
 
     #[inline(always)]
@@ -185,4 +203,12 @@ impl TlsCall {
             self.object = 0;
         }
     }
+}
+
+/// Whether a probe may see a call that began then and was seen by a probe of another set. Where its own set was not there then, what it sees is another
+/// call, and the end of that one was missed.
+#[inline(never)]
+fn is_of_another_set(probe: u64, began: u64) -> bool {
+    // One that is not told of yet is being attached.
+    probed_since(probe) <= began
 }

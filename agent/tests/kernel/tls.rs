@@ -527,7 +527,7 @@ pub(crate) fn reused(stage: &mut Stage) {
 pub(crate) struct Probed {
     pub(crate) session: Session,
     /// Detached when dropped.
-    probes: (TlsProbes, Attached),
+    pub(crate) probes: (TlsProbes, Attached),
 }
 
 impl Probed {
@@ -547,11 +547,21 @@ impl Probed {
     fn of(session: Session, layouts: &[ObjectLayout]) -> Self {
         let mut probes = session.tls_probes();
         probes.set_layouts(layouts).expect("a map");
-        let path = std::fs::read_link("/proc/self/exe").expect("procfs");
-        let attached = probes.attach(Path::new(&path), &functions()).expect("uprobes");
-        assert_eq!(attached.probes(), 2 * 7 + 1);
+        let attached = attach(&mut probes);
         Self { session, probes: (probes, attached) }
     }
+
+    /// Attaches to the same places once more.
+    pub(crate) fn attach(&mut self) -> Attached {
+        attach(&mut self.probes.0)
+    }
+}
+
+fn attach(probes: &mut TlsProbes) -> Attached {
+    let path = std::fs::read_link("/proc/self/exe").expect("procfs");
+    let attached = probes.attach(Path::new(&path), &functions()).expect("uprobes");
+    assert_eq!(attached.probes(), 2 * 7 + 1);
+    attached
 }
 
 /// The connections inside TLS between these addresses, by whether they are the client's.

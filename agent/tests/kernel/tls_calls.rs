@@ -1,5 +1,7 @@
 //! Calls of a TLS library that are within others, that are left by a jump, and that are on objects whose address is used again.
 
+use std::time::Duration;
+
 use agent_common::{
     counter::Counter,
     gap::GapReason,
@@ -140,19 +142,22 @@ pub(crate) fn early_and_file(stage: &mut Stage) {
 }
 
 const FILE: u64 = 70_000;
+/// Calls of an exchange that move something, of both ends.
+const CALLS: u64 = 5;
+/// Exchanges while probes are detached, which takes up to a second or so.
+const DETACHING: usize = 100;
 
-/// Scenario: three exchanges, each when it is told.
+/// Scenario: a connection whose library uses the socket, or whose application carries the records (`memory`), with one exchange after another, each when
+/// it is told.
 pub(crate) fn in_turns(stage: &mut Stage) {
-    stage.wait();
-    let mut session = Secured::new(true, 4);
+    let uses_socket = stage.wait() != "memory";
+    let mut session = Secured::new(uses_socket, 4);
     session.handshake();
-    session.exchange(false);
-    for _ in 0..2 {
+    loop {
+        session.exchange(true);
         session.tell(stage);
         stage.wait();
-        session.exchange(false);
     }
-    session.tell(stage);
 }
 
 #[test]
@@ -197,6 +202,51 @@ fn a_process_that_was_out_of_scope_meanwhile_is_joined_late() {
             let [(first, before), (second, after)] = ends[..] else { panic!("two connections: {}", ends.len()) };
             check_end(first, before, is_client, 0, 1);
             check_end(second, after, is_client, LATE, 1);
+        }
+    });
+}
+
+#[test]
+fn two_sets_of_probes_at_one_place_see_each_call_once() {
+    each_backend(|backend| {
+        for way in ["socket", "memory"] {
+            let mut generator = Generator::start("tls_in_turns", "");
+            let mut probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+            let again = probed.attach();
+            generator.tell(way);
+            generator.hear();
+            generator.tell("again");
+            let told = generator.hear();
+            generator.finish();
+            drop(again);
+            let captured = probed.session.finish();
+            check_ends(&captured, &told, 0, 2);
+            assert_eq!(captured.counter(Counter::TlsCalls), 2 * CALLS);
+            assert_eq!((captured.counter(Counter::TlsBound), captured.counter(Counter::TlsUnbound)), (2, 0));
+        }
+    });
+}
+
+#[test]
+fn a_connection_goes_on_while_one_set_of_probes_follows_another() {
+    each_backend(|backend| {
+        for way in ["socket", "memory"] {
+            let mut generator = Generator::start("tls_in_turns", "");
+            let mut probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+            generator.tell(way);
+            generator.hear();
+            let next = probed.attach();
+            generator.tell("by both");
+            let mut told = generator.hear();
+            drop(std::mem::replace(&mut probed.probes.1, next));
+            // The first set goes meanwhile, one link after the other.
+            for _ in 0..DETACHING {
+                std::thread::sleep(Duration::from_millis(10));
+                generator.tell("again");
+                told = generator.hear();
+            }
+            generator.finish();
+            check_ends(&probed.session.finish(), &told, 0, 2 + DETACHING);
         }
     });
 }
