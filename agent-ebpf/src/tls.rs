@@ -153,7 +153,7 @@ pub(crate) fn end(result: u64, stack: u64) {
         0
     };
     if length == 0 {
-        return tries(object, probe, began);
+        return tries(object, probe, began, result);
     }
     // A call may block for long.
     let scope = scope::current();
@@ -215,13 +215,21 @@ fn probed(object: u64, probe: u64, also: u64) -> u64 {
     newer
 }
 
-/// A call moved nothing. A write that would have blocked is tried again with the same bytes, which were ready now (`SSL_write(3)`). Neither this nor
-/// [`first_try`] is part of its caller: what they know of a call would have the verifier of 6.1 take each of its paths once more, which are too many then.
+/// A call moved nothing. A write that would have blocked is tried again with the same bytes, which were ready now (`SSL_write(3)`); one of no bytes is not.
+/// Neither this nor [`first_try`] is part of its caller: what they know of a call would have the verifier of 6.1 take each of its paths once more, which
+/// are too many then.
 #[inline(never)]
-fn tries(object: u64, probe: u64, began: u64) {
-    if !tls::probe_receives(probe) {
+fn tries(object: u64, probe: u64, began: u64, result: i32) {
+    let would_block = if is_told_by_result(tls::probe_function(probe)) { result < 0 } else { result <= 0 };
+    if would_block && !tls::probe_receives(probe) {
         let _ = TLS_TRIES.insert(ObjectKey::of(object), began, u64::from(BPF_NOEXIST));
     }
+}
+
+/// What was tried is of another object than has the address now.
+#[inline(never)]
+fn forget_tries(object: u64) {
+    let _ = TLS_TRIES.remove(ObjectKey::of(object));
 }
 
 /// When a write was first tried that is done now.
@@ -336,6 +344,7 @@ fn object_of(of: &Use) -> Option<&'static mut Object> {
         } else if object.goes_on(of, &mut found) {
             return Some(object);
         }
+        forget_tries(of.key.object);
         close(object.connection);
     }
     let mut made = Object {

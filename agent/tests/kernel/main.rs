@@ -63,6 +63,7 @@ const SCENARIOS: &[(&str, generator::Scenario)] = &[
     ("tls_not_freed", tls_calls::not_freed),
     ("tls_early_and_file", tls_calls::early_and_file),
     ("tls_in_turns", tls_calls::in_turns),
+    ("tls_not_tried_again", tls_calls::not_tried_again),
     ("tls_late", tls::late),
     ("tls_reused", tls::reused),
 ];

@@ -100,7 +100,7 @@ fn move_in(object: &mut Object, length: usize) -> Vec<u8> {
 
 /// `SSL_write`. Fails as OpenSSL does where it would block, for a length of 0.
 #[inline(never)]
-extern "C" fn write(object: *mut Object, buffer: *const u8, length: i32) -> i32 {
+pub(crate) extern "C" fn write(object: *mut Object, buffer: *const u8, length: i32) -> i32 {
     if length == 0 {
         return -1;
     }
@@ -145,7 +145,9 @@ extern "C" fn write_ex2(
 ) -> i32 {
     // SAFETY: as above.
     unsafe {
-        move_out(&mut *object, std::slice::from_raw_parts(buffer, length));
+        if length > 0 {
+            move_out(&mut *object, std::slice::from_raw_parts(buffer, length));
+        }
         *written = length;
     }
     1
@@ -154,13 +156,13 @@ extern "C" fn write_ex2(
 /// `SSL_write_ex`, which newer versions make from `SSL_write_ex2`: compilers let it end with a jump there.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
-extern "C" fn write_ex(_object: *mut Object, _buffer: *const u8, _length: usize, _written: *mut usize) -> i32 {
+pub(crate) extern "C" fn write_ex(_object: *mut Object, _buffer: *const u8, _length: usize, _written: *mut usize) -> i32 {
     core::arch::naked_asm!("mov r8, rcx", "xor ecx, ecx", "jmp {}", sym write_ex2)
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(never)]
-extern "C" fn write_ex(object: *mut Object, buffer: *const u8, length: usize, written: *mut usize) -> i32 {
+pub(crate) extern "C" fn write_ex(object: *mut Object, buffer: *const u8, length: usize, written: *mut usize) -> i32 {
     write_ex2(object, buffer, length, 0, written)
 }
 

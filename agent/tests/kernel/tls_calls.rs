@@ -14,7 +14,7 @@ use super::{
     generator::{Generator, Stage},
     scope::processes_in_scope,
     session::each_backend,
-    tls::{LAYOUT, Object, Probed, REQUEST, RESPONSE, Secured, check_end, check_ends, inside, sendfile, write_early},
+    tls::{LAYOUT, Object, Probed, REQUEST, RESPONSE, Secured, check_end, check_ends, inside, sendfile, write, write_early, write_ex},
 };
 
 /// Calls `function` with the object, and returns when it does, or when [`leave`] is called within it. `place` keeps what that needs.
@@ -141,6 +141,24 @@ pub(crate) fn early_and_file(stage: &mut Stage) {
     session.tell(stage);
 }
 
+/// Scenario: writes of the server that are not tried again: one of no bytes, and one before another object has the address.
+pub(crate) fn not_tried_again(stage: &mut Stage) {
+    stage.wait();
+    let mut session = Secured::new(false, 8);
+    session.handshake();
+    session.exchange(false);
+    let mut written = 1;
+    assert_eq!(write_ex(&raw mut *session.server, REQUEST.as_ptr(), 0, &raw mut written), 1);
+    assert_eq!(written, 0);
+    session.exchange(false);
+    session.tell(stage);
+    assert_eq!(write(&raw mut *session.server, REQUEST.as_ptr(), 0), -1, "as if it would block");
+    session.become_another(Secured::new(false, 9));
+    session.handshake();
+    session.exchange(false);
+    session.tell(stage);
+}
+
 const FILE: u64 = 70_000;
 /// Calls of an exchange that move something, of both ends.
 const CALLS: u64 = 5;
@@ -247,6 +265,32 @@ fn a_connection_goes_on_while_one_set_of_probes_follows_another() {
             }
             generator.finish();
             check_ends(&probed.session.finish(), &told, 0, 2 + DETACHING);
+        }
+    });
+}
+
+#[test]
+fn a_write_that_is_not_tried_again_gives_its_time_to_no_other() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_not_tried_again", "");
+        let probed = Probed::start(backend, generator.pid(), &[LAYOUT]);
+        generator.tell("go");
+        let told: Vec<String> = (0..2).map(|_| generator.hear()).collect();
+        generator.finish();
+        let captured = probed.session.finish();
+        for (told, count) in told.iter().zip([2, 1]) {
+            check_ends(&captured, told, 0, count);
+            let [(_, server)] = inside(&captured, told)[&false][..] else { panic!("one connection: {told}") };
+            // A response is not older than its request.
+            for index in 0..count as u64 {
+                let of = |direction, length| {
+                    let pieces = server.pieces(direction).iter();
+                    pieces.filter(move |piece| piece.position / length == index).map(|piece| piece.time)
+                };
+                let asked = of(Direction::In, REQUEST.len() as u64).max().expect("a request");
+                let answered = of(Direction::Out, RESPONSE as u64).min().expect("a response");
+                assert!(asked <= answered, "{told}, exchange {index}: {answered} is before {asked}");
+            }
         }
     });
 }
