@@ -45,12 +45,14 @@ fn out_of_scope_nothing_is_read() {
 
 /// The table of the processes that the kernel side holds.
 pub(crate) fn processes_in_scope() -> HashMap<MapData, u32, u8> {
-    let map = owned_ids("map_id:")
-        .into_iter()
-        .filter_map(|id| MapData::from_id(id).ok())
-        .find(|map| map.info().is_ok_and(|info| info.name_as_str() == Some("SCOPE_PROCESSES")))
-        .expect("the map is held by this process");
-    HashMap::try_from(Map::HashMap(map)).expect("a hash map")
+    HashMap::try_from(Map::HashMap(map("SCOPE_PROCESSES"))).expect("a hash map")
+}
+
+/// A map of the capture, by its name.
+pub(crate) fn map(name: &str) -> MapData {
+    let mut maps = owned_ids("map_id:").into_iter().filter_map(|id| MapData::from_id(id).ok());
+    let found = maps.find(|map| map.info().is_ok_and(|info| info.name_as_str() == Some(name)));
+    found.expect("the map is held by this process")
 }
 
 #[test]

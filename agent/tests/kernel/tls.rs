@@ -13,9 +13,12 @@ use std::{
 use agent_common::{
     counter::Counter,
     layout::ABSENT,
-    tls::{self, Function, LATE, ObjectLayout, RANDOM},
+    tls::{self, FILES, Function, LATE, ObjectLayout, RANDOM},
 };
-use aya::util::KernelVersion;
+use aya::{
+    maps::{Array, Map, MapData},
+    util::KernelVersion,
+};
 use telltale::capture::{
     Direction, Open,
     kernel::{Attached, Backend, Failpoints, Settings, TlsProbes},
@@ -25,6 +28,7 @@ use super::{
     captured::{Captured, Connection},
     generator::{Generator, Stage},
     pair::{LOOPBACK, Pair},
+    scope::map,
     session::{Session, alone, backends, each_backend, processes},
 };
 
@@ -695,6 +699,26 @@ fn links() -> BTreeSet<u32> {
     let entries = std::fs::read_dir("/proc/self/fdinfo").expect("procfs").flatten();
     let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
     texts.filter_map(|text| text.lines().find_map(|line| line.strip_prefix("link_id:")?.trim().parse().ok())).collect()
+}
+
+#[test]
+fn a_file_has_no_time_until_all_of_its_probes_are_there() {
+    let _alone = alone();
+    let session = Session::start(&Settings { tls: true, ..processes(backends()[0], &[std::process::id()]) });
+    let mut probes = session.tls_probes();
+    let mut times: Array<_, u64> = Array::try_from(Map::Array(map("TLS_FILES"))).expect("an array");
+    // As if all places had been others' before.
+    for file in 0..FILES {
+        times.set(file, 1, 0).expect("a place");
+    }
+    let of_others = |times: &Array<MapData, u64>| (0..FILES).filter(|file| times.get(file, 0).is_ok_and(|time| time == 1)).count();
+    let path = std::fs::read_link("/proc/self/exe").expect("procfs");
+    assert!(probes.attach(&path, &[(Function::Read, 1 << 40)]).is_err(), "there is no such place");
+    assert_eq!(of_others(&times), FILES as usize - 1);
+    let attached = attach(&mut probes);
+    assert_eq!(of_others(&times), FILES as usize - 1);
+    assert!((0..FILES).all(|file| times.get(&file, 0).expect("a place") > 0), "all of them are there");
+    drop(attached);
 }
 
 #[test]

@@ -143,6 +143,8 @@ impl TlsProbes {
             let which = functions.iter().filter(|(function, _)| (*function == Function::Free) == frees);
             which.map(|&(function, offset)| Point { offset, cookie: tls::probe(file, function) }).collect()
         };
+        // That of the file that was here before would be taken for this one's until all of its probes are there.
+        self.files.set(file, 0, 0)?;
         let calls = points(false);
         let of = functions.iter().map(|(function, _)| function.symbol()).collect::<Vec<_>>().join(", ");
         // The end first, so that no call has only its begin seen.
