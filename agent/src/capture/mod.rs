@@ -7,6 +7,8 @@ mod event;
 mod hierarchy;
 #[cfg(all(feature = "ebpf", target_os = "linux"))]
 pub mod kernel;
+#[cfg(target_os = "linux")]
+mod process;
 pub mod recording;
 #[cfg(target_os = "linux")]
 pub mod tls;

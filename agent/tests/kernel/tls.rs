@@ -29,7 +29,7 @@ use super::{
     generator::{Generator, Stage},
     pair::{LOOPBACK, Pair},
     scope::map,
-    session::{Session, alone, backends, each_backend, processes},
+    session::{Session, Watch, alone, backends, each_backend, processes},
 };
 
 /// As `SSL`: an object of the library.
@@ -160,7 +160,12 @@ extern "C" fn write_ex2(
 /// `SSL_write_ex`, which newer versions make from `SSL_write_ex2`: compilers let it end with a jump there.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
-pub(crate) extern "C" fn write_ex(_object: *mut Object, _buffer: *const u8, _length: usize, _written: *mut usize) -> i32 {
+pub(crate) extern "C" fn write_ex(
+    _object: *mut Object,
+    _buffer: *const u8,
+    _length: usize,
+    _written: *mut usize,
+) -> i32 {
     core::arch::naked_asm!("mov r8, rcx", "xor ecx, ecx", "jmp {}", sym write_ex2)
 }
 
@@ -550,7 +555,12 @@ impl Probed {
         Session::start(&Settings { tls: true, workers: 2, failpoints, ..processes(backend, &[pid]) })
     }
 
-    fn of(session: Session, layouts: &[ObjectLayout]) -> Self {
+    /// The same, watched.
+    pub(crate) fn capture_watched(backend: Backend, pid: u32, watch: impl Fn() -> Option<Watch>) -> Session {
+        Session::watched(&Settings { tls: true, workers: 2, ..processes(backend, &[pid]) }, watch)
+    }
+
+    pub(crate) fn of(session: Session, layouts: &[ObjectLayout]) -> Self {
         let mut probes = session.tls_probes();
         probes.set_layouts(layouts).expect("a map");
         let attached = attach(&mut probes);
@@ -711,7 +721,8 @@ fn a_file_has_no_time_until_all_of_its_probes_are_there() {
     for file in 0..FILES {
         times.set(file, 1, 0).expect("a place");
     }
-    let of_others = |times: &Array<MapData, u64>| (0..FILES).filter(|file| times.get(file, 0).is_ok_and(|time| time == 1)).count();
+    let of_others =
+        |times: &Array<MapData, u64>| (0..FILES).filter(|file| times.get(file, 0).is_ok_and(|time| time == 1)).count();
     let path = std::fs::read_link("/proc/self/exe").expect("procfs");
     assert!(probes.attach(&path, &[(Function::Read, 1 << 40)]).is_err(), "there is no such place");
     assert_eq!(of_others(&times), FILES as usize - 1);

@@ -1,20 +1,23 @@
 //! Calls of a TLS library that are within others, that are left by a jump, and that are on objects whose address is used again.
 
-use std::time::Duration;
+use std::{sync::mpsc::channel, time::Duration};
 
 use agent_common::{
     counter::Counter,
     gap::GapReason,
     tls::{self, LATE},
 };
-use telltale::capture::Direction;
+use telltale::capture::{Direction, Event, EventKind, kernel::Skips};
 
 use super::{
     gaps::gaps,
-    generator::{Generator, Stage},
+    generator::{Generator, LIMIT, Stage},
     scope::processes_in_scope,
     session::each_backend,
-    tls::{LAYOUT, Object, Probed, REQUEST, RESPONSE, Secured, check_end, check_ends, inside, sendfile, write, write_early, write_ex},
+    tls::{
+        LAYOUT, Object, Probed, REQUEST, RESPONSE, Secured, check_end, check_ends, inside, sendfile, write,
+        write_early, write_ex,
+    },
 };
 
 /// Calls `function` with the object, and returns when it does, or when [`leave`] is called within it. `place` keeps what that needs.
@@ -292,6 +295,34 @@ fn a_write_that_is_not_tried_again_gives_its_time_to_no_other() {
                 assert!(asked <= answered, "{told}, exchange {index}: {answered} is before {asked}");
             }
         }
+    });
+}
+
+#[test]
+fn a_connection_of_no_known_socket_ends_with_its_process() {
+    each_backend(|backend| {
+        let mut generator = Generator::start("tls_in_turns", "");
+        let (sender, ended) = channel();
+        let session = Probed::capture_watched(backend, generator.pid(), || {
+            let sender = sender.clone();
+            Some(Box::new(move |event: &Event<'_>, _: &mut Skips| {
+                if tls::is_inside(event.connection.0) && matches!(event.kind, EventKind::Close { .. }) {
+                    sender.send(event.connection.0).expect("the test waits");
+                }
+            }))
+        });
+        let probed = Probed::of(session, &[]);
+        generator.tell("memory");
+        generator.hear();
+        assert!(ended.try_recv().is_err(), "it runs");
+        // Killed.
+        drop(generator);
+        let mut ends: Vec<u64> = (0..2).map(|_| ended.recv_timeout(LIMIT).expect("an end")).collect();
+        ends.sort_unstable();
+        let captured = probed.session.finish();
+        let unknown = captured.connections.iter().filter(|(id, _)| tls::is_inside(**id));
+        let (ids, closes): (Vec<u64>, Vec<usize>) = unknown.map(|(id, end)| (*id, end.closes.len())).unzip();
+        assert_eq!((ids, closes), (ends, vec![1, 1]));
     });
 }
 

@@ -3,21 +3,28 @@
 //! The kernel side tells of plaintext by the socket's cookie (see [`agent_common::tls`]) and of the socket as of any other.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use agent_common::tls;
 use foldhash::HashMap;
 
-use crate::capture::{CloseHow, ConnectionId, Event, EventKind, Open, Timestamp};
+use crate::capture::{CloseHow, ConnectionId, Event, EventKind, Open, Timestamp, process};
 
 /// Sockets that are remembered at once, at most. One more has the oldest forgotten, and what is inside its TLS ends.
 const MAX_SOCKETS: usize = 65_536;
 /// How long a connection inside TLS goes on after its socket, or after the last bytes since: an application may read what had come before.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long one goes on after its last bytes if nothing will tell of its end: its socket was told of before, or never, or is not known and its begin
+/// was lost.
+const UNTOLD: Duration = Duration::from_mins(10);
+/// Between two looks at the processes that have connections of which no socket is known.
+const LOOK: Duration = Duration::from_secs(5);
+/// Processes that are looked at in one go. With more the next ones have their turn a moment later.
+const LOOKS: usize = 256;
 
-/// What is remembered of a socket that may carry TLS.
+/// What is remembered of a socket that may carry TLS, or of a connection inside TLS of which no socket is known.
 #[derive(Debug)]
 struct Socket {
     open: Box<Open>,
@@ -25,7 +32,19 @@ struct Socket {
     inside: Vec<Inside>,
     /// When it was remembered, among the others.
     turn: u64,
+    /// When bytes inside came last, or when it was remembered.
+    last: Timestamp,
     ended: Option<Ended>,
+    /// Whose it is, if only the end of that process tells of its own.
+    process: Option<u32>,
+}
+
+/// A process that has connections of which no socket is known.
+#[derive(Debug)]
+struct Process {
+    /// When it was started; `None` if it was over by then.
+    started: Option<u64>,
+    connections: BTreeSet<u64>,
 }
 
 /// A connection inside TLS.
@@ -51,34 +70,59 @@ pub struct InsideCounts {
 struct Ended {
     /// When it is forgotten.
     due: Instant,
-    /// Not before the last bytes of what was inside.
     time: Timestamp,
     how: Option<CloseHow>,
+    /// It was told of, and not only not told of for long.
+    is_told: bool,
+}
+
+impl Ended {
+    /// How long it is waited for more bytes.
+    fn patience(&self) -> Duration {
+        if self.is_told { LINGER } else { UNTOLD }
+    }
 }
 
 /// The sockets of one ring.
 #[derive(Debug)]
 pub(super) struct Sockets {
     most: usize,
+    /// When a process was started; `None` if there is none.
+    started: fn(u32) -> Option<u64>,
     by_cookie: HashMap<u64, Socket>,
     /// Their cookies by their turns: the oldest first.
     by_turn: BTreeMap<u64, u64>,
     turn: u64,
     /// Cookies of those that ended, by when they are due and their turns.
     ending: BTreeMap<(Instant, u64), u64>,
+    /// Processes that have connections of which no socket is known, by their ids.
+    processes: BTreeMap<u32, Process>,
+    /// When they are looked at again, and from which id on.
+    next_look: Option<Instant>,
+    looked: u32,
     counts: InsideCounts,
 }
 
 impl Default for Sockets {
     fn default() -> Self {
-        Self::with_most(MAX_SOCKETS)
+        Self::with(MAX_SOCKETS, process::started)
     }
 }
 
 impl Sockets {
-    fn with_most(most: usize) -> Self {
-        let (by_cookie, by_turn) = (HashMap::default(), BTreeMap::new());
-        Self { most, by_cookie, by_turn, turn: 0, ending: BTreeMap::new(), counts: InsideCounts::default() }
+    fn with(most: usize, started: fn(u32) -> Option<u64>) -> Self {
+        Self {
+            most,
+            started,
+            by_cookie: HashMap::default(),
+            by_turn: BTreeMap::new(),
+            turn: 0,
+            ending: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            next_look: None,
+            looked: 0,
+            counts: InsideCounts::default(),
+        }
     }
 
     /// Hands on an event, and before it what it needs to be understood.
@@ -89,11 +133,15 @@ impl Sockets {
                 self.introduce(event.connection, event.time, *position, now, to);
             }
             EventKind::Open(open) if !tls::is_inside(id) => self.opened(id, open, event.time, to),
+            EventKind::Open(open) => self.opened_unknown(event.connection, open, event.time, to),
             EventKind::Data { position: 0, bytes, .. } if is_cleartext_http(bytes) => {
                 self.forget(id);
             }
             EventKind::Close { how } if !tls::is_inside(id) => self.closed(id, event.time, *how, now),
-            _ => {}
+            EventKind::Close { .. } => {
+                self.forget(id);
+            }
+            EventKind::Data { .. } | EventKind::Gap { .. } => {}
         }
         to(event);
     }
@@ -103,10 +151,15 @@ impl Sockets {
         while let Some((_, cookie)) = self.ending.first_key_value().filter(|((due, _), _)| *due <= now) {
             self.end(*cookie, to);
         }
+        if self.next_look.is_none_or(|next| next <= now) && !self.look(LOOKS, to) {
+            self.next_look = Some(now + LOOK);
+        }
     }
 
-    /// Ends all whose socket is over.
+    /// Ends all whose socket or process is over.
     pub(super) fn finish(&mut self, to: &mut impl FnMut(Event<'_>)) {
+        self.looked = 0;
+        self.look(usize::MAX, to);
         while let Some((_, cookie)) = self.ending.first_key_value() {
             self.end(*cookie, to);
         }
@@ -120,21 +173,79 @@ impl Sockets {
     /// A socket that is told of again carries another connection, unless nothing was known of it.
     fn opened<'a>(&mut self, cookie: u64, open: &Open, time: Timestamp, to: &mut impl FnMut(Event<'a>)) {
         match self.by_cookie.get_mut(&cookie) {
-            Some(socket) if !socket.open.addresses_known() => return *socket.open = open.clone(),
+            Some(socket) if !socket.open.addresses_known() => {
+                *socket.open = open.clone();
+                if let Some(ended) = socket.ended.take_if(|ended| !ended.is_told) {
+                    self.ending.remove(&(ended.due, socket.turn));
+                }
+                return;
+            }
             _ => {}
         }
         self.interrupt(cookie, time, to);
         self.remember(cookie, open, time, to);
     }
 
-    fn closed(&mut self, cookie: u64, time: Timestamp, how: Option<CloseHow>, now: Instant) {
-        let Some(socket) = self.by_cookie.get_mut(&cookie).filter(|socket| socket.ended.is_none()) else { return };
-        let due = now + LINGER;
-        socket.ended = Some(Ended { due, time, how });
-        self.ending.insert((due, socket.turn), cookie);
+    /// A connection of which no socket is known: its object's end is told of, but not where the process ends before.
+    fn opened_unknown<'a>(
+        &mut self,
+        connection: ConnectionId,
+        open: &Open,
+        time: Timestamp,
+        to: &mut impl FnMut(Event<'a>),
+    ) {
+        self.interrupt(connection.0, time, to);
+        let socket = self.remember(connection.0, open, time, to);
+        socket.inside.push(Inside { connection, is_late: true });
+        socket.process = Some(open.pid);
+        let started = self.started;
+        let of_pid = self.processes.entry(open.pid);
+        let process = of_pid.or_insert_with_key(|&pid| Process { started: started(pid), connections: BTreeSet::new() });
+        process.connections.insert(connection.0);
     }
 
-    fn remember<'a>(&mut self, cookie: u64, open: &Open, time: Timestamp, to: &mut impl FnMut(Event<'a>)) {
+    fn closed(&mut self, cookie: u64, time: Timestamp, how: Option<CloseHow>, now: Instant) {
+        self.ends(cookie, Ended { due: now + LINGER, time, how, is_told: true });
+    }
+
+    /// A socket ends unless more comes. What was told of it holds.
+    fn ends(&mut self, cookie: u64, ended: Ended) {
+        let Some(socket) = self.by_cookie.get_mut(&cookie) else { return };
+        if let Some(before) = &socket.ended {
+            if before.is_told {
+                return;
+            }
+            self.ending.remove(&(before.due, socket.turn));
+        }
+        self.ending.insert((ended.due, socket.turn), cookie);
+        socket.ended = Some(ended);
+    }
+
+    /// Looks at so many processes at most, and ends what those had that are over. Says whether there are more.
+    fn look(&mut self, most: usize, to: &mut impl FnMut(Event<'_>)) -> bool {
+        let pids: Vec<u32> = self.processes.range(self.looked..).take(most).map(|(&pid, _)| pid).collect();
+        self.looked = pids.last().filter(|_| pids.len() == most).map_or(0, |last| last.saturating_add(1));
+        for pid in pids {
+            let started = (self.started)(pid);
+            let Some(process) = self.processes.get(&pid) else { continue };
+            if started.is_some() && started == process.started {
+                continue;
+            }
+            for connection in process.connections.clone() {
+                let last = self.by_cookie.get(&connection).map_or(Timestamp(0), |socket| socket.last);
+                self.interrupt(connection, last, to);
+            }
+        }
+        self.looked != 0
+    }
+
+    fn remember<'a>(
+        &mut self,
+        cookie: u64,
+        open: &Open,
+        time: Timestamp,
+        to: &mut impl FnMut(Event<'a>),
+    ) -> &mut Socket {
         if self.by_cookie.len() >= self.most
             && let Some((_, &oldest)) = self.by_turn.first_key_value()
         {
@@ -143,8 +254,9 @@ impl Sockets {
         }
         self.turn += 1;
         self.by_turn.insert(self.turn, cookie);
-        let socket = Socket { open: Box::new(open.clone()), inside: Vec::new(), turn: self.turn, ended: None };
-        self.by_cookie.insert(cookie, socket);
+        let open = Box::new(open.clone());
+        let socket = Socket { open, inside: Vec::new(), turn: self.turn, last: time, ended: None, process: None };
+        self.by_cookie.entry(cookie).insert_entry(socket).into_mut()
     }
 
     fn forget(&mut self, cookie: u64) -> Option<Socket> {
@@ -152,6 +264,14 @@ impl Sockets {
         self.by_turn.remove(&socket.turn);
         if let Some(ended) = socket.ended {
             self.ending.remove(&(ended.due, socket.turn));
+        }
+        if let Some(pid) = socket.process
+            && let Some(process) = self.processes.get_mut(&pid)
+        {
+            process.connections.remove(&cookie);
+            if process.connections.is_empty() {
+                self.processes.remove(&pid);
+            }
         }
         Some(socket)
     }
@@ -182,20 +302,22 @@ impl Sockets {
         now: Instant,
         to: &mut impl FnMut(Event<'a>),
     ) {
-        // Of an unknown socket: the kernel side told of it.
-        let Some(cookie) = tls::socket(connection.0) else { return };
-        if !self.by_cookie.contains_key(&cookie) {
-            self.remember(cookie, &Open::new(Open::NO_ADDRESS, Open::NO_ADDRESS), time, to);
+        let cookie = tls::socket(connection.0);
+        let key = cookie.unwrap_or(connection.0);
+        if !self.by_cookie.contains_key(&key) {
+            self.remember(key, &Open::new(Open::NO_ADDRESS, Open::NO_ADDRESS), time, to);
+            self.ends(key, Ended { due: now + UNTOLD, time, how: None, is_told: false });
         }
-        let Some(socket) = self.by_cookie.get_mut(&cookie) else { return };
+        let Some(socket) = self.by_cookie.get_mut(&key) else { return };
+        socket.last = socket.last.max(time);
         if let Some(ended) = &mut socket.ended {
             self.ending.remove(&(ended.due, socket.turn));
-            (ended.due, ended.time) = (now + LINGER, ended.time.max(time));
-            self.ending.insert((ended.due, socket.turn), cookie);
+            (ended.due, ended.time) = (now + ended.patience(), ended.time.max(time));
+            self.ending.insert((ended.due, socket.turn), key);
         }
         let is_late = position >= tls::LATE;
         if let Some(known) = socket.inside.iter_mut().find(|known| known.connection == connection) {
-            if known.is_late || !is_late {
+            if known.is_late || !is_late || cookie.is_none() {
                 return;
             }
             // The kernel side knew neither the object nor its socket any more. Between is what nobody can tell the length of.
@@ -205,6 +327,10 @@ impl Sockets {
         } else {
             self.counts.rejoined += u64::from(is_late && !socket.inside.is_empty());
             socket.inside.push(Inside { connection, is_late });
+        }
+        if cookie.is_none() {
+            // The kernel side told whose it is, or could not.
+            return;
         }
         let mut open = Open { tls: true, ..(*socket.open).clone() };
         if is_late || tls::ordinal(connection.0) != 0 {
@@ -231,11 +357,20 @@ fn is_cleartext_http(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::capture::Direction;
 
     const COOKIE: u64 = 7;
     const ANOTHER: u64 = 8;
+    /// One of no known socket.
+    const UNKNOWN: u64 = 9 | tls::TLS | tls::UNKNOWN;
+
+    thread_local! {
+        /// When processes were started.
+        static STARTED: Cell<fn(u32) -> Option<u64>> = const { Cell::new(|_| Some(1)) };
+    }
 
     fn inside(cookie: u64) -> u64 {
         cookie | tls::TLS
@@ -245,6 +380,10 @@ mod tests {
         let mut open = Open::new(([127, 0, 0, 1], port).into(), ([127, 0, 0, 2], 443).into());
         (open.isn_out, open.isn_in) = (Some(1), Some(2));
         EventKind::Open(Box::new(open))
+    }
+
+    fn of_process(pid: u32) -> EventKind<'static> {
+        EventKind::Open(Box::new(Open { pid, tls: true, ..Open::new(Open::NO_ADDRESS, Open::NO_ADDRESS) }))
     }
 
     fn data(position: u64, bytes: &'static [u8]) -> EventKind<'static> {
@@ -262,7 +401,8 @@ mod tests {
 
     impl Told {
         fn new(most: usize) -> Self {
-            Self { sockets: Sockets::with_most(most), begin: Instant::now(), lines: Vec::new() }
+            STARTED.set(|_| Some(1));
+            Self { sockets: Sockets::with(most, |pid| STARTED.get()(pid)), begin: Instant::now(), lines: Vec::new() }
         }
 
         /// An event so many milliseconds after the begin, when others became due.
@@ -292,8 +432,8 @@ mod tests {
         }
 
         fn is_empty(&self) -> bool {
-            let Sockets { by_cookie, by_turn, ending, .. } = &self.sockets;
-            by_cookie.is_empty() && by_turn.is_empty() && ending.is_empty()
+            let Sockets { by_cookie, by_turn, ending, processes, .. } = &self.sockets;
+            by_cookie.is_empty() && by_turn.is_empty() && ending.is_empty() && processes.is_empty()
         }
     }
 
@@ -418,5 +558,74 @@ mod tests {
             ]
         );
         assert_eq!(told.sockets.take_counts(), InsideCounts { evicted: 0, rejoined: 1 });
+    }
+    const LOOK_MS: u64 = LOOK.as_millis() as u64;
+    const UNTOLD_MS: u64 = UNTOLD.as_millis() as u64;
+
+    #[test]
+    fn a_connection_of_no_known_socket_ends_with_its_process() {
+        let mut told = Told::new(9);
+        for pid in 0..3_u32 {
+            told.event(0, UNKNOWN + u64::from(pid), of_process(pid));
+            told.event(u64::from(pid), UNKNOWN + u64::from(pid), data(tls::LATE, b"a"));
+        }
+        told.tick(LOOK_MS);
+        let begun = told.of_inside().len();
+        assert_eq!(begun, 6, "{:?}", told.lines);
+        // One is over, of another one the id is used again.
+        STARTED.set(|pid| [Some(1), None, Some(2)][pid as usize]);
+        told.tick(LOOK_MS + 1).tick(3 * LOOK_MS);
+        let closes = [1, 2].map(|pid| format!("{pid} inside {} close None", (UNKNOWN + pid) & !tls::TLS));
+        assert_eq!(told.of_inside()[begun..], closes);
+        told.event(4 * LOOK_MS, UNKNOWN, EventKind::Close { how: None });
+        assert_eq!(told.of_inside().len(), begun + 3, "its object's end is told of once");
+        assert!(told.is_empty());
+    }
+
+    #[test]
+    fn however_many_processes_there_are_each_is_looked_at() {
+        let mut told = Told::new(2 * LOOKS);
+        for pid in 0..2 * LOOKS as u32 {
+            told.event(0, UNKNOWN + u64::from(pid), of_process(pid));
+        }
+        STARTED.set(|_| None);
+        told.tick(LOOK_MS);
+        assert_eq!(told.of_inside().len(), 3 * LOOKS, "as many as in one go");
+        told.tick(LOOK_MS);
+        assert!(told.is_empty());
+    }
+
+    #[test]
+    fn a_process_that_is_over_at_the_end_ends_its_connections() {
+        let mut told = Told::new(9);
+        told.event(0, UNKNOWN, of_process(1)).tick(0);
+        STARTED.set(|_| None);
+        told.finish();
+        assert!(told.is_empty());
+    }
+
+    #[test]
+    fn what_nothing_tells_the_end_of_ends_after_a_while() {
+        let mut told = Told::new(9);
+        told.event(0, COOKIE, open(1)).event(1, COOKIE, CLOSE).tick(2000);
+        assert!(told.is_empty());
+        told.event(3000, inside(COOKIE), data(tls::LATE, b"a"));
+        // Its begin was lost.
+        told.event(3000, UNKNOWN, data(tls::LATE, b"a")).tick(2999 + UNTOLD_MS);
+        assert_eq!(told.of_inside().len(), 3, "{:?}", told.lines);
+        told.tick(3000 + UNTOLD_MS);
+        assert_eq!(told.of_inside().len(), 5, "{:?}", told.lines);
+        assert!(told.is_empty());
+    }
+
+    #[test]
+    fn a_socket_that_is_told_of_later_ends_when_that_is_told() {
+        let mut told = Told::new(9);
+        told.event(0, inside(COOKIE), data(0, b"a")).event(1, COOKIE, open(1)).tick(2 * UNTOLD_MS);
+        assert_eq!(told.of_inside().len(), 2, "{:?}", told.lines);
+        // And one that is told of at its end only.
+        told.event(2 * UNTOLD_MS, inside(ANOTHER), data(0, b"a")).event(2 * UNTOLD_MS, ANOTHER, CLOSE);
+        told.event(2 * UNTOLD_MS, COOKIE, CLOSE).tick(2 * UNTOLD_MS + 1000);
+        assert!(told.is_empty());
     }
 }

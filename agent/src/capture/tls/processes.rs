@@ -9,6 +9,7 @@ use super::{
     files::{Opened, Place},
     maps::{self, Mapped, Mapping},
 };
+use crate::capture::process::{self, other_tasks};
 
 /// Where processes are seen.
 pub trait Processes {
@@ -95,14 +96,7 @@ impl Processes for System {
     }
 
     fn started(&self, pid: u32) -> Option<u64> {
-        let text = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
-        // The name may hold anything, so what follows its last `)` is counted: the 22nd field (proc_pid_stat(5)).
-        let end = memchr::memrchr(b')', &text)?;
-        let mut fields = text[end + 1..].split(|&byte| byte == b' ').filter(|field| !field.is_empty());
-        let (state, started) = (fields.next()?, fields.nth(18)?);
-        // One that nobody has waited for yet executes nothing, unless it is only the first of its threads that is over.
-        let is_over = (state == b"Z" || state == b"X") && other_tasks(pid).next().is_none();
-        if is_over { None } else { std::str::from_utf8(started).ok()?.parse().ok() }
+        process::started(pid)
     }
 
     fn knows_members(&self) -> bool {
@@ -121,13 +115,6 @@ impl Processes for System {
         found.processes.truncate(MOST_MEMBERS);
         Some(found)
     }
-}
-
-/// Threads of a process beside its first.
-fn other_tasks(pid: u32) -> impl Iterator<Item = u32> {
-    let tasks = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task"));
-    let tasks = tasks.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    tasks.filter(move |&task| task != pid)
 }
 
 /// What is at the path of a mapping, if that is still the file that is mapped.
