@@ -72,6 +72,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 const RETRY: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1), Duration::from_mins(10)];
 
+/// How long a file that was written to has no probes: those of what it was are out by then.
+const OUT: Duration = Duration::from_secs(2);
+
 /// Looks in one go, before it is seen whether somebody told of something.
 const LOOKS: usize = 64;
 
@@ -170,8 +173,6 @@ struct Known<A> {
     build: Option<BuildId>,
     kind: Kind,
     attached: Option<A>,
-    /// Probes of what the file was before it was written to, until it has others.
-    replaced: Option<A>,
     /// Processes that execute code of it.
     users: usize,
     /// Since when there are none.
@@ -317,7 +318,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     pub fn pin(&mut self, path: &Path, now: Duration) -> bool {
         let Ok(opened) = Opened::at(path) else { return false };
         let id = opened.id;
-        if !self.know(&opened, path) {
+        if !self.know(&opened, path, now) {
             return false;
         }
         self.attach(&opened, now);
@@ -365,7 +366,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             let opened = if is_cut { None } else { self.source.open(mapped.task, mapping).ok() };
             let mut ids = Vec::new();
             if let Some(opened) = &opened
-                && self.know(opened, &mapping.path)
+                && self.know(opened, &mapping.path, now)
             {
                 ids.push(opened.id);
             }
@@ -549,7 +550,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     }
 
     /// Looks into a file, unless it is known already. Whether it is one that matters.
-    fn know(&mut self, opened: &Opened, path: &Path) -> bool {
+    fn know(&mut self, opened: &Opened, path: &Path, now: Duration) -> bool {
         let Opened { id, stamp, file } = opened;
         let (id, stamp) = (*id, *stamp);
         if let Some(known) = self.files.get(&id)
@@ -589,7 +590,6 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
             build,
             kind,
             attached: None,
-            replaced: None,
             users: 0,
             idle: None,
             is_pinned: false,
@@ -597,18 +597,17 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         };
         if let Some(before) = before {
             (known.users, known.idle, known.is_pinned) = (before.users, before.idle, before.is_pinned);
-            if (&before.kind, &before.build) == (&known.kind, &known.build) {
+            if known.build.is_some() && (&before.kind, &before.build) == (&known.kind, &known.build) {
                 // Only its time is another one.
-                (known.attached, known.replaced, known.refused) = (before.attached, before.replaced, before.refused);
-            } else {
-                known.replaced = before.attached;
-                before.replaced.into_iter().for_each(|probes| self.detach(probes));
+                (known.attached, known.refused) = (before.attached, before.refused);
+            } else if let Some(probes) = before.attached {
+                // Where probes are the kernel executes the instructions that it found when they came, until all of them are gone.
+                self.detach(probes);
+                let next = now + OUT;
+                known.refused = Some(Refused { next, times: 0, ask: next, asked: 0, user: 0 });
             }
         }
         let matters = known.matters();
-        if !matters && let Some(probes) = known.replaced.take() {
-            self.detach(probes);
-        }
         self.files.insert(id, known);
         matters
     }
@@ -619,7 +618,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
         if file.attached.is_some() || file.refused.is_some_and(|refused| now < refused.next) {
             return;
         }
-        if self.attached >= self.limits.attached && file.replaced.is_none() && !self.evict() {
+        if self.attached >= self.limits.attached && !self.evict() {
             return self.counts.refuse(RefusedBecause::Files);
         }
         let Some(file) = self.files.get_mut(&opened.id) else { return };
@@ -653,10 +652,6 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
                     tracing::debug!("cannot read inside TLS of {} ({what}): {error}", file.path.display());
                 }
             }
-        }
-        // Only now, so that no call is missed meanwhile.
-        if let Some(probes) = file.replaced.take() {
-            self.detach(probes);
         }
     }
 
@@ -703,7 +698,7 @@ impl<P: Prober, S: Processes> Discovery<P, S> {
     /// Forgets a file, and takes its probes out.
     fn forget(&mut self, id: FileId) {
         let Some(file) = self.files.remove(&id) else { return };
-        for probes in file.attached.into_iter().chain(file.replaced) {
+        if let Some(probes) = file.attached {
             tracing::debug!("no more probes in {}", file.path.display());
             self.detach(probes);
         }
