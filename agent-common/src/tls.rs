@@ -117,8 +117,7 @@ pub const RANDOM: usize = 32;
 /// Where an object of some build of a library keeps what proves whose it is. That the bytes there are the random of a hello that
 /// went over a socket proves that the object has this layout; so a wrong one does no harm.
 ///
-/// The server's random stands right before the client's: so it was seen in OpenSSL 1.1.1w, 3.0.19, 3.3.1, 3.5.0, 3.5.8 and 3.6.5 (`s3`), and in
-/// BoringSSL of Android 13 (`SSL3_STATE`).
+/// The server's random stands right before the client's: so it was seen in all builds that the agent's table of libraries names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ObjectLayout {

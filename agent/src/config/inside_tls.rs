@@ -44,7 +44,7 @@ pub struct TlsTarget {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TlsLibrary {
-    /// OpenSSL 1.1 and 3.
+    /// OpenSSL.
     #[default]
     Openssl,
     /// BoringSSL and what was made of it.

@@ -21,14 +21,23 @@ pub struct Row {
     /// Symbols that it does not have.
     pub lacks: &'static [&'static str],
     /// Where objects of its builds keep what proves whose they are, where the library itself does not use the socket.
-    pub layouts: &'static [ObjectLayout],
-    /// Which build it was tested with.
-    pub tested: &'static str,
+    pub layouts: &'static [Layout],
+    /// Builds that real programs were read with, beside those of [`Self::layouts`].
+    pub tested: &'static [&'static str],
 }
 
-/// A layout of objects; read out of what `SSL_get_client_random` and `SSL_is_server` do in the named builds, all of 64 bits.
-const fn layout(pointer: u32, random: u32, server: u32) -> ObjectLayout {
-    ObjectLayout { pointer, random, server, used: 1 }
+/// A layout of objects.
+#[derive(Debug)]
+pub struct Layout {
+    /// Versions of the library, of 64 bits, that were seen to have it.
+    pub versions: &'static [&'static str],
+    /// Where what is.
+    pub object: ObjectLayout,
+}
+
+/// A layout, read out of what `SSL_get_client_random` and `SSL_is_server` do in builds of these versions.
+const fn layout(versions: &'static [&'static str], pointer: u32, random: u32, server: u32) -> Layout {
+    Layout { versions, object: ObjectLayout { pointer, random, server, used: 1 } }
 }
 
 /// The libraries that are known. The first row that fits a file holds.
@@ -38,29 +47,25 @@ pub static ROWS: &[Row] = &[
         has: &["SSL_set_custom_verify"],
         lacks: &[],
         layouts: &[],
-        tested: "Android's 13.0.0 (shared), that of curl_cffi 0.16.3",
+        tested: &["that of Android 13.0.0", "that of `curl_cffi` 0.16.3"],
     },
     Row {
         name: "openssl",
         has: &[],
         lacks: &["SSL_set_custom_verify"],
         layouts: &[
-            // 3.5.0, 3.5.4, 3.5.8, 3.6.5, 4.0.3
-            layout(ABSENT, 0x188, 0x78),
-            // 3.3.1
-            layout(ABSENT, 0x140, 0x70),
-            // 3.0.19, and that of Node 20
-            layout(ABSENT, 0x160, 0x38),
-            // 1.1.1w, and that of Node 16
-            layout(0xa8, 0xb8, 0x38),
+            layout(&["3.5.0", "3.5.4", "3.5.8", "3.6.5", "4.0.3"], ABSENT, 0x188, 0x78),
+            layout(&["3.3.1"], ABSENT, 0x140, 0x70),
+            layout(&["3.0.19"], ABSENT, 0x160, 0x38),
+            layout(&["1.1.1v", "1.1.1w"], 0xa8, 0xb8, 0x38),
         ],
-        tested: "3.0.19 (shared), 1.1.1w, 3.3.1, 3.6.5, 4.0.3 (in wheels), 1.1.1v, 3.0.19, 3.5.8 (in Node 16, 20, 24)",
+        tested: &[],
     },
 ];
 
 /// The layouts of all rows. A row is none of what the kernel side is told of a file: it tries them all, and what is found proves which it is.
 pub fn layouts() -> Vec<ObjectLayout> {
-    ROWS.iter().flat_map(|row| row.layouts).copied().collect()
+    ROWS.iter().flat_map(|row| row.layouts).map(|layout| layout.object).collect()
 }
 
 impl Row {
@@ -223,6 +228,28 @@ mod tests {
         let named: std::collections::BTreeSet<_> =
             layouts.iter().map(|layout| (layout.pointer, layout.random)).collect();
         assert_eq!(named.len(), layouts.len());
+    }
+
+    /// The page names versions in this one place.
+    #[test]
+    fn the_page_names_the_versions_of_the_table() {
+        const BEGIN: &str = "<!-- versions: written by agent/src/capture/tls/targets.rs -->\n";
+        const END: &str = "<!-- end of versions -->";
+        let mut own = String::from("| library | known of | tried without that |\n|---|---|---|\n");
+        for row in ROWS {
+            let mut known: Vec<_> = row.layouts.iter().flat_map(|layout| layout.versions).copied().collect();
+            known.sort_unstable();
+            own.push_str(&format!("| `{}` | {} | {} |\n", row.name, known.join(", "), row.tested.join(", ")));
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tls.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (known, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("TELLTALE_UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{own}{END}{after}")).unwrap();
+        } else {
+            assert_eq!(known, own, "run this test with TELLTALE_UPDATE_DOCS=1");
+        }
     }
 
     #[test]

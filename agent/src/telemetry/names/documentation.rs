@@ -22,7 +22,7 @@ const CONNECTIONS: &str = "\
 Of every connection, counted when it is over or followed no longer, in every profile. `telltale.connection.visibility` is `plain` (read as it is), \
 `decrypted` (read inside TLS) or `opaque`, of which `telltale.connection.opaque_reason` says why: `tls` (TLS, or TLS within TLS, that nobody read inside of), `http2` \
 (HTTP/2, which is not parsed yet, also inside TLS), `upgraded` (after an Upgrade or in a tunnel, also inside TLS), `unknown` (none of the protocols that are read, or joined where that cannot be told); it is absent \
-where no byte moved. Of a decrypted connection the bytes are those of TLS, and it is one connection. `server.address` is the server name of the TLS \
+where no byte moved. What was read inside TLS of which it is not known over which socket is not counted; its connection is `opaque` for `tls`. Of a decrypted connection the bytes are those of TLS, and it is one connection. `server.address` is the server name of the TLS \
 handshake, else the address of the server; only of clients, unless a policy adds it. `network.protocol.version` is that of HTTP/2; of HTTP/1 each message has its own. Bytes are told after each minute of a connection, as what is known of it then, and at its end.";
 
 const SECTIONS: &[Section] = &[
