@@ -191,7 +191,7 @@ fn mcp(pair: &Pair) -> Tested {
     let server = Server::start(&mut command);
     let mut command = authority.trusted_by((pair.client)());
     // A file gets its probes a moment after the first process has mapped it, and the client's first call may be sooner: one executes it before.
-    let _first = (command.get_program() == "node").then(|| idle_node());
+    let _first = (command.get_program() == "node").then(idle_node);
     let run = capture(server.port);
     done(command.arg(pair.way).arg(base(server.port)));
     let lines = || fs::read_to_string(&record).unwrap_or_default();

@@ -243,7 +243,7 @@ mod tests {
             found.into_iter().map(|found| found.target.name.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(names(&[]), ["openssl"]);
-        assert_eq!(names(&[prefixed.clone()]), ["aws-lc", "openssl"]);
+        assert_eq!(names(std::slice::from_ref(&prefixed)), ["aws-lc", "openssl"]);
         // What it says of the same functions is not said twice.
         assert_eq!(names(&[prefixed, build]), ["same", "aws-lc"]);
     }

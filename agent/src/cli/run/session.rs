@@ -67,12 +67,7 @@ impl<'a> Session<'a> {
     /// Opens the outputs, starts to capture, then starts COMMAND.
     pub(super) fn start(args: &'a RunArgs, config: &Config, show_summary: bool) -> Result<Self, Failure> {
         let open_files = launch::open_files();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("telltale-export")
-            .enable_all()
-            .build()
-            .context("cannot start the runtime of the exporters")?;
+        let runtime = exporters_runtime().context("cannot start the runtime of the exporters")?;
         let signals = {
             let _entered = runtime.enter();
             Signals::catch().context("cannot catch signals")?
@@ -247,6 +242,10 @@ impl<'a> Session<'a> {
         });
         Ok(launch::code(status.context("cannot wait for COMMAND")?.context("cannot wait for COMMAND")?))
     }
+}
+
+fn exporters_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("telltale-export").enable_all().build()
 }
 
 fn command_cgroup() -> Option<CommandCgroup> {
