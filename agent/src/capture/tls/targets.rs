@@ -235,12 +235,13 @@ mod tests {
     fn the_page_names_the_versions_of_the_table() {
         const BEGIN: &str = "<!-- versions: written by agent/src/capture/tls/targets.rs -->\n";
         const END: &str = "<!-- end of versions -->";
-        let mut own = String::from("| library | known of | tried without that |\n|---|---|---|\n");
-        for row in ROWS {
+        let row = |row: &Row| {
             let mut known: Vec<_> = row.layouts.iter().flat_map(|layout| layout.versions).copied().collect();
             known.sort_unstable();
-            own.push_str(&format!("| `{}` | {} | {} |\n", row.name, known.join(", "), row.tested.join(", ")));
-        }
+            format!("| `{}` | {} | {} |\n", row.name, known.join(", "), row.tested.join(", "))
+        };
+        let rows: String = ROWS.iter().map(row).collect();
+        let own = format!("| library | known of | tried without that |\n|---|---|---|\n{rows}");
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tls.md");
         let page = std::fs::read_to_string(path).unwrap();
         let (before, rest) = page.split_once(BEGIN).unwrap();
