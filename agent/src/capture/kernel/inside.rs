@@ -559,6 +559,7 @@ mod tests {
         );
         assert_eq!(told.sockets.take_counts(), InsideCounts { evicted: 0, rejoined: 1 });
     }
+
     const LOOK_MS: u64 = LOOK.as_millis() as u64;
     const UNTOLD_MS: u64 = UNTOLD.as_millis() as u64;
 
