@@ -28,6 +28,7 @@ mod side_by_side;
 mod threads;
 mod tls;
 mod tls_calls;
+mod verifier;
 
 /// Scenarios of the copies, by name.
 const SCENARIOS: &[(&str, generator::Scenario)] = &[
