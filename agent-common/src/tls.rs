@@ -117,7 +117,7 @@ pub const RANDOM: usize = 32;
 /// Where an object of some build of a library keeps what proves whose it is. That the bytes there are the random of a hello that
 /// went over a socket proves that the object has this layout; so a wrong one does no harm.
 ///
-/// The server's random stands right before the client's: so it was seen in all builds that the agent's table of libraries names.
+/// The server's random stands right before the client's: so it was seen in all versions of which the agent's table of libraries has a layout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ObjectLayout {
