@@ -17,7 +17,7 @@ use super::{
     files::{FileId, Opened, Stamp},
     processes::{Processes, Scoped},
     targets::Targets,
-    turns::{Later, Paces},
+    turns::{Cause, Later, Paces},
 };
 
 /// Puts probes into files.
@@ -80,40 +80,6 @@ const LOOKS: usize = 64;
 
 /// Files that are warned of because probes were refused; of more the counter tells.
 const WARNINGS: u64 = 8;
-
-/// Why a process is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Cause {
-    /// It was there before.
-    Start,
-    /// It executes another program.
-    Exec,
-    /// Its dynamic linker has mapped libraries.
-    Libraries,
-    /// It has a connection in scope.
-    Connection,
-    /// Nobody told of its libraries.
-    Again,
-    /// What was told of it may have been lost.
-    Lost,
-}
-
-impl Cause {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Start, Self::Exec, Self::Libraries, Self::Connection, Self::Again, Self::Lost];
-
-    /// A word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Exec => "exec",
-            Self::Libraries => "libraries",
-            Self::Connection => "connection",
-            Self::Again => "again",
-            Self::Lost => "lost",
-        }
-    }
-}
 
 /// Why a file has no probes although it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

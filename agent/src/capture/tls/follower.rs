@@ -21,18 +21,19 @@ use nix::{
 };
 
 use super::{
-    discovery::{Cause, Counts, Discovery, Limits, Prober, RefusedBecause},
+    discovery::{Counts, Discovery, Limits, Prober, RefusedBecause},
     prepare::Surroundings,
     processes::{Members, System},
     targets::{Targets, layouts},
     trial::{self, TrialError},
+    turns::Cause,
 };
 use crate::{
     admin::{Counter, Gauge, Health, table},
     capture::kernel::{Attached, Notice, Notices, TlsError, TlsProbes},
 };
 
-/// Connections that wait at once; more than that are told of in vain, and their processes found otherwise.
+/// Connections that wait at once. One more is counted, and its process told of again with its next one.
 const CONNECTIONS: usize = 1024;
 /// How long it is waited for the thread when it is to end. What it looks at may be a file system that does not answer.
 const END: Duration = Duration::from_secs(5);

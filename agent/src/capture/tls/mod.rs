@@ -16,4 +16,4 @@ pub mod processes;
 pub mod targets;
 #[cfg(feature = "ebpf")]
 pub mod trial;
-mod turns;
+pub mod turns;

@@ -5,7 +5,39 @@ use std::{
     time::Duration,
 };
 
-use super::discovery::Cause;
+/// Why a process is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// It was there before.
+    Start,
+    /// It executes another program.
+    Exec,
+    /// Its dynamic linker has mapped libraries.
+    Libraries,
+    /// It has a connection in scope.
+    Connection,
+    /// Nobody told of its libraries.
+    Again,
+    /// What was told of it may have been lost.
+    Lost,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Start, Self::Exec, Self::Libraries, Self::Connection, Self::Again, Self::Lost];
+
+    /// A word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Exec => "exec",
+            Self::Libraries => "libraries",
+            Self::Connection => "connection",
+            Self::Again => "again",
+            Self::Lost => "lost",
+        }
+    }
+}
 
 /// Processes that are to be looked at, each once, in the order of their times and then as they came.
 #[derive(Debug, Default)]
